@@ -1,0 +1,88 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Binding is the claim's side of a two-sided binding; it is written after the Server's side and never changes.
+type Binding struct {
+	// Server is the name of the bound Server.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Server string `json:"server"`
+	// BindingID joins it to the Server's record.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	BindingID string `json:"bindingID"`
+}
+
+// ServerClaimSpec asks for one server.
+//
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.binding) && self.binding == oldSelf.binding)",message="binding is immutable: delete the claim to release the server"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || self.className == oldSelf.className",message="className is immutable once the claim is bound"
+type ServerClaimSpec struct {
+	// ClassName names the ServerClass to take a server from.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ClassName string `json:"className"`
+	// ServerName, when set, asks for that very server; it must fit the class.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	ServerName string `json:"serverName,omitempty"`
+	// ConfigSecret is the name of a Secret in the claim's namespace whose key `value` is the machine config.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ConfigSecret string `json:"configSecret,omitempty"`
+	// Patches are strategic merge patches (YAML) for the machine config; they apply after the class and before the Server.
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=65536
+	// +listType=atomic
+	// +optional
+	Patches []string `json:"patches,omitempty"`
+	// Binding is written by Ingot.
+	// +optional
+	Binding *Binding `json:"binding,omitempty"`
+}
+
+// ServerClaimStatus says how far the claim got.
+type ServerClaimStatus struct {
+	// Addresses of the server.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	Addresses []string `json:"addresses,omitempty"`
+	// Conditions say what is so, why, and what is waited for.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// ServerClaim is a request for one server; Cluster API machines create one, people may too.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=sclaim,categories=metal
+// +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.spec.className`
+// +kubebuilder:printcolumn:name="Server",type=string,JSONPath=`.spec.binding.server`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ServerClaim struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   ServerClaimSpec   `json:"spec"`
+	Status ServerClaimStatus `json:"status,omitempty"`
+}
+
+// ServerClaimList is a list of ServerClaims.
+//
+// +kubebuilder:object:root=true
+type ServerClaimList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ServerClaim `json:"items"`
+}

@@ -1,0 +1,118 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Asset is one file with the digest that is verified before its first byte is served.
+type Asset struct {
+	// URL to fetch it from: http or https.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	URL string `json:"url"`
+	// SHA256 of the file in lower-case hexadecimal.
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	SHA256 string `json:"sha256"`
+}
+
+// BootAssets is what one architecture boots: kernel with initramfs, or a UKI.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.uki) != has(self.kernel)",message="set either uki, or kernel with initramfs"
+// +kubebuilder:validation:XValidation:rule="has(self.kernel) == has(self.initramfs)",message="kernel and initramfs go together"
+type BootAssets struct {
+	// Arch is amd64 or arm64.
+	// +kubebuilder:validation:Enum=amd64;arm64
+	Arch string `json:"arch"`
+	// +optional
+	Kernel *Asset `json:"kernel,omitempty"`
+	// +optional
+	Initramfs *Asset `json:"initramfs,omitempty"`
+	// UKI is a unified kernel image.
+	// +optional
+	UKI *Asset `json:"uki,omitempty"`
+	// Args of the kernel. The whole line has at most 2,048 bytes on x86; leave room for what Ingot adds.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=512
+	// +kubebuilder:validation:items:Pattern=`^[!-~]+$`
+	// +listType=atomic
+	// +optional
+	Args []string `json:"args,omitempty"`
+}
+
+// TalosSource is a Talos release from an Image Factory.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.schematic) && has(self.schematicID))",message="set schematic or schematicID, not both"
+type TalosSource struct {
+	// Version of Talos, for instance v1.13.0.
+	// +kubebuilder:validation:Pattern=`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`
+	Version string `json:"version"`
+	// SchematicID of the Image Factory.
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	// +optional
+	SchematicID string `json:"schematicID,omitempty"`
+	// Schematic as YAML; it is posted to the Image Factory.
+	// +kubebuilder:validation:MaxLength=65536
+	// +optional
+	Schematic string `json:"schematic,omitempty"`
+	// FactoryURL of the Image Factory.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	// +optional
+	FactoryURL string `json:"factoryURL,omitempty"`
+	// SecureBoot asks for signed unified kernel images.
+	// +optional
+	SecureBoot bool `json:"secureBoot,omitempty"`
+}
+
+// EnvironmentSpec is what to boot.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.talos) != has(self.boot)",message="set exactly one of talos and boot"
+type EnvironmentSpec struct {
+	// Talos release with its schematic.
+	// +optional
+	Talos *TalosSource `json:"talos,omitempty"`
+	// Boot assets per architecture.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=map
+	// +listMapKey=arch
+	// +optional
+	Boot []BootAssets `json:"boot,omitempty"`
+}
+
+// EnvironmentStatus says whether it can be served.
+type EnvironmentStatus struct {
+	// Conditions say what is so and why.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// Environment is what to boot: a Talos release, or kernel, initramfs or UKI per architecture with digests and arguments.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=env,categories=metal
+// +kubebuilder:printcolumn:name="Talos",type=string,JSONPath=`.spec.talos.version`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Environment struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   EnvironmentSpec   `json:"spec"`
+	Status EnvironmentStatus `json:"status,omitempty"`
+}
+
+// EnvironmentList is a list of Environments.
+//
+// +kubebuilder:object:root=true
+type EnvironmentList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Environment `json:"items"`
+}

@@ -1,0 +1,26 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is the API group and version of every kind in this package.
+var GroupVersion = schema.GroupVersion{Group: "metal.ingot.dev", Version: "v1alpha1"}
+
+// SystemNamespace holds BMC credentials and whatever else belongs to the installation rather than to a tenant.
+const SystemNamespace = "ingot-system"
+
+// AddToScheme registers the kinds of this package.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion,
+		&Server{}, &ServerList{},
+		&ServerInventory{}, &ServerInventoryList{},
+		&ServerClass{}, &ServerClassList{},
+		&ServerClaim{}, &ServerClaimList{},
+		&Environment{}, &EnvironmentList{},
+	)
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
+}
