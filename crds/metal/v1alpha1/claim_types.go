@@ -56,6 +56,7 @@ type ServerClaimStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// ObservedGeneration is the generation of the spec that this status answers.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
@@ -74,7 +75,9 @@ type ServerClaim struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what is wanted.
 	Spec   ServerClaimSpec   `json:"spec"`
+	// Status is what was observed.
 	Status ServerClaimStatus `json:"status,omitempty"`
 }
 

@@ -10,8 +10,10 @@ import (
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || quantity(string(self.min)).compareTo(quantity(string(self.max))) <= 0",message="min is greater than max"
 type QuantityRange struct {
+	// Min is the least that fits.
 	// +optional
 	Min *resource.Quantity `json:"min,omitempty"`
+	// Max is the most that fits.
 	// +optional
 	Max *resource.Quantity `json:"max,omitempty"`
 }
@@ -21,9 +23,11 @@ type QuantityRange struct {
 // +kubebuilder:validation:MinProperties=1
 // +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || self.min <= self.max",message="min is greater than max"
 type CountRange struct {
+	// Min is the least that fits.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Min *int32 `json:"min,omitempty"`
+	// Max is the most that fits.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Max *int32 `json:"max,omitempty"`
@@ -207,6 +211,7 @@ type ServerClassStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// ObservedGeneration is the generation of the spec that this status answers.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
@@ -227,7 +232,9 @@ type ServerClass struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what is wanted.
 	Spec   ServerClassSpec   `json:"spec,omitempty"`
+	// Status is what was observed.
 	Status ServerClassStatus `json:"status,omitempty"`
 }
 

@@ -23,8 +23,10 @@ type BootAssets struct {
 	// Arch is amd64 or arm64.
 	// +kubebuilder:validation:Enum=amd64;arm64
 	Arch string `json:"arch"`
+	// Kernel to boot; it goes together with initramfs.
 	// +optional
 	Kernel *Asset `json:"kernel,omitempty"`
+	// Initramfs of the kernel.
 	// +optional
 	Initramfs *Asset `json:"initramfs,omitempty"`
 	// UKI is a unified kernel image.
@@ -87,6 +89,7 @@ type EnvironmentStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// ObservedGeneration is the generation of the spec that this status answers.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
@@ -104,7 +107,9 @@ type Environment struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what is wanted.
 	Spec   EnvironmentSpec   `json:"spec"`
+	// Status is what was observed.
 	Status EnvironmentStatus `json:"status,omitempty"`
 }
 

@@ -6,21 +6,27 @@ import (
 
 // SystemInfo is SMBIOS type 1 (DSP0134 section 7.2).
 type SystemInfo struct {
+	// Manufacturer of the system.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Manufacturer string `json:"manufacturer,omitempty"`
+	// Product name.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Product string `json:"product,omitempty"`
+	// Version of the product.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Version string `json:"version,omitempty"`
+	// Serial number of the system; many boards carry a placeholder.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Serial string `json:"serial,omitempty"`
+	// SKU number.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	SKU string `json:"sku,omitempty"`
+	// Family of the product.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Family string `json:"family,omitempty"`
@@ -32,15 +38,19 @@ type SystemInfo struct {
 
 // BoardInfo is SMBIOS type 2 or 3: baseboard or chassis.
 type BoardInfo struct {
+	// Manufacturer of the part.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Manufacturer string `json:"manufacturer,omitempty"`
+	// Product name of the part.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Product string `json:"product,omitempty"`
+	// Serial number of the part.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Serial string `json:"serial,omitempty"`
+	// AssetTag that the owner wrote.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	AssetTag string `json:"assetTag,omitempty"`
@@ -48,12 +58,15 @@ type BoardInfo struct {
 
 // FirmwareInfo is SMBIOS type 0 and how the machine really booted.
 type FirmwareInfo struct {
+	// Vendor of the firmware.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Vendor string `json:"vendor,omitempty"`
+	// Version of the firmware.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Version string `json:"version,omitempty"`
+	// Date of the release, as the firmware writes it.
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	Date string `json:"date,omitempty"`
@@ -67,17 +80,22 @@ type FirmwareInfo struct {
 
 // CPU is one socket (SMBIOS type 4).
 type CPU struct {
+	// Socket designation.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	Socket string `json:"socket,omitempty"`
+	// Manufacturer of the CPU.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Manufacturer string `json:"manufacturer,omitempty"`
+	// Model of the CPU.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Model string `json:"model,omitempty"`
+	// Cores of this CPU.
 	// +optional
 	Cores int32 `json:"cores,omitempty"`
+	// Threads of this CPU.
 	// +optional
 	Threads int32 `json:"threads,omitempty"`
 	// SpeedMHz is the rated speed.
@@ -87,23 +105,29 @@ type CPU struct {
 
 // DIMM is one filled memory slot (SMBIOS type 17).
 type DIMM struct {
+	// Slot designation.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	Slot string `json:"slot,omitempty"`
+	// SizeBytes of the module.
 	// +optional
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// Type of memory, for instance DDR5.
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	Type string `json:"type,omitempty"`
 	// SpeedMTs in mega-transfers per second.
 	// +optional
 	SpeedMTs int32 `json:"speedMTs,omitempty"`
+	// Manufacturer of the module.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Manufacturer string `json:"manufacturer,omitempty"`
+	// Part number.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Part string `json:"part,omitempty"`
+	// Serial number.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Serial string `json:"serial,omitempty"`
@@ -114,6 +138,7 @@ type Memory struct {
 	// TotalBytes is the sum of the DIMMs, or what the kernel sees when SMBIOS names none.
 	// +optional
 	TotalBytes int64 `json:"totalBytes,omitempty"`
+	// DIMMs in filled slots.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
 	// +optional
@@ -141,14 +166,18 @@ type Disk struct {
 	// Name is the kernel's name at this boot; it may change.
 	// +kubebuilder:validation:MaxLength=64
 	Name string `json:"name"`
+	// SizeBytes of the whole disk.
 	// +optional
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// Model of the disk.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Model string `json:"model,omitempty"`
+	// Serial number that the disk tells.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Serial string `json:"serial,omitempty"`
+	// WWID is the world-wide identifier; without one the disk is never wiped.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	WWID string `json:"wwid,omitempty"`
@@ -156,10 +185,13 @@ type Disk struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +optional
 	Transport string `json:"transport,omitempty"`
+	// Rotational is true for spinning disks.
 	// +optional
 	Rotational bool `json:"rotational,omitempty"`
+	// Removable is true for media that can be taken out; such disks are never wiped.
 	// +optional
 	Removable bool `json:"removable,omitempty"`
+	// ReadOnly is true when the kernel refuses writes.
 	// +optional
 	ReadOnly bool `json:"readOnly,omitempty"`
 	// SectorBytes is the logical sector size.
@@ -176,15 +208,19 @@ type Disk struct {
 
 // Neighbor is what the switch port said over LLDP (IEEE 802.1AB).
 type Neighbor struct {
+	// ChassisID of the switch.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	ChassisID string `json:"chassisID,omitempty"`
+	// PortID of the switch port.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	PortID string `json:"portID,omitempty"`
+	// PortDescription of the switch port.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	PortDescription string `json:"portDescription,omitempty"`
+	// SystemName of the switch.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	SystemName string `json:"systemName,omitempty"`
@@ -203,6 +239,7 @@ type NIC struct {
 	// +kubebuilder:validation:MaxLength=17
 	// +optional
 	PermanentMAC string `json:"permanentMAC,omitempty"`
+	// Driver that the kernel bound.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	Driver string `json:"driver,omitempty"`
@@ -212,6 +249,7 @@ type NIC struct {
 	// Carrier is whether the link is up.
 	// +optional
 	Carrier bool `json:"carrier,omitempty"`
+	// PCIAddress of the interface.
 	// +kubebuilder:validation:MaxLength=16
 	// +optional
 	PCIAddress string `json:"pciAddress,omitempty"`
@@ -276,34 +314,45 @@ type ServerInventorySpec struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +optional
 	Arch string `json:"arch,omitempty"`
+	// System is the machine as a whole.
 	// +optional
 	System SystemInfo `json:"system,omitempty"`
+	// Baseboard is the main board (SMBIOS type 2).
 	// +optional
 	Baseboard BoardInfo `json:"baseboard,omitempty"`
+	// Chassis is the case (SMBIOS type 3).
 	// +optional
 	Chassis BoardInfo `json:"chassis,omitempty"`
+	// Firmware of the machine.
 	// +optional
 	Firmware FirmwareInfo `json:"firmware,omitempty"`
+	// CPUs in filled sockets.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	CPUs []CPU `json:"cpus,omitempty"`
+	// Memory installed.
 	// +optional
 	Memory Memory `json:"memory,omitempty"`
+	// Disks that the kernel sees.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
 	// +optional
 	Disks []Disk `json:"disks,omitempty"`
+	// NICs are network interfaces with hardware behind them.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	NICs []NIC `json:"nics,omitempty"`
+	// PCI lists the devices on the bus.
 	// +kubebuilder:validation:MaxItems=512
 	// +listType=atomic
 	// +optional
 	PCI []PCIDevice `json:"pci,omitempty"`
+	// TPM is the trusted platform module.
 	// +optional
 	TPM TPM `json:"tpm,omitempty"`
+	// Agent that reported.
 	// +optional
 	Agent AgentInfo `json:"agent,omitempty"`
 	// ReportedAt is when the server side of the agent wrote this, by Ingot's clock.
@@ -326,6 +375,7 @@ type ServerInventory struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is the hardware as the agent reported it.
 	Spec ServerInventorySpec `json:"spec,omitempty"`
 }
 

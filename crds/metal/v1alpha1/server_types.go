@@ -455,15 +455,19 @@ type BootTimeline struct {
 
 // InventorySummary is ten fields of the ServerInventory for people and columns.
 type InventorySummary struct {
+	// Manufacturer of the system.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Manufacturer string `json:"manufacturer,omitempty"`
+	// Product name of the system.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Product string `json:"product,omitempty"`
+	// Serial number of the system.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Serial string `json:"serial,omitempty"`
+	// Arch is amd64 or arm64.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	Arch string `json:"arch,omitempty"`
@@ -551,7 +555,9 @@ type Server struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// Spec is what is wanted.
 	Spec   ServerSpec   `json:"spec,omitempty"`
+	// Status is what was observed.
 	Status ServerStatus `json:"status,omitempty"`
 }
 
