@@ -76,7 +76,7 @@ type ServerClaim struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is what is wanted.
-	Spec   ServerClaimSpec   `json:"spec"`
+	Spec ServerClaimSpec `json:"spec"`
 	// Status is what was observed.
 	Status ServerClaimStatus `json:"status,omitempty"`
 }

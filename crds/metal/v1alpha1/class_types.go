@@ -233,7 +233,7 @@ type ServerClass struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is what is wanted.
-	Spec   ServerClassSpec   `json:"spec,omitempty"`
+	Spec ServerClassSpec `json:"spec,omitempty"`
 	// Status is what was observed.
 	Status ServerClassStatus `json:"status,omitempty"`
 }

@@ -108,7 +108,7 @@ type Environment struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is what is wanted.
-	Spec   EnvironmentSpec   `json:"spec"`
+	Spec EnvironmentSpec `json:"spec"`
 	// Status is what was observed.
 	Status EnvironmentStatus `json:"status,omitempty"`
 }

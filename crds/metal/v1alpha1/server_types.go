@@ -556,7 +556,7 @@ type Server struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is what is wanted.
-	Spec   ServerSpec   `json:"spec,omitempty"`
+	Spec ServerSpec `json:"spec,omitempty"`
 	// Status is what was observed.
 	Status ServerStatus `json:"status,omitempty"`
 }
