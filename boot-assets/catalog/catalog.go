@@ -1,0 +1,88 @@
+// Package catalog says which files a booting machine may be pointed at (layer 1: pure, no I/O).
+//
+// It is the one list: DHCP advertises only its names, TFTP and HTTP serve only its names, and a contract test in pxe-server/setup binds the two.
+package catalog
+
+import (
+	"path"
+	"slices"
+)
+
+// Architectures of machines, as Go and Debian name them.
+const (
+	AMD64 = "amd64"
+	ARM64 = "arm64"
+)
+
+// Names of files.
+const (
+	// SNPOnly is iPXE over the UEFI firmware's network driver.
+	SNPOnly = "snponly.efi"
+	// IPXE is iPXE with its own drivers, for firmware whose driver fails after the hand-over.
+	IPXE = "ipxe.efi"
+	// UNDIOnly is iPXE over the UNDI driver, for BIOS.
+	UNDIOnly = "undionly.kpxe"
+	// AutoExec is the script that iPXE 1.21 and later fetches from where it was itself loaded, before anything else.
+	AutoExec = "autoexec.ipxe"
+	// Kernel and Initramfs are the agent image.
+	Kernel    = "vmlinuz"
+	Initramfs = "initramfs.zst"
+)
+
+// Paths under which the HTTP server answers.
+const (
+	// LoaderPath holds the iPXE programs and AutoExec.
+	LoaderPath = "/boot/v1/ipxe/"
+	// AgentPath holds Kernel and Initramfs.
+	AgentPath = "/boot/v1/agent/"
+	// FirstStagePath is the script for an iPXE that is already on the machine.
+	FirstStagePath = "/boot/v1/boot.ipxe"
+	// ScriptPath is the script that is made for one machine.
+	ScriptPath = "/boot/v1/script"
+)
+
+// Loader is the first program of a machine.
+type Loader struct {
+	// File is its name, in the TFTP root and under LoaderPath.
+	File string
+	// Arch is the architecture that it was built for.
+	Arch string
+}
+
+// clients maps option 93 (RFC 4578 section 2.1 and the IANA registry "Processor Architecture Types") to loaders.
+// 7 and 9 both mean x86-64: the RFC called 7 "EFI BC" and vendors used it for x86-64. There is no loader here for
+// IA-32 UEFI (6, 15), Arm (10, 11, 18, 19) and the others: such a machine gets no answer.
+var clients = map[uint16]struct {
+	file string
+	http bool
+}{
+	0:  {UNDIOnly, false},
+	7:  {SNPOnly, false},
+	9:  {SNPOnly, false},
+	16: {SNPOnly, true},
+}
+
+// For gives the loader for a client architecture (option 93); http says that the client asked for HTTP boot (option 60 HTTPClient).
+// It is false when Ingot has no loader for that machine, or when architecture and protocol contradict each other.
+func For(arch uint16, http bool) (Loader, bool) {
+	c, ok := clients[arch]
+	if !ok || c.http != http {
+		return Loader{}, false
+	}
+	return Loader{File: c.file, Arch: AMD64}, true
+}
+
+// Loaders lists the files that the TFTP server serves, sorted. The HTTP server has them under LoaderPath.
+func Loaders() []string {
+	return []string{AutoExec, IPXE, SNPOnly, UNDIOnly}
+}
+
+// Names lists every name that Ingot may advertise, sorted: file names for TFTP, paths for HTTP.
+func Names() []string {
+	names := []string{FirstStagePath, ScriptPath, AgentPath + Kernel, AgentPath + Initramfs}
+	for _, l := range Loaders() {
+		names = append(names, l, path.Join(LoaderPath, l))
+	}
+	slices.Sort(names)
+	return names
+}
