@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+
+	"ingot.dev/ingot/crds/manifests"
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// finding is the outcome of one check.
+type finding struct {
+	ok   bool
+	text string
+}
+
+func good(format string, args ...any) finding { return finding{true, fmt.Sprintf(format, args...)} }
+func bad(format string, args ...any) finding  { return finding{false, fmt.Sprintf(format, args...)} }
+
+type check struct {
+	name string
+	run  func(context.Context) finding
+}
+
+// dhcpWait is how long other DHCP servers may take to answer; RFC 2131 section 4.1 has clients wait about as long.
+const dhcpWait = 4 * time.Second
+
+func newCheck(env *Env) *cobra.Command {
+	var iface string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Look for what would keep Ingot from working here: API, ports, rights, other DHCP servers, clock",
+		Long: "Look for what would keep Ingot from working. Without --interface only the control plane is checked; with it, the network\n" +
+			"that Ingot is to serve: rights, ports, addresses, and other DHCP servers, which are asked for an offer and not taken up on it.",
+		Example: "  ingot check\n  ingot check --interface eth1",
+		Args:    usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			checks := env.planeChecks()
+			if iface != "" {
+				checks = append(networkChecks(iface), clockCheck(env.Now))
+			}
+			return env.report(cmd.Context(), checks)
+		},
+	}
+	cmd.Flags().StringVar(&iface, "interface", "", "check this network interface as `ingot up --interface` would use it")
+	return cmd
+}
+
+// report runs the checks in order and fails when one does.
+func (e *Env) report(ctx context.Context, checks []check) error {
+	failed := 0
+	for _, c := range checks {
+		f := c.run(ctx)
+		mark := "ok   "
+		if !f.ok {
+			mark = "FAIL "
+			failed++
+		}
+		fmt.Fprintf(e.Streams.Out, "%s%-16s %s\n", mark, c.name, f.text)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", failed, len(checks))
+	}
+	return nil
+}
+
+// planeChecks look at the control plane that the flags name.
+func (e *Env) planeChecks() []check {
+	d, err := e.config.ToDiscoveryClient()
+	if err != nil {
+		return []check{{"control plane", func(context.Context) finding {
+			return bad("%v; start one with `ingot up`, or name one with --kubeconfig", err)
+		}}}
+	}
+	return []check{
+		{"control plane", func(context.Context) finding {
+			v, err := d.ServerVersion()
+			if err != nil {
+				return bad("%v", explain(err))
+			}
+			return good("answers: Kubernetes %s", v.GitVersion)
+		}},
+		{"API", func(context.Context) finding { return servedKinds(d) }},
+		clockCheck(e.Now),
+	}
+}
+
+// servedKinds compares what the API server serves with what this program knows.
+func servedKinds(d discovery.DiscoveryInterface) finding {
+	served, err := d.ServerResourcesForGroupVersion(metal.GroupVersion.String())
+	if err != nil {
+		return bad("%s is not served: %v; `ingot up` installs it, and so does applying crds/manifests", metal.GroupVersion, err)
+	}
+	objects, err := manifests.Objects()
+	if err != nil {
+		return bad("%v", err)
+	}
+	var missing []string
+	for _, o := range objects {
+		if name, ok := strings.CutSuffix(o.GetName(), "."+metal.GroupVersion.Group); ok && o.GetKind() == "CustomResourceDefinition" && !serves(served, name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return bad("%s lacks %s: the control plane is older than this program", metal.GroupVersion, strings.Join(missing, ", "))
+	}
+	return good("%s is served with all its kinds", metal.GroupVersion)
+}
+
+func serves(list *metav1.APIResourceList, name string) bool {
+	for _, r := range list.APIResources {
+		if r.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// clockCheck finds clocks that were never set: certificates would be refused.
+func clockCheck(now func() time.Time) check {
+	return check{"clock", func(context.Context) finding {
+		if t := now(); t.Year() < 2025 {
+			return bad("it says %s; set it, or certificates will not be valid", t.Format(time.DateOnly))
+		}
+		return good("plausible: %s", now().UTC().Format(time.RFC3339))
+	}}
+}
+
+// networkChecks look at the interface that Ingot is to serve.
+func networkChecks(name string) []check {
+	return []check{
+		{"interface", func(context.Context) finding { return checkInterface(name) }},
+		{"port 67/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":67", "DHCP") }},
+		{"port 69/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":69", "TFTP") }},
+		{"port 7480/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7480", "HTTP boot") }},
+		{"port 7443/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7443", "agents") }},
+		{"other DHCP", func(ctx context.Context) finding { return checkOtherDHCP(ctx, name) }},
+	}
+}
+
+func checkInterface(name string) finding {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return bad("%s does not exist; `ip -br link` lists interfaces", name)
+	}
+	if i.Flags&net.FlagUp == 0 {
+		return bad("%s is down; ip link set %s up", name, name)
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return bad("reading its addresses: %v", err)
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			return good("%s is up with %s", name, n)
+		}
+	}
+	return bad("%s has no IPv4 address; ip addr add 192.168.77.1/24 dev %s", name, name)
+}
+
+func checkPort(ctx context.Context, network, addr, what string) finding {
+	var l net.ListenConfig
+	var err error
+	if network == "udp4" {
+		var c net.PacketConn
+		if c, err = l.ListenPacket(ctx, network, addr); err == nil {
+			err = c.Close()
+		}
+	} else {
+		var c net.Listener
+		if c, err = l.Listen(ctx, network, addr); err == nil {
+			err = c.Close()
+		}
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return bad("taken, and %s needs it; `ss -lnup` and `ss -lntp` show by whom (it may be Ingot itself)", what)
+	case errors.Is(err, os.ErrPermission):
+		return bad("no right to use it for %s; run as root, or with CAP_NET_BIND_SERVICE and CAP_NET_RAW", what)
+	case err != nil:
+		return bad("%v", err)
+	}
+	return good("free for %s", what)
+}
+
+// checkOtherDHCP asks for an offer and does not take it.
+func checkOtherDHCP(ctx context.Context, name string) finding {
+	c, err := nclient4.New(name, nclient4.WithTimeout(dhcpWait), nclient4.WithRetry(1))
+	if errors.Is(err, os.ErrPermission) {
+		return bad("no right to listen; run as root, or with CAP_NET_RAW")
+	}
+	if err != nil {
+		return bad("listening on %s: %v", name, err)
+	}
+	defer c.Close()
+	offer, err := c.DiscoverOffer(ctx, dhcpv4.WithOption(dhcpv4.OptClassIdentifier("ingot-check")))
+	if err != nil {
+		return good("no other DHCP server answered within %s", dhcpWait)
+	}
+	return bad("%s offers %s here; two DHCP servers on one network fight: switch one off, or give Ingot a network of its own", offer.ServerIPAddr, offer.YourIPAddr)
+}

@@ -1,0 +1,209 @@
+// Package cli is Ingot's client commands in kubectl's habits: get, why, power, console, logs, check, version. They only read and write API
+// objects: whatever they explain, the controller wrote down before as conditions and events. It is wiring (layer 4) and never imports lifecycle.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// Exit codes of every command.
+const (
+	CodeOK      = 0
+	CodeError   = 1
+	CodeUsage   = 2
+	CodeTimeout = 3
+	CodeRefused = 4
+)
+
+// Env is what the commands need of the world around them.
+type Env struct {
+	Streams genericiooptions.IOStreams
+	// StateDir of `ingot up`, whose admin kubeconfig is used when nothing else is named.
+	StateDir string
+	// Now is the clock against which ages are shown.
+	Now func() time.Time
+	// ID makes a new random id for requests.
+	ID func() string
+
+	config *genericclioptions.ConfigFlags
+}
+
+// New is the root command with all client commands below it. Programs add their own, as `ingot` adds up and lab.
+func New(name string, env *Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   name,
+		Short: "Turn racked servers into Kubernetes clusters",
+		Long: "Ingot turns racked servers into Kubernetes clusters: it boots, inventories, wipes and powers bare metal.\n\n" +
+			"Try it without hardware: " + name + " lab\nUse it on a network:     " + name + " up --interface eth1",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	env.config = genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag()
+	env.config.AddFlags(root.PersistentFlags())
+	hideRareFlags(root)
+	root.PersistentPreRun = func(*cobra.Command, []string) { env.useEmbedded() }
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &ExitError{Code: CodeUsage, Err: err} })
+	root.SetOut(env.Streams.Out)
+	root.SetErr(env.Streams.ErrOut)
+	root.SetIn(env.Streams.In)
+	root.AddCommand(newGet(env), newWhy(env), newPower(env), newConsole(env), newLogs(env), newCheck(env), newVersion(env))
+	return root
+}
+
+// rare are kubectl's flags that few people need; they work and are not shown.
+var rare = []string{"as", "as-uid", "as-group", "as-user-extra", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster", "disable-compression",
+	"insecure-skip-tls-verify", "password", "request-timeout", "server", "tls-server-name", "token", "user", "username"}
+
+func hideRareFlags(root *cobra.Command) {
+	for _, name := range rare {
+		if f := root.PersistentFlags().Lookup(name); f != nil {
+			f.Hidden = true
+		}
+	}
+}
+
+// useEmbedded points to the embedded control plane when the person named no other: no flag and no $KUBECONFIG.
+func (e *Env) useEmbedded() {
+	if *e.config.KubeConfig != "" || os.Getenv("KUBECONFIG") != "" {
+		return
+	}
+	if path := filepath.Join(e.StateDir, "admin.kubeconfig"); readable(path) {
+		*e.config.KubeConfig = path
+	}
+}
+
+func readable(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil
+}
+
+// Client talks to the API server that the flags name.
+func (e *Env) Client() (client.WithWatch, error) {
+	config, err := e.config.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("no control plane is configured: %w; start one with `ingot up`, or name one with --kubeconfig", err)
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: Scheme()})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the API server at %s: %w; is `ingot up` running?", config.Host, err)
+	}
+	return c, nil
+}
+
+// Scheme knows Kubernetes' own kinds and ours.
+func Scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(metal.AddToScheme(s))
+	return s
+}
+
+// server reads one Server; an unknown name gets an error that names the next step.
+func (e *Env) server(ctx context.Context, c client.Client, name string) (*metal.Server, error) {
+	s := &metal.Server{}
+	err := c.Get(ctx, client.ObjectKey{Name: name}, s)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, explain(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("there is no server %q; `ingot get servers` lists them", name)
+	}
+	return s, nil
+}
+
+// explain adds what to do next to errors that a person meets often.
+func explain(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"):
+		return fmt.Errorf("%w; is the control plane running? Start it with `ingot up`, or name another with --kubeconfig", err)
+	case strings.Contains(text, "no matches for kind"):
+		return fmt.Errorf("%w; this cluster does not serve Ingot's API: install its manifests, or name another cluster with --context", err)
+	}
+	return err
+}
+
+// completeServers completes names of Servers.
+func (e *Env) completeServers(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	e.useEmbedded()
+	c, err := e.Client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), 3*time.Second)
+	defer cancel()
+	list := &metal.ServerList{}
+	if c.List(ctx, list) != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, s := range list.Items {
+		if strings.HasPrefix(s.Name, prefix) {
+			names = append(names, s.Name+"\t"+string(s.Status.State))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// ExitError carries the exit code of a command.
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string { return e.Err.Error() }
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Main runs the command and returns its exit code; the error goes to standard error, once.
+func Main(ctx context.Context, root *cobra.Command, env *Env) int {
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(env.Streams.ErrOut, "error:", err)
+	}
+	return code(err)
+}
+
+func code(err error) int {
+	exit := &ExitError{}
+	switch {
+	case err == nil:
+		return CodeOK
+	case errors.As(err, &exit):
+		return exit.Code
+	case errors.Is(err, context.DeadlineExceeded):
+		return CodeTimeout
+	case strings.HasPrefix(err.Error(), "unknown "):
+		return CodeUsage // cobra has no type for unknown commands
+	}
+	return CodeError
+}
+
+// usage wraps the argument check of a command so that its error exits with CodeUsage.
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return &ExitError{Code: CodeUsage, Err: fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+)
+
+func newWhy(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:               "why SERVER",
+		Short:             "Explain the state of a server: what is so, why, and who has to act next",
+		Example:           "  ingot why rack1-07",
+		Args:              usage(cobra.ExactArgs(1)),
+		ValidArgsFunction: env.completeServers,
+		RunE:              func(cmd *cobra.Command, args []string) error { return env.why(cmd.Context(), args[0]) },
+	}
+}
+
+func (e *Env) why(ctx context.Context, name string) error {
+	name = trimKind(name)
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	s, err := e.server(ctx, c, name)
+	if err != nil {
+		return err
+	}
+	explainServer(e.Streams.Out, s, e.Now())
+	return nil
+}
+
+// trimKind accepts server/NAME as kubectl does.
+func trimKind(name string) string {
+	for _, kind := range []string{"server/", "servers/", "srv/"} {
+		name = strings.TrimPrefix(name, kind)
+	}
+	return name
+}
+
+// explainServer prints what the controller wrote down, the most important first.
+func explainServer(out io.Writer, s *metal.Server, now time.Time) {
+	fmt.Fprintf(out, "%s is %s%s.\n", s.Name, stateOf(s), readyClause(s))
+	if s.Status.ObservedGeneration < s.Generation {
+		fmt.Fprintln(out, "The controller has not seen the last change yet; what follows is older. Is it running?")
+	}
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "CONDITION\tSTATUS\tREASON\tSINCE\tMESSAGE")
+	for _, c := range ordered(s.Status.Conditions) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.Type, c.Status, c.Reason, age(c.LastTransitionTime, now), c.Message)
+	}
+	w.Flush()
+	fmt.Fprintln(out)
+	fmt.Fprintln(out, "Power:      ", powerLine(s, now))
+	fmt.Fprintln(out, "Next netboot:", bootLine(s))
+	if i := s.Status.Inventory; i != nil {
+		fmt.Fprintf(out, "Hardware:    %s\n", strings.Join(nonEmpty(i.Manufacturer, i.Product, i.CPU, i.Memory, i.Disks, i.NICs), ", "))
+	}
+	for _, b := range s.Status.Boots {
+		fmt.Fprintf(out, "Boot %s: %s\n", b.ID, bootStages(b))
+	}
+}
+
+func stateOf(s *metal.Server) string {
+	if s.Status.State == "" {
+		return "new: the controller has not looked at it yet"
+	}
+	return string(s.Status.State)
+}
+
+// readyClause is the Ready condition as half a sentence.
+func readyClause(s *metal.Server) string {
+	for _, c := range s.Status.Conditions {
+		if c.Type != reasons.Ready {
+			continue
+		}
+		if c.Status == metav1.ConditionTrue {
+			return " and ready"
+		}
+		return ": " + strings.TrimSuffix(c.Message, ".")
+	}
+	return ""
+}
+
+// ordered puts Ready first, then what is not true, then the rest by name.
+func ordered(conditions []metav1.Condition) []metav1.Condition {
+	sorted := slices.Clone(conditions)
+	rank := func(c metav1.Condition) int {
+		switch {
+		case c.Type == reasons.Ready:
+			return 0
+		case c.Status != metav1.ConditionTrue:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(sorted, func(a, b metav1.Condition) int {
+		if d := rank(a) - rank(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Type, b.Type)
+	})
+	return sorted
+}
+
+func powerLine(s *metal.Server, now time.Time) string {
+	p := s.Status.Power
+	switch {
+	case s.Spec.BMC == nil:
+		return "unknown; no spec.bmc, so a person presses the button"
+	case p == nil || p.ObservedAt == nil:
+		return "unknown; the BMC has not answered yet"
+	}
+	return fmt.Sprintf("%s, as the BMC said %s ago", p.State, age(*p.ObservedAt, now))
+}
+
+func bootLine(s *metal.Server) string {
+	b := s.Status.Boot
+	if b == nil {
+		return "not decided yet"
+	}
+	switch b.Target {
+	case metal.BootTargetAgent:
+		return "Ingot's agent"
+	case metal.BootTargetLocalDisk:
+		return "its own disk"
+	case metal.BootTargetOS:
+		return "the operating system of its Environment"
+	case metal.BootTargetIdle:
+		return "it waits in the boot script"
+	case metal.BootTargetNoAnswer:
+		return "no answer"
+	}
+	return string(b.Target)
+}
+
+// bootStages is one boot's timeline in one line: each stage with the seconds since the first.
+func bootStages(b metal.BootTimeline) string {
+	var parts []string
+	for _, s := range b.Stages {
+		parts = append(parts, fmt.Sprintf("%s +%.1fs", s.Stage, s.At.Sub(b.Stages[0].At.Time).Seconds()))
+	}
+	line := strings.Join(parts, ", ")
+	if b.Firmware != "" {
+		line += " (" + b.Firmware + ")"
+	}
+	return line
+}
+
+func nonEmpty(all ...string) []string {
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
+
+func age(at metav1.Time, now time.Time) string {
+	if at.IsZero() {
+		return "?"
+	}
+	return duration.HumanDuration(max(0, now.Sub(at.Time)))
+}

@@ -1,0 +1,174 @@
+// Package layers holds the test that keeps the house in shape: which package may import which, with the reason (DESIGN section 6).
+package layers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "ingot.dev/ingot/"
+
+// rule says that no package under from may reach, directly or not, a package under any of the prefixes in to.
+type rule struct {
+	from   string
+	to     []string
+	except []string
+	reason string
+}
+
+// io are the standard packages that a pure package has no use for.
+var effects = []string{"os", "os/exec", "net", "net/http", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "syscall"}
+
+// deep rules look at everything that is reached; shallow ones only at what is imported directly, since apimachinery itself reaches net and os.
+var deep = []rule{
+	{from: "crds", to: []string{module}, except: []string{module + "crds/"}, reason: "the API is a leaf that others build on"},
+	{from: "crds", to: []string{"sigs.k8s.io/controller-runtime", "k8s.io/client-go"}, reason: "layer 0 is data"},
+	{from: "agent", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "the agent runs on machines of strangers and stays small"},
+	{from: "pxe-server", to: []string{module + "metal-controller", "k8s.io/"}, reason: "a site's boot server needs no Kubernetes"},
+	{from: "boot-assets", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "assets cross layers as io/fs.FS plus digest"},
+	{from: "metal-controller/cli", to: []string{module + "metal-controller/lifecycle"}, reason: "the CLI shows conditions; it decides nothing"},
+	{from: "metal-controller", to: []string{module + "sfyra-tests", "k8s.io/kubernetes"}, reason: "proof is not imported; k8s.io/kubernetes stays in its own module"},
+	{from: "pxe-server", to: []string{module + "sfyra-tests"}, reason: "proof is not imported"},
+	{from: "agent", to: []string{module + "sfyra-tests"}, reason: "proof is not imported"},
+	{from: "metal-controller/lifecycle", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/lifecycle"}, reason: "a pure package imports only layer 0"},
+	{from: "pxe-server/boot", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot"}, reason: "a pure package imports only layer 0"},
+	{from: "boot-assets/catalog", to: []string{module}, except: []string{module + "boot-assets/catalog"}, reason: "a pure package imports only layer 0"},
+}
+
+var shallow = []rule{
+	{from: "metal-controller/lifecycle", to: append([]string{"context", "k8s.io/client-go", "sigs.k8s.io", "github.com/go-logr"}, effects...), reason: "decisions are pure: no I/O, clock, randomness or logging"},
+	{from: "pxe-server/boot", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
+	{from: "boot-assets/catalog", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
+	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
+	{from: "pxe-server/tftp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/tftp"}, reason: "adapters do not import each other"},
+	{from: "metal-controller/bmc", to: []string{module, "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, except: []string{module + "crds/", module + "metal-controller/bmc"}, reason: "the BMC plane writes no Kubernetes objects"},
+	{from: "metal-controller/agentserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
+	{from: "metal-controller/bootserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/agentserver"}, reason: "orchestration meets through API objects"},
+	{from: "metal-controller/reconcilers", to: []string{module + "metal-controller/agentserver", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+// TestLayers keeps the arrows of DESIGN section 6.
+func TestLayers(t *testing.T) {
+	packages := list(t, "../..")
+	for _, r := range deep {
+		for _, v := range violations(packages, r, func(p goPackage) []string { return p.Deps }) {
+			t.Errorf("%s\n  %s", v, r.reason)
+		}
+	}
+	for _, r := range shallow {
+		for _, v := range violations(packages, r, func(p goPackage) []string { return p.Imports }) {
+			t.Errorf("%s\n  %s", v, r.reason)
+		}
+	}
+	t.Run("control: a forbidden arrow is noticed", func(t *testing.T) {
+		r := rule{from: "crds", to: []string{"k8s.io/apimachinery"}}
+		if len(violations(packages, r, func(p goPackage) []string { return p.Deps })) == 0 {
+			t.Error("crds imports apimachinery, and the check did not see it")
+		}
+	})
+}
+
+// TestRulesNameWhatExists: a rule about a folder that is gone checks nothing.
+func TestRulesNameWhatExists(t *testing.T) {
+	for _, r := range slices.Concat(deep, shallow) {
+		if _, err := os.Stat(filepath.Join("../..", r.from)); err != nil {
+			t.Errorf("rule about %s: %v", r.from, err)
+		}
+	}
+}
+
+// TestModulesAgree keeps the Kubernetes and controller-runtime versions of the modules equal, so that they share a build cache and a behaviour.
+func TestModulesAgree(t *testing.T) {
+	root, nested := requirements(t, "../../go.mod"), requirements(t, "../../metal-controller/ingot/go.mod")
+	shared := 0
+	for path, version := range root {
+		if !strings.HasPrefix(path, "k8s.io/") && path != "sigs.k8s.io/controller-runtime" {
+			continue
+		}
+		if v, ok := nested[path]; ok && strings.HasPrefix(v, "v0.37") || path == "sigs.k8s.io/controller-runtime" {
+			if shared++; v != version {
+				t.Errorf("%s is %s in the root module and %q in metal-controller/ingot", path, version, v)
+			}
+		}
+	}
+	if shared == 0 {
+		t.Error("the modules share no Kubernetes module: the check sees nothing")
+	}
+	if v, ok := root["k8s.io/kubernetes"]; ok {
+		t.Errorf("the root module requires k8s.io/kubernetes %s", v)
+	}
+}
+
+func violations(packages []goPackage, r rule, reach func(goPackage) []string) []string {
+	var found []string
+	for _, p := range packages {
+		if !under(p.ImportPath, module+r.from) {
+			continue
+		}
+		for _, d := range reach(p) {
+			if slices.ContainsFunc(r.to, func(x string) bool { return under(d, x) }) && !slices.ContainsFunc(r.except, func(x string) bool { return under(d, x) }) {
+				found = append(found, fmt.Sprintf("%s reaches %s", strings.TrimPrefix(p.ImportPath, module), d))
+			}
+		}
+	}
+	return found
+}
+
+// under is whether path is prefix or lies below it.
+func under(path, prefix string) bool {
+	prefix = strings.TrimSuffix(prefix, "/")
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+func list(t *testing.T, dir string) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...")
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// requirements reads the versions that a go.mod requires.
+func requirements(t *testing.T, file string) map[string]string {
+	t.Helper()
+	cmd := exec.Command("go", "mod", "edit", "-json", file)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct{ Require []struct{ Path, Version string } }
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, r := range mod.Require {
+		versions[r.Path] = r.Version
+	}
+	return versions
+}
