@@ -1,0 +1,100 @@
+# Ingot's targets. `make` alone lists them. Every target does its own set-up.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --warn-undefined-variables
+
+export CGO_ENABLED := 0
+BIN     := build/bin
+TOOLS   := $(CURDIR)/build/tools
+IMAGE   := build/assets/agent-amd64
+MODULES := . metal-controller/ingot
+SERVERS ?= 3
+FUZZTIME ?= 10s
+LDFLAGS := -s -w
+
+GOLANGCI       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.8.0
+CONTROLLER_GEN := sigs.k8s.io/controller-tools/cmd/controller-gen@v0.22.0
+PROTOC_GO      := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11
+PROTOC_GRPC    := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.1
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+.PHONY: run
+run: ## Show the main job: a virtual rack powers on, netboots and registers, live (SERVERS=3)
+	@.ci/setup run
+	@$(MAKE) images
+	@$(BIN)/ingot lab --servers $(SERVERS)
+
+.PHONY: test
+test: ## Run all tests that need no virtual machine
+	@.ci/setup test
+	@$(MAKE) build kubectl
+	@for m in $(MODULES); do echo "== go test $$m"; (cd $$m && INGOT_BIN=$(CURDIR)/$(BIN)/ingot go test -timeout 15m ./...); done
+
+.PHONY: e2e
+e2e: ## Run the scenarios on the virtual rack: real firmware, real protocols (RUN=TestName for one)
+	@.ci/setup e2e
+	@$(MAKE) images
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) go test -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(or $(RUN),.)' ./sfyra-tests/rack/... ./sfyra-tests/scenarios/...
+
+.PHONY: e2e-talos
+e2e-talos: ## Boot the real Talos on the virtual rack (comes with part 4)
+	@echo "e2e-talos: Talos comes with part 4 of the plan; nothing was run" >&2; exit 1
+
+.PHONY: bench
+bench: ## Measure DHCP, TFTP, HTTP, BMC and API beside a floor measured in the same run
+	@.ci/setup test
+	@$(MAKE) build
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot .ci/bench
+
+.PHONY: sim
+sim: ## Attack the decision core under virtual time (comes with part 2)
+	@echo "sim: the simulator comes with part 2 of the plan; nothing was run" >&2; exit 1
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of outside bytes, FUZZTIME each
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: attack
+attack: ## Run the attack suite (comes with part 7)
+	@echo "attack: the attack suite comes with part 7 of the plan; nothing was run" >&2; exit 1
+
+.PHONY: lint
+lint: ## Check format, vet and linters in every module
+	@.ci/setup lint
+	@test -x $(TOOLS)/golangci-lint || { echo "lint: building golangci-lint (a few minutes, once)"; GOBIN=$(TOOLS) go install $(GOLANGCI); }
+	@for m in $(MODULES); do echo "== golangci-lint $$m"; (cd $$m && $(TOOLS)/golangci-lint run --config $(CURDIR)/.ci/golangci.yml ./...); done
+
+.PHONY: generate
+generate: ## Generate deep copies, CRD manifests and protocol code again (needs Debian's protobuf-compiler)
+	@GOBIN=$(TOOLS) go install $(CONTROLLER_GEN)
+	@GOBIN=$(TOOLS) go install $(PROTOC_GO)
+	@GOBIN=$(TOOLS) go install $(PROTOC_GRPC)
+	@$(TOOLS)/controller-gen object paths=./crds/...
+	@$(TOOLS)/controller-gen crd paths=./crds/metal/... output:crd:dir=crds/manifests/crd
+	@for p in agent/protocol/agent.proto pxe-server/protocol/pxe.proto; do \
+	  PATH="$(TOOLS):$$PATH" protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$p; done
+
+.PHONY: build
+build: ## Build the programs into build/bin
+	@echo "build: programs into $(BIN) (the first time compiles Kubernetes: a few minutes)"
+	@mkdir -p $(BIN)
+	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./agent ./pxe-server ./metal-controller ./metal-controller/cmd/kubectl-ingot
+	@cd metal-controller/ingot && go build -ldflags '$(LDFLAGS)' -o ../../$(BIN)/ingot .
+
+.PHONY: kubectl
+kubectl: ## Build the real kubectl from its module, for tests
+	@mkdir -p $(BIN)
+	@cd metal-controller/ingot && go build -ldflags '$(LDFLAGS)' -o ../../$(BIN)/kubectl k8s.io/kubernetes/cmd/kubectl
+
+.PHONY: images
+images: build ## Build the agent's boot image into build/assets
+	@echo "images: agent image into $(IMAGE) (the first time downloads a kernel and firmware: about 150 MB)"
+	@go run ./boot-assets/initramfs/mkimage --arch amd64 --agent $(BIN)/agent --out $(IMAGE)
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf build
