@@ -35,6 +35,10 @@ const (
 	IdentityConflict = "IdentityConflict"
 	// UnknownMachine is a machine that no Server describes.
 	UnknownMachine = "UnknownMachine"
+	// BootUnsupported: this pxe-server cannot give the machine what it shall boot: another architecture, or a target of a newer controller.
+	BootUnsupported = "BootUnsupported"
+	// ControllerAway: the pxe-server has not heard from its controller yet and so cannot tell machines apart.
+	ControllerAway = "ControllerAway"
 	// LocalDiskPreferred: the machine has an operating system and nobody accepted it, so it is left alone.
 	LocalDiskPreferred = "LocalDiskPreferred"
 	// WaitingForAcceptance: the agent waits, since no disk holds an operating system.

@@ -82,6 +82,8 @@ type Decision struct {
 	Target Target
 	// Server is empty for an unknown machine.
 	Server string
+	// By is the evidence that named the server, as in Match.
+	By string
 	// BootID is the expected boot's; empty asks the caller to make a new one.
 	BootID string
 	// Reason is one of the reasons of Ingot, for logs and the console.

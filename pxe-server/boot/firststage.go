@@ -1,0 +1,52 @@
+package boot
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// firstStage is what every machine runs first, whether iPXE came from us (as autoexec.ipxe) or lives in the machine (as boot.ipxe).
+//
+// It keeps the address that the firmware got, so that no second DHCP exchange is needed; netX is the interface opened last, the one that boots.
+// Otherwise it runs DHCPv4 only: iPXE's default also waits for an IPv6 router that never answers on many segments (about 15 s in older builds).
+// ":uristring" escapes what SMBIOS holds, so that a serial number cannot add words to the command.
+const firstStage = `#!ipxe
+echo Ingot: boot server {base}
+set try:int32 0
+isset ${netX/ip} && goto ask || isset ${net0/ip} || goto dhcp
+ifopen net0 && goto ask || goto dhcp
+:dhcp
+echo Ingot: asking for an IPv4 address
+ifconf --configurator dhcp && goto ask || goto again
+:ask
+chain --autofree --replace {script}?uuid=${uuid}&mac=${netX/mac:hexhyp}&serial=${serial:uristring}&manufacturer=${manufacturer:uristring}&product=${product:uristring}&arch=${buildarch}&platform=${platform}&try=${try} || goto again
+:again
+inc try
+iseq ${try} {tries} && goto leave ||
+echo Ingot: no script from the boot server (${errno}), asking again in {pause} seconds
+sleep {pause}
+goto dhcp
+:leave
+echo Ingot: no script from the boot server; leaving to the firmware, which goes on with its next boot device
+exit 1
+`
+
+// First-stage limits: three tries, five seconds apart, so that a machine that Ingot does not answer is back in its firmware soon.
+const (
+	firstStageTries = "3"
+	firstStagePause = "5"
+)
+
+// FirstStage writes the script that asks the HTTP server at addr for the machine's own script, at the path scriptPath.
+func FirstStage(addr netip.AddrPort, scriptPath string) ([]byte, error) {
+	if !addr.IsValid() || addr.Addr().Zone() != "" || addr.Addr().IsUnspecified() {
+		return nil, fmt.Errorf("%w: %s is not an address that machines can reach", ErrUnsafe, addr)
+	}
+	if err := checkWord(scriptPath); err != nil {
+		return nil, err
+	}
+	base := "http://" + addr.String()
+	text := strings.NewReplacer("{base}", base, "{script}", base+scriptPath, "{tries}", firstStageTries, "{pause}", firstStagePause).Replace(firstStage)
+	return []byte(text), nil
+}
