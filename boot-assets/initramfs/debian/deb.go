@@ -1,0 +1,57 @@
+package debian
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+// maxTar bounds what a package may grow to; the kernel's is 110 MB.
+const maxTar = 1 << 30
+
+// maxDictionary bounds a decoder's memory; dpkg writes xz with 64 MiB at most (xz -9).
+const maxDictionary = 64 << 20
+
+// CopyData writes the uncompressed data.tar of a .deb.
+func CopyData(w io.Writer, deb io.Reader) error {
+	name, member, err := dataMember(deb)
+	if err != nil {
+		return err
+	}
+	r, err := decompress(name, member)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	n, err := io.Copy(w, io.LimitReader(r, maxTar+1))
+	if err != nil {
+		return fmt.Errorf("decompressing %s: %w", name, err)
+	}
+	if n > maxTar {
+		return fmt.Errorf("%s is larger than %d bytes", name, maxTar)
+	}
+	return nil
+}
+
+func decompress(name string, r io.Reader) (io.ReadCloser, error) {
+	switch name {
+	case "data.tar":
+		return io.NopCloser(r), nil
+	case "data.tar.xz":
+		x, err := xz.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+		return io.NopCloser(x), err
+	case "data.tar.zst":
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary))
+		if err != nil {
+			return nil, err
+		}
+		return z.IOReadCloser(), nil
+	case "data.tar.gz":
+		return gzip.NewReader(r)
+	}
+	return nil, errors.New("package has its data in a form that is not known: " + name)
+}

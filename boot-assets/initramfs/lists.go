@@ -1,0 +1,82 @@
+package initramfs
+
+import (
+	_ "embed" // the checked-in lists
+	"fmt"
+	"strings"
+)
+
+//go:embed packages.lock
+var packagesLock []byte
+
+//go:embed devices.list
+var devicesList string
+
+//go:embed modules.list
+var modulesList string
+
+//go:embed firmware.list
+var firmwareList string
+
+// Device is a line of devices.list.
+type Device struct {
+	// IDs are vendor, device, subsystem vendor and subsystem device, upper-case, as modaliases have them; the last two may be zero.
+	Vendor, Device, Subvendor, Subdevice string
+	// Class is the PCI class code, six hexadecimal digits.
+	Class string
+	// Driver is the module that must drive it.
+	Driver string
+	// Product names it for people.
+	Product string
+}
+
+// Modalias is what the kernel calls the device (Linux, drivers/pci/pci-sysfs.c, modalias_show).
+func (d Device) Modalias() string {
+	return fmt.Sprintf("pci:v0000%sd0000%ssv0000%ssd0000%sbc%ssc%si%s",
+		d.Vendor, d.Device, d.Subvendor, d.Subdevice, d.Class[:2], d.Class[2:4], d.Class[4:])
+}
+
+// Lists are the checked-in lists, read.
+type Lists struct {
+	Devices []Device
+	// Modules are those of modules.list; Always is the part that is loaded without being asked.
+	Modules, Always []string
+	// Provides translates words of softdeps into modules.
+	Provides map[string]string
+	// LeftOut are firmware files that are not in the image, with the reason.
+	LeftOut map[string]string
+}
+
+// ReadLists reads the lists that are compiled in.
+func ReadLists() (Lists, error) {
+	lists := Lists{Provides: map[string]string{}, LeftOut: map[string]string{}}
+	for _, list := range []struct {
+		name, text string
+		line       func(string) error
+	}{
+		{"devices.list", devicesList, lists.device},
+		{"modules.list", modulesList, lists.module},
+		{"firmware.list", firmwareList, lists.firmware},
+	} {
+		if err := eachLine(list.text, list.line); err != nil {
+			return Lists{}, fmt.Errorf("reading %s: %w", list.name, err)
+		}
+	}
+	return lists, nil
+}
+
+// eachLine leaves out empty lines and those that begin with #.
+func eachLine(text string, line func(string) error) error {
+	number := 0
+	for raw := range strings.Lines(text) {
+		number++
+		trimmed := strings.TrimSpace(raw)
+		if trimmed == "" || strings.HasPrefix(trimmed, "#") {
+			continue
+		}
+		if err := line(trimmed); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ingot.dev/ingot/boot-assets/initramfs"
+	"ingot.dev/ingot/boot-assets/initramfs/debian"
+)
+
+func run(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if o.cache == "" {
+		if o.cache, err = initramfs.DefaultCache(); err != nil {
+			return err
+		}
+	}
+	cache := &debian.Cache{
+		Dir: o.cache, Arch: o.arch, Archive: debian.ArchiveFromEnv(os.Getenv),
+		Progress: func(text string) { fmt.Fprintln(os.Stderr, "mkimage:", text) },
+	}
+	if o.update {
+		return updateLock(ctx, cache, o.lock)
+	}
+	return build(ctx, cache, o)
+}
+
+func build(ctx context.Context, cache *debian.Cache, o options) error {
+	agent, err := os.ReadFile(o.agent)
+	if err != nil {
+		return fmt.Errorf("reading the agent (build it first): %w", err)
+	}
+	if err := initramfs.CheckProgram(agent, o.arch); err != nil {
+		return fmt.Errorf("%s: %w", o.agent, err)
+	}
+	lists, err := initramfs.ReadLists()
+	if err != nil {
+		return err
+	}
+	parts, err := initramfs.Load(ctx, cache, lists)
+	if err != nil {
+		return err
+	}
+	image, err := initramfs.Image(agent, parts)
+	if err != nil {
+		return err
+	}
+	return write(o, parts, image, len(agent))
+}
+
+func write(o options, parts initramfs.Parts, image []byte, agent int) error {
+	sizes := initramfs.NewSizes(parts, agent, len(image))
+	if err := sizes.Check(); err != nil {
+		return err
+	}
+	manifest := initramfs.NewManifest(o.arch, parts.Kernel, parts.Vmlinuz, image)
+	text, err := manifest.Encode()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return fmt.Errorf("making the image's folder: %w", err)
+	}
+	// The manifest comes last: whoever finds it finds what it describes.
+	for _, file := range []struct {
+		name string
+		data []byte
+	}{{initramfs.VmlinuzName, parts.Vmlinuz}, {initramfs.InitramfsName, image}, {initramfs.ManifestName, text}} {
+		if err := replace(filepath.Join(o.out, file.name), file.data); err != nil {
+			return err
+		}
+	}
+	if o.sizes {
+		fmt.Print(sizes.Table())
+	}
+	fmt.Printf("%s: %s, version %s\n", o.out, sizes.Summary(), manifest.Version)
+	return nil
+}
+
+// replace writes a file whole or not at all.
+func replace(name string, data []byte) error {
+	part := name + ".part"
+	if err := os.WriteFile(part, data, 0o644); err != nil {
+		return fmt.Errorf("writing image: %w", err)
+	}
+	if err := os.Rename(part, name); err != nil {
+		return fmt.Errorf("writing image: %w", err)
+	}
+	return nil
+}
+
+func updateLock(ctx context.Context, cache *debian.Cache, name string) error {
+	old, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("reading the lock file (run from the top of the repository, or name it with --lock): %w", err)
+	}
+	packages, err := debian.ParseLock(old)
+	if err != nil {
+		return err
+	}
+	updated, err := cache.Update(ctx, packages)
+	if err != nil {
+		return err
+	}
+	for i, p := range updated {
+		if p != packages[i] {
+			fmt.Printf("%s %s -> %s %s\n", packages[i].Name, packages[i].Version, p.Name, p.Version)
+		}
+	}
+	return replace(name, debian.FormatLock(old, updated))
+}

@@ -1,0 +1,48 @@
+// Command mkimage builds the agent image: kernel, initramfs and manifest, out of locked Debian packages and the agent's program.
+//
+// It wires package initramfs (layer 4).
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "mkimage:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	arch, agent, out, cache, lock string
+	update, sizes                 bool
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("mkimage", flag.ContinueOnError)
+	flags.StringVar(&o.arch, "arch", "amd64", "architecture of the image; only amd64 today")
+	flags.StringVar(&o.agent, "agent", "", "static program that becomes /init")
+	flags.StringVar(&o.out, "out", "", "folder for vmlinuz, initramfs.zst and manifest.json")
+	flags.StringVar(&o.cache, "cache", "", "folder for fetched packages (default: ingot/debs in the user's cache folder)")
+	flags.BoolVar(&o.sizes, "sizes", false, "print the size of every module and firmware file")
+	flags.BoolVar(&o.update, "update-lock", false, "write the newest versions that the archive offers into the lock file, and stop")
+	flags.StringVar(&o.lock, "lock", "boot-assets/initramfs/packages.lock", "lock file that --update-lock rewrites")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if o.arch != "amd64" {
+		return o, fmt.Errorf("--arch %s: only amd64 images can be built", o.arch)
+	}
+	if !o.update && (o.agent == "" || o.out == "") {
+		return o, fmt.Errorf("--agent and --out are needed; see mkimage --help")
+	}
+	return o, nil
+}
