@@ -1,0 +1,67 @@
+package bmc
+
+import "context"
+
+// PowerState is the power of a machine as its BMC says.
+type PowerState string
+
+const (
+	// On: the host has power.
+	On PowerState = "On"
+	// Off: the host has none.
+	Off PowerState = "Off"
+	// Unknown is neither: nothing was read yet, or the BMC says that it is between the two.
+	Unknown PowerState = "Unknown"
+)
+
+// Driver speaks one protocol to one BMC. It is used by one worker at a time and need not be safe for more.
+// Every error wraps one of the classes of this package.
+type Driver interface {
+	// Power reads the present state of the host.
+	Power(ctx context.Context) (PowerState, error)
+	// SetPower asks for On or Off if the host is not there already. Off is hard: the operating system is not
+	// asked. It returns once the BMC took the order; whether the host follows is for the caller to read.
+	SetPower(ctx context.Context, want PowerState) error
+	// SetBootNetwork ensures that the next boot (once), or every boot, is from the network, and reads that
+	// back: an order that was acknowledged and does not show is ErrLied.
+	SetBootNetwork(ctx context.Context, once bool) error
+	// Close ends the session at the BMC. The driver is of no use afterwards.
+	Close(ctx context.Context) error
+}
+
+// Pinned is a Driver that knows the certificate of its BMC.
+type Pinned interface {
+	// PinSeen is the SHA-256 of the DER form of the certificate last shown, in lower-case hexadecimal.
+	PinSeen() string
+}
+
+// Protocol selects a driver. The values are those of the API.
+type Protocol string
+
+const (
+	// Auto asks the BMC what it speaks.
+	Auto Protocol = "Auto"
+	// Redfish is DMTF DSP0266 over HTTPS.
+	Redfish Protocol = "Redfish"
+	// IPMI is IPMI 2.0 over RMCP+.
+	IPMI Protocol = "IPMI"
+)
+
+// Target says where a BMC is and how to be let in. Two equal targets need no new session.
+type Target struct {
+	// Protocol is Auto when empty.
+	Protocol Protocol
+	// Host is a name or an IP address, without brackets.
+	Host string
+	// Port 0 is the default of the protocol: 443 for Redfish.
+	Port int
+	// Username and Password are sent to no other address than Host.
+	Username string
+	Password Secret
+	// Pin is the SHA-256 of the DER form of the only certificate to trust, in lower-case hexadecimal.
+	// Empty: any certificate is accepted and reported in Reading.PinSeen.
+	Pin string
+}
+
+// DefaultRedfishPort is the port of HTTPS.
+const DefaultRedfishPort = 443

@@ -1,0 +1,81 @@
+package fakebmc
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// certificateYears is as long as factory certificates of BMCs last.
+const certificateYears = 10
+
+// selfSigned makes the kind of certificate that a BMC makes for itself: no name that matches, no authority.
+func selfSigned(now time.Time) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("making bmc key: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("making bmc certificate: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "bmc"},
+		NotBefore:    now.Add(-time.Hour),
+		NotAfter:     now.AddDate(certificateYears, 0, 0),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("signing bmc certificate: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// Fingerprint is the SHA-256 of the DER form of the present certificate, in lower-case hexadecimal.
+func (b *BMC) Fingerprint() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sum := sha256.Sum256(b.certificate.Certificate[0])
+	return hex.EncodeToString(sum[:])
+}
+
+// SwapCertificate makes the BMC show a new certificate to every connection made from now on.
+func (b *BMC) SwapCertificate() error {
+	fresh, err := selfSigned(b.config.Now())
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.certificate = fresh
+	return nil
+}
+
+func (b *BMC) tlsConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		// A resumed session would go on with the certificate of before.
+		SessionTicketsDisabled: true,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if err := b.faults.hang(hello.Context(), b.ctx); err != nil {
+				return nil, err
+			}
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			certificate := b.certificate
+			return &certificate, nil
+		},
+	}
+}

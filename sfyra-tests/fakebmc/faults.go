@@ -1,0 +1,64 @@
+package fakebmc
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Fault is how a BMC misbehaves. The zero value is an honest one.
+type Fault struct {
+	// Dead: connections are taken and nothing is ever answered.
+	Dead bool
+	// Latency delays every answer.
+	Latency time.Duration
+	// Status answers every authenticated request with this status and does nothing. 0: off.
+	Status int
+	// IgnorePower acknowledges power orders and does nothing.
+	IgnorePower bool
+	// IgnoreBoot acknowledges boot overrides and does nothing.
+	IgnoreBoot bool
+}
+
+// Faults is the port through which a test makes a BMC misbehave. It may be shared by many BMCs.
+type Faults struct {
+	mu  sync.Mutex
+	now Fault
+}
+
+// Set replaces the fault; requests under way keep theirs.
+func (f *Faults) Set(fault Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = fault
+}
+
+func (f *Faults) get() Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+var errDead = errors.New("bmc is dead")
+
+// hang waits out Dead and Latency. It fails when the client or the BMC went away meanwhile.
+func (f *Faults) hang(client, bmc context.Context) error {
+	fault := f.get()
+	if !fault.Dead && fault.Latency == 0 {
+		return nil
+	}
+	var late <-chan time.Time
+	if !fault.Dead {
+		timer := time.NewTimer(fault.Latency)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-late:
+		return nil
+	case <-client.Done():
+	case <-bmc.Done():
+	}
+	return errDead
+}

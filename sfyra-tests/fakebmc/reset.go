@@ -1,0 +1,54 @@
+package fakebmc
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"ingot.dev/ingot/sfyra-tests/rack/machine"
+)
+
+// resetTypes are the ResetType values that the virtual server can honour (DSP0268, Resource.ResetType).
+var resetTypes = []string{"On", "ForceOff", "GracefulShutdown", "ForceRestart", "PowerCycle"}
+
+func (b *BMC) postReset(w http.ResponseWriter, r *http.Request) {
+	var body struct{ ResetType string }
+	if !read(w, r, &body) {
+		return
+	}
+	if err := b.reset(r.Context(), body.ResetType); err != nil {
+		failMachine(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (b *BMC) reset(ctx context.Context, kind string) error {
+	order, ok := b.orders()[kind]
+	if !ok {
+		return fmt.Errorf("%w: ResetType", machine.ErrInvalid)
+	}
+	if b.faults.get().IgnorePower {
+		return nil
+	}
+	return order(ctx)
+}
+
+func (b *BMC) orders() map[string]func(context.Context) error {
+	m := b.config.Machine
+	return map[string]func(context.Context) error{
+		"On":               m.PowerOn,
+		"ForceOff":         m.ForceOff,
+		"GracefulShutdown": m.GracefulShutdown,
+		"ForceRestart":     m.Reset,
+		"PowerCycle":       b.cycle,
+	}
+}
+
+// cycle is off, then on: a new process, as removing power is.
+func (b *BMC) cycle(ctx context.Context) error {
+	if err := b.config.Machine.ForceOff(ctx); err != nil {
+		return err
+	}
+	return b.config.Machine.PowerOn(ctx)
+}
