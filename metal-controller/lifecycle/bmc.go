@@ -1,0 +1,84 @@
+package lifecycle
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+)
+
+// powerRefresh is how old the shown power reading may get before a newer one of the same state is written.
+// The API promises five minutes; a minute is left for the reading to come in.
+const powerRefresh = 4 * time.Minute
+
+// bmcReachable says whether the BMC answers and can be believed, and shows the power.
+func bmcReachable(o *Observation, p *Plan) {
+	status, reason := bmcVerdict(o)
+	p.set(reasons.BMCReachable, status, reason, bmcMessage(o, reason))
+	p.Power = shownPower(o, reason)
+}
+
+// bmcVerdict classifies the reading. An unknown word from the BMC plane counts as unreachable: it is no answer to build on.
+func bmcVerdict(o *Observation) (Status, string) {
+	if o.Server.Spec.BMC == nil {
+		return False, reasons.NoBMC
+	}
+	switch o.Power.Reason {
+	case reasons.BMCAnswers:
+		return True, reasons.BMCAnswers
+	case "", reasons.BMCNotAsked:
+		return Unknown, reasons.BMCNotAsked
+	case reasons.BMCUnauthorized, reasons.BMCUnsupported, reasons.BMCLied, reasons.BMCCertificateChanged, reasons.CredentialsMissing:
+		return False, o.Power.Reason
+	}
+	return False, reasons.BMCUnreachable
+}
+
+// bmcMessage names the next actor for each verdict.
+func bmcMessage(o *Observation, reason string) string {
+	if reason == reasons.NoBMC {
+		return "The server declares no BMC: a person presses its power button; set spec.bmc to let Ingot do it."
+	}
+	m := map[string]string{
+		reasons.BMCAnswers:            "The BMC answers.",
+		reasons.BMCNotAsked:           "Waiting for the first answer of the BMC.",
+		reasons.BMCUnreachable:        "The BMC does not answer; an operator must check spec.bmc.endpoint, its port and the way to it.",
+		reasons.BMCUnauthorized:       "The BMC refuses the credentials; an operator must correct the Secret " + o.Server.Spec.BMC.CredentialsSecret + " in " + metal.SystemNamespace + ".",
+		reasons.BMCUnsupported:        "The BMC cannot do what Ingot needs; an operator must check spec.bmc.protocol and the BMC's firmware.",
+		reasons.BMCLied:               "The BMC acknowledged a command, and reading back shows otherwise; an operator must look at the machine.",
+		reasons.BMCCertificateChanged: "The BMC shows another certificate than the pinned one and got no credentials; an operator must check it and correct spec.bmc.tlsFingerprint.",
+		reasons.CredentialsMissing:    "An operator must create the Secret " + o.Server.Spec.BMC.CredentialsSecret + " in " + metal.SystemNamespace + " with the keys username and password.",
+	}[reason]
+	if o.Power.Message != "" && reason != reasons.BMCAnswers && reason != reasons.BMCNotAsked {
+		m += " (" + o.Power.Message + ")"
+	}
+	return m
+}
+
+// shownPower is what status shows. It keeps the old value while nothing changed and it is fresh enough, so that an idle server costs no writes.
+func shownPower(o *Observation, reason string) *metal.PowerStatus {
+	s := &metal.PowerStatus{State: metal.PowerUnknown}
+	if reason == reasons.BMCAnswers && (o.Power.State == metal.PowerOn || o.Power.State == metal.PowerOff) {
+		s.State = o.Power.State
+	}
+	if o.Server.Spec.BMC == nil || o.Power.At.IsZero() {
+		return s
+	}
+	at := metav1.NewTime(o.Power.At.UTC().Truncate(time.Second))
+	s.ObservedAt = &at
+	old := o.Server.Status.Power
+	if old == nil || old.State != s.State || old.ObservedAt == nil {
+		return s
+	}
+	if age := at.Sub(old.ObservedAt.Time); age >= 0 && age < powerRefresh {
+		return old.DeepCopy()
+	}
+	return s
+}
+
+// poweredOn says that the BMC can be believed and reads on.
+func poweredOn(o *Observation) bool {
+	return o.Power.Reason == reasons.BMCAnswers && o.Power.State == metal.PowerOn
+}

@@ -1,0 +1,208 @@
+// Package lifecycle decides everything about one server: Decide takes what was observed and returns what shall be.
+//
+// It is pure (layer 1): the standard library, the API types and the list of reasons; no I/O, clock, randomness or logging. Decide is
+//   - total: every combination of inputs has an answer, and none of them panics;
+//   - deterministic: the same observation gives the same plan;
+//   - modest: a plan holds at most one external action, and none for a server that another installation manages.
+//
+// Status is never an input that permits something: with all of status cleared, the plan holds no action that it did not hold before
+// (DESIGN section 5). What cannot be observed again lives in the record, and a record is written before its action is begun.
+package lifecycle
+
+import (
+	"time"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// Observation is all that a decision rests on. Decide reads it and keeps no pointer into it.
+type Observation struct {
+	// Now is the clock of the caller.
+	Now time.Time
+	// Installation is the random id of this installation.
+	Installation string
+	// Server with its spec, record and last status.
+	Server *metal.Server
+	// Inventory is nil until an agent reported.
+	Inventory *metal.ServerInventorySpec
+	// Power is the latest answer of the BMC.
+	Power PowerReading
+	// Agent is the session of the server's agent; nil when none is connected.
+	Agent *AgentSession
+	// ConflictsWith names the other Servers that the same evidence points to.
+	ConflictsWith []string
+}
+
+// PowerReading is what the BMC last said, classified.
+type PowerReading struct {
+	// State is meaningful only when Reason is reasons.BMCAnswers.
+	State metal.PowerState
+	// At is when the BMC last told a state; zero when it never did.
+	At time.Time
+	// Reason is BMCAnswers, or why there is no reading that can be believed. Empty means that nobody asked yet.
+	Reason string
+	// Message explains Reason for people; it holds no secret and no changing number.
+	Message string
+	// CommandAt is when a power command was last handed to the BMC; zero when this process handed over none.
+	CommandAt time.Time
+}
+
+// AgentSession is a connected agent.
+type AgentSession struct {
+	// BootID of the boot that it runs in.
+	BootID string
+}
+
+// ActionKind is what shall be done outside of the API.
+type ActionKind string
+
+// The actions. Each is idempotent: it ensures a state, and doing it twice is harmless.
+const (
+	// NoAction leaves the machine alone.
+	NoAction ActionKind = ""
+	// EnsurePowerOn makes the BMC switch the machine on unless it is on.
+	EnsurePowerOn ActionKind = "EnsurePowerOn"
+	// EnsurePowerOff makes the BMC switch the machine off unless it is off.
+	EnsurePowerOff ActionKind = "EnsurePowerOff"
+)
+
+// Action is the one thing to do, with the id of what asked for it.
+type Action struct {
+	Kind ActionKind
+	ID   string
+}
+
+// Plan is the answer.
+type Plan struct {
+	// State for people, computed last.
+	State metal.ServerState
+	// Action to do after Record is written.
+	Action Action
+	// Record as it shall be; nil leaves it as it is.
+	Record *metal.ServerRecord
+	// Boot is what the machine shall get when it netboots next.
+	Boot metal.BootStatus
+	// Power to show; nil shows none.
+	Power *metal.PowerStatus
+	// Pending is the action under way; nil when none is.
+	Pending *metal.PendingAction
+	// Summary of the inventory; nil without one.
+	Summary *metal.InventorySummary
+	// Conditions of the server, all of them, in a fixed order.
+	Conditions []Condition
+	// Events for the timeline, at most one for each condition that changed.
+	Events []Event
+	// After is when to decide again even if nothing changes; 0 waits for a change.
+	After time.Duration
+	// Report says what each check found, for `ingot why`, logs and tests.
+	Report []Check
+}
+
+// Condition is one condition without its times, which the caller keeps.
+type Condition struct {
+	Type    string
+	Status  Status
+	Reason  string
+	Message string
+}
+
+// Status of a condition: True, False or Unknown.
+type Status string
+
+// The three answers of a condition.
+const (
+	True    Status = "True"
+	False   Status = "False"
+	Unknown Status = "Unknown"
+)
+
+// Event is one line of the server's timeline.
+type Event struct {
+	// Warning is for what a person should look at.
+	Warning bool
+	Reason  string
+	Message string
+}
+
+// Check is one line of the report.
+type Check struct {
+	// Name of the check.
+	Name string
+	// Reason that it found.
+	Reason string
+	// Waiting says that the server waits here for somebody.
+	Waiting bool
+}
+
+// check is one link of the chain. It reads the observation and what earlier links planned, and adds its own part.
+type check struct {
+	name string
+	run  func(*Observation, *Plan)
+}
+
+// chain lists the checks in order; later ones may rely on what earlier ones planned.
+func chain() []check {
+	return []check{
+		{"ownership", ownership},       // only one installation acts on a server
+		{"identity", identity},         // evidence names one Server
+		{"registration", registration}, // an agent reported the hardware
+		{"bmc", bmcReachable},          // the BMC answers and can be believed
+		{"power", powerRequest},        // a person's one-time wish
+		{"boot", bootTarget},           // what the machine gets when it netboots
+		{"state", state},               // for people
+		{"ready", ready},               // sums up
+		{"events", events},             // what changed
+	}
+}
+
+// Decide is the whole brain: what shall be, out of what was observed.
+func Decide(o Observation) Plan {
+	if o.Server == nil {
+		return Plan{}
+	}
+	var p Plan
+	for _, c := range chain() {
+		c.run(&o, &p)
+	}
+	return p
+}
+
+// set adds a condition and its line of the report.
+func (p *Plan) set(typ string, status Status, reason, message string) {
+	p.Conditions = append(p.Conditions, Condition{Type: typ, Status: status, Reason: reason, Message: message})
+	p.Report = append(p.Report, Check{Name: typ, Reason: reason, Waiting: status != True})
+}
+
+// condition finds a condition that was set before.
+func (p *Plan) condition(typ string) Condition {
+	for _, c := range p.Conditions {
+		if c.Type == typ {
+			return c
+		}
+	}
+	return Condition{}
+}
+
+// again asks for another decision within d; the soonest wish wins.
+func (p *Plan) again(d time.Duration) {
+	d = max(d, time.Second)
+	if p.After == 0 || d < p.After {
+		p.After = d
+	}
+}
+
+// record is the record as planned so far, never nil and never the caller's.
+func (p *Plan) record(o *Observation) *metal.ServerRecord {
+	if p.Record != nil {
+		return p.Record
+	}
+	return recorded(o).DeepCopy()
+}
+
+// recorded is the record as it is, never nil.
+func recorded(o *Observation) *metal.ServerRecord {
+	if r := o.Server.Spec.Record; r != nil {
+		return r
+	}
+	return &metal.ServerRecord{}
+}

@@ -1,0 +1,182 @@
+package lifecycle
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+)
+
+// Limits of a power request.
+const (
+	// requestMaxAge is how old a request may be when it starts. Older ones come from re-applied manifests and restored backups.
+	requestMaxAge = 10 * time.Minute
+	// commandInterval is the least time between two commands to one BMC.
+	commandInterval = 10 * time.Second
+	// stepTimeout is how long one step may wait for its reading.
+	stepTimeout = 5 * time.Minute
+	// conflictRecheck is how often an identity conflict is looked at again.
+	conflictRecheck = time.Minute
+)
+
+// powerRequest carries a person's one-time wish out: once for each id, with every step recorded before it is begun and read back after it.
+//
+//	(new id) ─▶ SwitchingOff ─read off─▶ SwitchingOn ─read on─▶ Done
+//	   │             └── Off: read off ────────────────────────▶ Done
+//	   └─ too old ─▶ Expired             no reading in 5 min ──▶ Failed
+func powerRequest(o *Observation, p *Plan) {
+	request, done := o.Server.Spec.PowerRequest, recorded(o).Power
+	switch {
+	case foreign(o):
+	case request == nil:
+		withdraw(o, p, done)
+	case done == nil || done.ID != request.ID:
+		begin(o, p, request)
+	case !settled(done.Step):
+		advance(o, p, request, done)
+	}
+	powerReady(o, p)
+}
+
+// withdraw ends a request that was taken back while it ran. What was begun stays as it is; nothing more is done.
+func withdraw(o *Observation, p *Plan, done *metal.PowerRecord) {
+	if done != nil && !settled(done.Step) {
+		p.step(o, done.ID, metal.PowerFailed)
+	}
+}
+
+// begin starts a request with a new id, or says why it never will.
+func begin(o *Observation, p *Plan, request *metal.PowerRequest) {
+	age := o.Now.Sub(request.RequestedAt.Time)
+	switch {
+	case age > requestMaxAge || age < -requestMaxAge:
+		p.step(o, request.ID, metal.PowerExpired)
+	case o.Server.Spec.BMC == nil:
+		p.step(o, request.ID, metal.PowerFailed)
+	case request.Action == metal.PowerActionOn:
+		p.start(o, request.ID, metal.PowerSwitchingOn)
+	case request.Action == metal.PowerActionOff, request.Action == metal.PowerActionCycle:
+		p.start(o, request.ID, metal.PowerSwitchingOff)
+	default:
+		p.step(o, request.ID, metal.PowerFailed)
+	}
+}
+
+// advance moves a running request on when its step was read back, repeats its command, or gives up.
+func advance(o *Observation, p *Plan, request *metal.PowerRequest, done *metal.PowerRecord) {
+	switch {
+	case o.Server.Spec.BMC == nil:
+		p.step(o, request.ID, metal.PowerFailed)
+	case readBack(o, done) && done.Step == metal.PowerSwitchingOff && request.Action == metal.PowerActionCycle:
+		p.start(o, request.ID, metal.PowerSwitchingOn)
+	case readBack(o, done):
+		p.step(o, request.ID, metal.PowerDone)
+	case o.Now.Sub(done.At.Time) > stepTimeout:
+		p.step(o, request.ID, metal.PowerFailed)
+	default:
+		p.command(o, request.ID, done.Step)
+		p.again(done.At.Add(stepTimeout).Sub(o.Now) + time.Second)
+	}
+}
+
+// readBack says that the BMC told the wanted state after the step began. An older reading proves nothing.
+func readBack(o *Observation, done *metal.PowerRecord) bool {
+	wanted := metal.PowerOff
+	if done.Step == metal.PowerSwitchingOn {
+		wanted = metal.PowerOn
+	}
+	return o.Power.Reason == reasons.BMCAnswers && o.Power.State == wanted && o.Power.At.After(done.At.Time)
+}
+
+// settled says that nothing more is done for the step's request.
+func settled(s metal.PowerStep) bool {
+	return s != metal.PowerSwitchingOff && s != metal.PowerSwitchingOn
+}
+
+// step records how far the request got. The API keeps whole seconds, so the time is rounded up: a reading of the same second never counts as read back.
+func (p *Plan) step(o *Observation, id string, s metal.PowerStep) {
+	r := p.record(o)
+	at := o.Now.UTC().Truncate(time.Second).Add(time.Second)
+	r.Power = &metal.PowerRecord{ID: id, Step: s, At: metav1.NewTime(at)}
+	p.Record = r
+}
+
+// start records a step that needs the BMC and gives its first command.
+func (p *Plan) start(o *Observation, id string, s metal.PowerStep) {
+	p.step(o, id, s)
+	p.command(o, id, s)
+}
+
+// command hands the step's command to the BMC unless the last one is too recent or it would be useless.
+func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
+	a := Action{Kind: EnsurePowerOff, ID: id}
+	if s == metal.PowerSwitchingOn {
+		a.Kind = EnsurePowerOn
+	}
+	pending := o.Server.Status.PendingAction
+	same := pending != nil && pending.ID == id && pending.Kind == string(a.Kind)
+	if same {
+		p.Pending = pending.DeepCopy()
+	}
+	if wait := commandInterval - o.Now.Sub(lastCommand(o)); wait > 0 && wait <= commandInterval {
+		p.again(wait)
+		return
+	}
+	p.again(commandInterval)
+	if !commandable(o) {
+		return
+	}
+	p.Action = a
+	p.Pending = &metal.PendingAction{ID: id, Kind: string(a.Kind), Since: metav1.NewTime(o.Now.UTC().Truncate(time.Second))}
+}
+
+// lastCommand is when the BMC last got a command, by this process's memory or by status, whichever is later.
+func lastCommand(o *Observation) time.Time {
+	at := o.Power.CommandAt
+	if pending := o.Server.Status.PendingAction; pending != nil && pending.Since.After(at) {
+		at = pending.Since.Time
+	}
+	return at
+}
+
+// commandable says that a command could reach the BMC with credentials.
+func commandable(o *Observation) bool {
+	return o.Power.Reason != reasons.CredentialsMissing && o.Power.Reason != reasons.BMCCertificateChanged
+}
+
+// powerReady says how the last request went, out of the record as it will be.
+func powerReady(o *Observation, p *Plan) {
+	request, r := o.Server.Spec.PowerRequest, p.record(o).Power
+	if request == nil || foreign(o) || r == nil {
+		p.set(reasons.PowerReady, True, reasons.NoPowerRequest, "Nobody asks for a change of power.")
+		return
+	}
+	switch r.Step {
+	case metal.PowerDone:
+		p.set(reasons.PowerReady, True, reasons.PowerRequestDone, "The BMC confirmed the power request "+r.ID+".")
+	case metal.PowerExpired:
+		p.set(reasons.PowerReady, False, reasons.PowerRequestExpired,
+			"The power request "+r.ID+" was not made within ten minutes of now when Ingot saw it, so it was dropped: ask again with `ingot power`.")
+	case metal.PowerSwitchingOff, metal.PowerSwitchingOn:
+		p.set(reasons.PowerReady, False, reasons.PowerRequestRunning, "Waiting for the BMC to confirm "+offOrOn(r.Step)+".")
+	default:
+		p.set(reasons.PowerReady, False, reasons.PowerRequestFailed, whyFailed(o, r.ID))
+	}
+}
+
+func offOrOn(s metal.PowerStep) string {
+	if s == metal.PowerSwitchingOff {
+		return "off"
+	}
+	return "on"
+}
+
+// whyFailed names the next actor after a failed request.
+func whyFailed(o *Observation, id string) string {
+	if o.Server.Spec.BMC == nil {
+		return "The server declares no BMC, so a person must press its power button; the power request " + id + " was dropped."
+	}
+	return "The BMC did not confirm the power request " + id + " within five minutes: see the condition " + reasons.BMCReachable + ", then ask again with `ingot power`."
+}

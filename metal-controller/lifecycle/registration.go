@@ -1,0 +1,49 @@
+package lifecycle
+
+import (
+	"slices"
+	"strings"
+
+	"ingot.dev/ingot/crds/reasons"
+)
+
+// identity says whether evidence names this Server alone.
+func identity(o *Observation, p *Plan) {
+	others := slices.DeleteFunc(slices.Clone(o.ConflictsWith), func(name string) bool { return name == o.Server.Name })
+	slices.Sort(others)
+	others = slices.Compact(others)
+	if len(others) == 0 {
+		p.set(reasons.IdentityUnique, True, reasons.Unique, "No other Server claims this machine's identity.")
+		return
+	}
+	shown := others[:min(len(others), 5)]
+	p.again(conflictRecheck)
+	p.set(reasons.IdentityUnique, False, reasons.IdentityConflict,
+		"The same evidence points to "+strings.Join(shown, ", ")+" too; an operator must compare spec.identity and the ServerInventories and delete or correct the wrong Server.")
+}
+
+// registration says whether an agent reported the hardware.
+func registration(o *Observation, p *Plan) {
+	if o.Inventory == nil {
+		p.set(reasons.Registered, False, reasons.NotRegistered, howToRegister(o))
+		return
+	}
+	p.Summary = summarize(o.Inventory)
+	p.set(reasons.Registered, True, reasons.InventoryReported, "The agent reported the inventory.")
+}
+
+// howToRegister names the next actor for a server that no agent reported yet.
+func howToRegister(o *Observation) string {
+	name := o.Server.Name
+	switch {
+	case foreign(o):
+		return "Waiting for the installation that manages this server to register it."
+	case o.Agent != nil:
+		return "Waiting for the agent, which is connected, to report the inventory."
+	case o.Server.Spec.BMC == nil:
+		return "Waiting for the machine to netboot: press its power button."
+	case poweredOn(o):
+		return "Waiting for the machine, which is on, to netboot: if it does not, run `ingot power cycle " + name + "` and check that the network is first in its boot order."
+	}
+	return "Waiting for the machine to netboot: `ingot power on " + name + "`."
+}
