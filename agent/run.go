@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"ingot.dev/ingot/agent/boot"
+	"ingot.dev/ingot/agent/inventory"
+	"ingot.dev/ingot/agent/modules"
+	"ingot.dev/ingot/agent/network"
+	"ingot.dev/ingot/agent/protocol"
+	"ingot.dev/ingot/agent/session"
+	"ingot.dev/ingot/crds/version"
+)
+
+// run is the whole life of the agent. It returns nil when the controller wants the machine to restart.
+func run(ctx context.Context, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmdline, err := boot.Cmdline()
+	if err != nil {
+		return err
+	}
+	args, err := boot.ParseArgs(cmdline)
+	if err != nil {
+		return err
+	}
+	pin, err := session.ParsePin(args.Pin)
+	if err != nil {
+		return err
+	}
+	drivers(ctx, log)
+	if err := boot.MountEFIVars(); err != nil {
+		log.Warn("cannot read the firmware's variables", "error", err)
+	}
+	entropy := boot.Entropy{Ready: boot.KernelEntropy, After: time.After, Log: log, Poll: 250 * time.Millisecond, Remind: 10 * time.Second}
+	if err := entropy.Wait(ctx); err != nil {
+		return err
+	}
+	return talk(ctx, log, args, pin)
+}
+
+// drivers loads what fits the machine now, and goes on looking for a while: slow buses show their devices late.
+func drivers(ctx context.Context, log *slog.Logger) {
+	index, err := modules.ReadIndex(os.DirFS("/modules"))
+	if err != nil {
+		log.Warn("the image has no drivers; only what the kernel has built in will work", "error", err)
+		return
+	}
+	loader := modules.New(modules.Config{
+		Index: index, Root: os.DirFS("/"), Insert: modules.Kernel("/modules"), After: time.After, Log: log,
+	})
+	log.Info("loading drivers", "in the image", len(index.Modules))
+	n := loader.Always(ctx)
+	n += loader.Coldplug(ctx)
+	log.Info("loaded drivers", "modules", n)
+	go loader.Watch(ctx, time.Second, time.Minute)
+}
+
+// talk connects, reads the hardware meanwhile, and follows the controller.
+func talk(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin) error {
+	collect := collector(log)
+	found := make(chan struct{})
+	go func() {
+		defer close(found)
+		log.Info("waiting for disks")
+		disks := collect.WaitForDisks(ctx, inventory.DefaultSettle)
+		log.Info("found disks", "count", len(disks), "names", fmt.Sprint(disks))
+	}()
+	net := &network.Network{
+		Kernel: network.Netlink{Sys: "/sys", Resolver: "/etc/resolv.conf"}, Client: network.DHCP{},
+		BootMAC: args.MAC, After: time.After, Log: log,
+	}
+	lease, err := net.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	go func() { _ = net.Keep(ctx, lease) }()
+	<-found
+	r := newReporter(ctx, log, collect)
+	r.address(lease)
+	leave, err := follow(ctx, log, args, pin, r)
+	if err != nil {
+		return err
+	}
+	log.Info("the server wants this machine to restart: "+leave.Message, "reason", leave.Reason)
+	return nil
+}
+
+func follow(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin, r *reporter) (session.Leave, error) {
+	dialer := &net.Dialer{
+		Timeout: 10 * time.Second,
+		// A controller that vanished without a word is noticed within a minute.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 4},
+	}
+	s, err := session.New(session.Config{
+		URL: args.URL, Pin: pin, BootID: args.BootID, AgentVersion: version.Version,
+		Inventory: r.inventory,
+		Evidence:  func() *protocol.Evidence { return inventory.Evidence(r.inventory(), args.MAC) },
+		Changed:   r.changed, Dial: dialer.DialContext, Now: time.Now, After: time.After, Random: rand.Reader, Log: log,
+	})
+	if err != nil {
+		return session.Leave{}, err
+	}
+	return s.Run(ctx)
+}
+
+func collector(log *slog.Logger) *inventory.Collector {
+	return &inventory.Collector{
+		Root: os.DirFS("/"), Blocks: inventory.Devices{}, Links: inventory.Netlink{},
+		After: time.After, Log: log, AgentVersion: version.Version,
+	}
+}

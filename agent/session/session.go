@@ -1,0 +1,107 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"ingot.dev/ingot/agent/protocol"
+)
+
+// Config is what a Session needs. All fields are required unless said otherwise.
+type Config struct {
+	// URL is https://host:port of the controller's agent port.
+	URL string
+	Pin Pin
+	// BootID is the boot id from the kernel line.
+	BootID string
+	// AgentVersion is reported at enrolment.
+	AgentVersion string
+	// Inventory yields the hardware; it is asked again whenever Changed fires.
+	Inventory func() *protocol.Inventory
+	// Evidence is made of the inventory at enrolment.
+	Evidence func() *protocol.Evidence
+	// Changed fires when the inventory is to be reported again. May be nil.
+	Changed <-chan struct{}
+	// Dial opens a connection; (&net.Dialer{}).DialContext on a real machine.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now must carry the monotonic clock; After is time.After. Both are fakes in tests.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
+	// Random is crypto/rand.Reader.
+	Random io.Reader
+	Log    *slog.Logger
+}
+
+// Leave is why the machine shall restart.
+type Leave struct{ Reason, Message string }
+
+// Session is one boot's conversation with the controller.
+type Session struct {
+	Config
+	host, address string
+	id            *identity
+	backoff       backoff
+}
+
+// New checks the configuration and makes the key of this boot.
+func New(c Config) (*Session, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return nil, fmt.Errorf("the address of the controller (ingot.url) must be https://host:port, not %q", c.URL)
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	id, err := newIdentity(c.Random)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{Config: c, host: u.Hostname(), address: net.JoinHostPort(u.Hostname(), port), id: id}
+	s.backoff.random = c.Random
+	return s, nil
+}
+
+// Run talks to the controller until it says leave, or ctx ends. Outages are waited out, without end and with a message each time.
+func (s *Session) Run(ctx context.Context) (Leave, error) {
+	s.Log.Info("waiting for the server", "address", s.address)
+	for {
+		leave, err := s.once(ctx)
+		if ctx.Err() != nil {
+			return Leave{}, fmt.Errorf("talking to the server: %w", context.Cause(ctx))
+		}
+		if err == nil && leave != nil {
+			return *leave, nil
+		}
+		if err == nil {
+			// Renewed: go on at once, over a connection with the new certificate.
+			continue
+		}
+		pause := s.backoff.next()
+		s.Log.Warn("no session with the server; trying again", "in", pause.Round(100*time.Millisecond), "error", plain(err))
+		select {
+		case <-s.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// once enrols if there is no certificate, and serves one connection. Neither leave nor error: the certificate is new.
+func (s *Session) once(ctx context.Context) (*Leave, error) {
+	if !s.id.enrolled(s.Now()) {
+		if err := s.enroll(ctx); err != nil {
+			return nil, err
+		}
+	}
+	leave, err := s.serve(ctx)
+	if refused(err) {
+		// The certificate is not believed any more, for instance since the controller's CA is new: start from nothing.
+		s.id.forget()
+	}
+	return leave, err
+}
