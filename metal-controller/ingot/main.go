@@ -1,15 +1,42 @@
+// Program ingot is Ingot in one program: its control plane, its services and its client commands. Layer 4, wiring.
 package main
 
 import (
-	_ "go.etcd.io/etcd/server/v3/embed"
-	_ "k8s.io/kubernetes/cmd/kube-apiserver/app"
-	_ "k8s.io/kubernetes/cmd/kube-apiserver/app/options"
-	_ "k8s.io/kubernetes/pkg/controller/clusterroleaggregation"
-	_ "k8s.io/kubernetes/pkg/controller/garbagecollector"
-	_ "k8s.io/kubernetes/pkg/controller/namespace"
-	_ "k8s.io/kubernetes/pkg/controller/serviceaccount"
-	_ "k8s.io/kubernetes/pkg/serviceaccount"
-	_ "sigs.k8s.io/controller-runtime"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"ingot.dev/ingot/crds/version"
+	"ingot.dev/ingot/metal-controller/ingot/up"
 )
 
-func main() {}
+func main() {
+	if err := root().Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "ingot",
+		Short:         "Turn racked servers into Kubernetes clusters",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.AddCommand(up.Command(), versionCommand())
+	return cmd
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Show the version of this program and of its Kubernetes API",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ingot %s\nkubernetes %s\n", version.String(), version.Kubernetes)
+			return err
+		},
+	}
+}

@@ -1,0 +1,112 @@
+// Package up is `ingot up`: it opens the state folder, starts the embedded control plane and what runs beside it, tells the user each stage,
+// and ends everything in order. Layer 4, wiring.
+//
+// Invariants: what the libraries log never reaches the terminal but a bounded file; the first Ctrl-C ends cleanly, the second at once.
+package up
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"ingot.dev/ingot/crds/version"
+	"ingot.dev/ingot/metal-controller/ingot/controlplane"
+	"ingot.dev/ingot/metal-controller/ingot/statedir"
+)
+
+// Config is what the flags of `ingot up` say.
+type Config struct {
+	StateDir   string
+	APIAddress netip.Addr
+	APIPort    int      // 0: any free port
+	APINames   []string // further names and addresses in the API server's certificate
+	// Services run beside the control plane, started in order and ended in reverse order. None: the API alone.
+	Services []Service
+	// Progress is for people: stages, and what to do next. Usually stderr.
+	Progress io.Writer
+	Now      func() time.Time
+}
+
+// Env is what a Service gets.
+type Env struct {
+	ControlPlane *controlplane.ControlPlane
+	StateDir     string    // for files of its own, in a folder of its own
+	Log          io.Writer // for noise; the bounded log file
+}
+
+// Service is a part that runs beside the control plane.
+type Service struct {
+	// Name as the progress shows it.
+	Name string
+	// Start returns when the part is ready. It runs until ctx ends; wait blocks until it has ended and says why, nil when because of ctx.
+	Start func(ctx context.Context, env Env) (wait func() error, err error)
+}
+
+// Limits of the log file: the current one and two older ones.
+const (
+	logMegabytes = 20
+	logBackups   = 2
+)
+
+// Run runs everything until ctx ends, which is no error, or until a part fails.
+func Run(ctx context.Context, c Config) error {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	p := newProgress(c.Progress, c.Now)
+	dir, err := statedir.Open(c.StateDir, version.Version)
+	if err != nil {
+		return err
+	}
+	err = runIn(ctx, c, dir.Path(), p)
+	return errors.Join(err, dir.Close())
+}
+
+// runIn runs in a folder that is ours.
+func runIn(ctx context.Context, c Config, dir string, p *progress) error {
+	log, err := openLog(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // a log that cannot be closed is no failure of the run
+	cp, err := controlplane.Start(ctx, controlplane.Options{
+		Dir: dir, BindAddress: c.APIAddress, Port: c.APIPort, ExtraSANs: c.APINames, Log: log, Stage: p.stage, Now: c.Now,
+	})
+	if err != nil {
+		return startError(ctx, err, log.Filename)
+	}
+	env := Env{ControlPlane: cp, StateDir: dir, Log: log}
+	err = beside(ctx, c.Services, env, p)
+	p.say("stopping the control plane")
+	if stopErr := cp.Stop(); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("%w; details in %s", stopErr, log.Filename))
+	}
+	if err == nil {
+		p.say("stopped; all data is in %s", dir)
+	}
+	return err
+}
+
+// startError is nil when the user has ended the start.
+func startError(ctx context.Context, err error, log string) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("starting the control plane: %w (log: %s)", err, log)
+}
+
+// openLog opens the bounded log file below dir, readable by its owner only.
+func openLog(dir string) (*lumberjack.Logger, error) {
+	logs := filepath.Join(dir, "logs")
+	if err := os.MkdirAll(logs, 0o700); err != nil {
+		return nil, fmt.Errorf("creating folder for logs: %w", err)
+	}
+	return &lumberjack.Logger{Filename: filepath.Join(logs, "control-plane.log"), MaxSize: logMegabytes, MaxBackups: logBackups}, nil
+}
