@@ -1,0 +1,96 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Accel is how QEMU runs guest code.
+type Accel string
+
+// The accelerators: the host's hardware, and emulation.
+const (
+	KVM Accel = "kvm"
+	TCG Accel = "tcg"
+)
+
+// Program is QEMU for x86-64.
+const Program = "qemu-system-x86_64"
+
+// cpu: under TCG the default CPU has no entropy source, and a Go program in
+// the guest would wait for ever in getrandom.
+func (a Accel) cpu() string {
+	if a == KVM {
+		return "host"
+	}
+	return "qemu64,+rdrand"
+}
+
+// Slowness is the factor by which guests take longer than on hardware. Waits
+// in tests and time-outs of a lab scale with it.
+func (a Accel) Slowness() int {
+	if a == KVM {
+		return 1
+	}
+	return 8
+}
+
+// probeTime bounds one probe. The probe's guest ends within milliseconds.
+const probeTime = 15 * time.Second
+
+// probeExit is what QEMU exits with when the probe's guest has run:
+// isa-debug-exit turns the byte 0x10 into 0x10<<1|1.
+const probeExit = 0x10<<1 | 1
+
+// Probe finds the best accelerator by running a guest on it, with the CPU that
+// servers get. That /dev/kvm can be opened says little: on some nested hosts
+// "-cpu host" fails, or the guest dies when it enters protected mode.
+func Probe(ctx context.Context) (Accel, error) {
+	kvm := run(ctx, KVM)
+	if kvm == nil {
+		return KVM, nil
+	}
+	if err := run(ctx, TCG); err != nil {
+		return "", fmt.Errorf("probing qemu: %w", errors.Join(err, fmt.Errorf("with kvm: %w", kvm)))
+	}
+	return TCG, nil
+}
+
+// run starts a guest that only ends itself.
+func run(ctx context.Context, accel Accel) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "ingot-probe-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the probe: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	rom := filepath.Join(dir, "probe.rom")
+	if err := os.WriteFile(rom, probeROM(), 0o600); err != nil {
+		return fmt.Errorf("writing the probe: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, Program, "-nodefaults", "-no-user-config", "-display", "none",
+		"-machine", "q35,accel="+string(accel), "-cpu", accel.cpu(), "-m", "16M", "-bios", rom, "-no-reboot",
+		"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04")
+	var output bytes.Buffer
+	cmd.Stderr = &output
+	return judge(accel, cmd.Run(), output.Bytes())
+}
+
+func judge(accel Accel, err error, output []byte) error {
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("%s is not installed; install it, on Debian with: apt-get install qemu-system-x86 ovmf", Program)
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == probeExit {
+		return nil
+	}
+	const longest = 500
+	return fmt.Errorf("running a guest with %s: ended with %v: %s", accel, err, bytes.TrimSpace(output[:min(len(output), longest)]))
+}

@@ -1,0 +1,95 @@
+package qemu
+
+import (
+	"fmt"
+
+	"ingot.dev/ingot/sfyra-tests/rack/machine"
+)
+
+// order holds the boot index of the first NIC and of the first disk.
+type order struct{ nic, disk int }
+
+// order puts the network first, then the disks, unless the override says Hdd.
+// Cd changes nothing: a drive without a medium falls through to the rest.
+func (l *Launch) order() order {
+	if l.Override.Target == machine.TargetHdd {
+		return order{disk: 1, nic: 1 + len(l.Spec.Disks)}
+	}
+	return order{nic: 1, disk: 1 + len(l.Spec.NICs)}
+}
+
+func (l *Launch) nic(i int, o order) []string {
+	nic := l.Spec.NICs[i]
+	device := fmt.Sprintf("%s,id=nic%d,netdev=net%d,mac=%s,bootindex=%d", nic.Model, i, i, nic.MAC, o.nic+i)
+	if nic.Model == VirtioNet && l.Spec.Firmware != BIOS {
+		device += ",romfile=" // OVMF's own driver instead of iPXE's ROM
+	}
+	return []string{
+		"-netdev", fmt.Sprintf("tap,id=net%d,ifname=%s,script=no,downscript=no", i, l.Taps[i]),
+		"-device", device,
+	}
+}
+
+// ImageFile is the name of disk i's own image in the server's folder.
+func ImageFile(i int) string { return fmt.Sprintf("disk%d.img", i) }
+
+func (l *Launch) disk(i int, o order) []string {
+	disk := l.Spec.Disks[i]
+	image := disk.Image
+	if image == "" {
+		image = ImageFile(i)
+	}
+	// cache=unsafe leaves flushes to the host's page cache: the data outlives
+	// QEMU, only not a crash of the host.
+	args := []string{"-drive", fmt.Sprintf("if=none,id=disk%d,format=raw,discard=unmap,cache=unsafe,file=%s", i, escape(image))}
+	return append(args, disk.devices(i, o.disk+i)...)
+}
+
+func (d *Disk) devices(i, bootindex int) []string {
+	common := fmt.Sprintf("drive=disk%d,bootindex=%d", i, bootindex)
+	serial := ""
+	if d.Serial != "" {
+		serial = ",serial=" + escape(d.Serial)
+	}
+	switch d.Kind {
+	case NVMe:
+		return []string{
+			"-device", fmt.Sprintf("nvme,id=nvme%d%s", i, serial),
+			"-device", fmt.Sprintf("nvme-ns,id=drive%d,bus=nvme%d,%s%s", i, i, common, d.eui()),
+		}
+	case SATA:
+		return []string{"-device", fmt.Sprintf("ide-hd,id=drive%d,bus=ide.%d,%s%s%s%s", i, i, common, serial, d.wwn(), d.rotation())}
+	case SCSI:
+		return []string{"-device", fmt.Sprintf("scsi-hd,id=drive%d,bus=scsi0.0,%s%s%s%s", i, common, serial, d.wwn(), d.rotation())}
+	default:
+		return []string{"-device", fmt.Sprintf("virtio-blk-pci,id=drive%d,%s%s", i, common, serial)}
+	}
+}
+
+// noUUID switches off the namespace UUID, which QEMU would roll anew at every
+// start: the guest prefers it as the drive's name, and the name must last.
+const noUUID = ",uuid=00000000-0000-0000-0000-000000000000"
+
+// eui is the 64-bit name of the namespace. Without one QEMU must not make its
+// own: it is the same in every server and would look like one shared disk.
+func (d *Disk) eui() string {
+	if d.WWN == 0 {
+		return noUUID + ",eui64-default=off"
+	}
+	return noUUID + fmt.Sprintf(",eui64=0x%016x", d.WWN)
+}
+
+func (d *Disk) wwn() string {
+	if d.WWN == 0 {
+		return ""
+	}
+	return fmt.Sprintf(",wwn=0x%016x", d.WWN)
+}
+
+// rotation is a speed in rpm; 1 means solid state (ACS-3, word 217).
+func (d *Disk) rotation() string {
+	if d.Rotational {
+		return ",rotation_rate=7200"
+	}
+	return ",rotation_rate=1"
+}

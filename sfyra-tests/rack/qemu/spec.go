@@ -1,0 +1,89 @@
+package qemu
+
+import (
+	"net"
+	"os"
+
+	"ingot.dev/ingot/sfyra-tests/rack/lldp"
+)
+
+// DiskKind is how a drive is attached.
+type DiskKind string
+
+// The kinds of drives, as the guest sees them.
+const (
+	NVMe   DiskKind = "nvme"
+	Virtio DiskKind = "virtio"
+	SATA   DiskKind = "sata"
+	SCSI   DiskKind = "scsi"
+)
+
+// NICModel is a network card, in QEMU's words.
+type NICModel string
+
+// The network cards. OVMF drives virtio itself; e1000e boots through the iPXE
+// option ROM that QEMU ships, since OVMF has no driver for it.
+const (
+	VirtioNet NICModel = "virtio-net-pci"
+	E1000e    NICModel = "e1000e"
+)
+
+// Firmware of a server.
+type Firmware string
+
+// The kinds of firmware. The empty one is UEFI.
+const (
+	UEFI Firmware = "uefi"
+	BIOS Firmware = "bios"
+)
+
+// Disk is one drive.
+type Disk struct {
+	Kind      DiskKind
+	SizeBytes int64
+	// Serial is cut by the hardware at 20 bytes, so it may not be longer.
+	Serial string
+	// WWN is the 64-bit name, 0 for none. Virtio drives have none.
+	WWN uint64
+	// Rotational makes a SATA or SCSI drive say 7200 rpm; else it says solid state.
+	Rotational bool
+	// Image is an existing raw image; empty makes a blank one of SizeBytes in
+	// the server's folder, which stays from then on.
+	Image string
+	// Fill writes the first content of a blank image, as an installed OS.
+	Fill func(image *os.File) error
+}
+
+// NIC is one network card.
+type NIC struct {
+	MAC   net.HardwareAddr
+	Model NICModel
+	// Neighbor is the switch port it is plugged into; nil sends no LLDP.
+	Neighbor *lldp.Neighbor
+}
+
+// Board is the base board and the chassis (SMBIOS types 2 and 3).
+type Board struct {
+	Manufacturer, Product, Serial string
+	AssetTag                      string
+}
+
+// Spec is the hardware of one server.
+type Spec struct {
+	// Name of the server within the rack: letters, digits, hyphens.
+	Name string
+	// UUID of SMBIOS; empty gives the all-zero one, as cheap boards have.
+	UUID string
+	// SMBIOS type 1. An empty field is absent.
+	Manufacturer, Product, Serial, SKU, Family string
+	Board                                      Board
+	CPUs                                       int
+	MemoryMiB                                  int
+	Disks                                      []Disk
+	NICs                                       []NIC
+	Firmware                                   Firmware
+	// HTTPBoot makes the firmware boot through HTTP instead of PXE.
+	HTTPBoot bool
+	// IPv6 leaves the firmware's IPv6 boot on; off saves a minute of attempts.
+	IPv6 bool
+}
