@@ -1,0 +1,55 @@
+package httpboot
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"ingot.dev/ingot/boot-assets/cache"
+)
+
+// asset serves one file of a store, with ranges, its digest as ETag, and stage in the timeline of the machine that fetched it.
+func (s *Server) asset(store *cache.Store, name, stage string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a, err := store.Open(name)
+		if err != nil {
+			s.refuse(w, name, err)
+			return
+		}
+		defer a.Close()
+		h := w.Header()
+		h.Set("Content-Type", contentType(name))
+		h.Set("ETag", `"`+a.SHA256+`"`)
+		if ranges := r.Header.Values("Range"); len(ranges) > 1 || strings.Contains(strings.Join(ranges, ""), ",") {
+			r.Header.Del("Range") // one range is enough for a download that goes on; RFC 9110 section 14.2 allows to ignore it
+		}
+		if stage != "" && r.Method == http.MethodGet {
+			s.cfg.Events.fetched(addrOf(r.RemoteAddr), stage)
+		}
+		http.ServeContent(w, r, name, time.Time{}, a.ReadSeekCloser) // the bare file, so that the kernel can send it
+	}
+}
+
+// refuse never serves a byte of a file that is not what the catalog says.
+func (s *Server) refuse(w http.ResponseWriter, name string, err error) {
+	s.cfg.Log.Error("boot file refused", "file", name, "error", err)
+	if errors.Is(err, cache.ErrMismatch) {
+		http.Error(w, "this file is not what it should be; see the log of the pxe-server", http.StatusInternalServerError)
+		return
+	}
+	http.Error(w, "this file cannot be read; see the log of the pxe-server", http.StatusServiceUnavailable)
+}
+
+// contentType: UEFI 2.10 section 24.7.3 names application/efi for HTTP boot; firmware also goes by the suffix.
+func contentType(name string) string {
+	switch ext := path.Ext(name); ext {
+	case ".efi":
+		return "application/efi"
+	case ".ipxe":
+		return mime.FormatMediaType("text/plain", map[string]string{"charset": "us-ascii"})
+	}
+	return "application/octet-stream"
+}

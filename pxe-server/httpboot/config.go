@@ -1,0 +1,84 @@
+package httpboot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"ingot.dev/ingot/boot-assets/cache"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/limits"
+)
+
+// Config is what the server needs.
+type Config struct {
+	// Addr is the address under which machines reach this server; it is written into scripts.
+	Addr netip.AddrPort
+	// Loaders holds iPXE and its first script, Image the kernel and the initramfs of the agent.
+	Loaders, Image *cache.Store
+	// ImageArgs are the kernel arguments that the image asks for.
+	ImageArgs []string
+	// View is what the controller said last; false while it said nothing yet.
+	View func() (boot.View, bool)
+	// Events takes what is seen of boots.
+	Events *Events
+	Limits Limits
+	Log    *slog.Logger
+	Now    func() time.Time
+	// Rand makes boot ids.
+	Rand io.Reader
+}
+
+// Limits bound what clients may cost. Zero fields get their default.
+type Limits struct {
+	// Scripts is for one source; default 4 a second, burst 20.
+	Scripts limits.Rate
+	// AllScripts is for everybody together; default 1000 a second, burst 2000.
+	AllScripts limits.Rate
+	// Connections at once: default 2048 in total and 16 of one source.
+	Connections, ConnectionsPerSource int
+	// HeaderTime is how long a request's header may take (default 10 s), WriteTime how long one answer may take (default 15 min:
+	// 60 MB over a 1 Mbit/s line), IdleTime how long a connection may wait for its next request (default 20 s).
+	HeaderTime, WriteTime, IdleTime time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	setRate(&l.Scripts, limits.Rate{PerSecond: 4, Burst: 20})
+	setRate(&l.AllScripts, limits.Rate{PerSecond: 1000, Burst: 2000})
+	setInt(&l.Connections, 2048)
+	setInt(&l.ConnectionsPerSource, 16)
+	setTime(&l.HeaderTime, 10*time.Second)
+	setTime(&l.WriteTime, 15*time.Minute)
+	setTime(&l.IdleTime, 20*time.Second)
+	return l
+}
+
+func setRate(r *limits.Rate, d limits.Rate) {
+	if *r == (limits.Rate{}) {
+		*r = d
+	}
+}
+
+func setInt(v *int, d int) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+func setTime(v *time.Duration, d time.Duration) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+func (c Config) check() error {
+	if c.Loaders == nil || c.Image == nil || c.View == nil || c.Events == nil || c.Now == nil || c.Rand == nil {
+		return errors.New("HTTP boot server: a part of its configuration is missing")
+	}
+	return nil
+}
+
+func (c Config) url(path string) string { return fmt.Sprintf("http://%s%s", c.Addr, path) }

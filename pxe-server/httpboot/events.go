@@ -1,0 +1,186 @@
+package httpboot
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+// Stages of a boot that a pxe-server sees, as the protocol names them.
+const (
+	StageDHCP       = "DHCP"
+	StageFirstStage = "FirstStage"
+	StageScript     = "Script"
+	StageKernel     = "Kernel"
+	StageInitramfs  = "Initramfs"
+)
+
+// Limits of what is remembered: machines that boot at once, the age of a boot, its stages, and events that wait for the controller.
+const (
+	rememberBoots = 4096
+	maxAge        = 30 * time.Minute
+	maxStages     = 16
+	maxQueue      = 2048
+	maxBatch      = 128
+)
+
+// Events joins what DHCP, TFTP and HTTP see of one machine to the boot that its script begins, and queues it for the controller.
+//
+// Everything in it is said by machines that prove nothing: it feeds timelines and never a decision.
+type Events struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	byMAC   map[string]*seen
+	byIP    map[netip.Addr]*seen
+	queue   []*protocol.BootEvent
+	dropped uint64
+	wake    chan struct{}
+}
+
+// seen is one machine's boot so far.
+type seen struct {
+	mac, firmware string
+	ip            netip.Addr
+	last          time.Time
+	stages        []*protocol.Stage
+	// sent is set once the boot has a script; later stages are sent as they come.
+	sent *protocol.BootEvent
+}
+
+// NewEvents makes an empty memory.
+func NewEvents(now func() time.Time) *Events {
+	return &Events{now: now, byMAC: map[string]*seen{}, byIP: map[netip.Addr]*seen{}, wake: make(chan struct{}, 1)}
+}
+
+// Seen takes a stage before the script: DHCP or FirstStage. Firmware may be empty when the protocol does not tell. It returns at once.
+func (e *Events) Seen(mac, firmware, stage string, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.open(mac)
+	if b.sent != nil && stage == StageDHCP && firmware != "" && firmware != "ipxe" {
+		e.forget(b) // the firmware's DHCP is the beginning of another boot; iPXE's is not
+		b = e.open(mac)
+	}
+	if firmware == boot.UEFIPXE || firmware == boot.UEFIHTTP || firmware == boot.BIOSPXE {
+		b.firmware = firmware
+	}
+	b.add(stage, at)
+}
+
+// Fetched takes a stage of the machine that has the address ip; unknown addresses are ignored.
+func (e *Events) Fetched(ip netip.Addr, stage string, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b, ok := e.byIP[ip]
+	if !ok || b.has(stage) {
+		return
+	}
+	b.add(stage, at)
+	if b.sent != nil {
+		e.send(b, b.stages[len(b.stages)-1:])
+	}
+}
+
+// Leased joins an address to a MAC, so that stages which only show the address find their boot.
+func (e *Events) Leased(mac string, ip netip.Addr) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.bind(e.open(mac), ip)
+}
+
+func (e *Events) fetched(ip netip.Addr, stage string) { e.Fetched(ip, stage, e.now()) }
+
+// firmware corrects what iPXE says by what DHCP saw: iPXE cannot tell UEFI PXE from UEFI HTTP boot.
+func (e *Events) firmware(mac, said string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if b, ok := e.byMAC[mac]; ok && said == boot.UEFIPXE && b.firmware == boot.UEFIHTTP {
+		return boot.UEFIHTTP
+	}
+	return said
+}
+
+// decided begins the boot: the stages so far go out with its id.
+func (e *Events) decided(ip netip.Addr, a asked, d boot.Decision) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.open(a.mac)
+	b.firmware = a.Firmware
+	e.bind(b, ip)
+	if b.sent != nil {
+		if b.sent.BootId == d.BootID && b.sent.Server == d.Server && b.sent.Target == string(d.Target) {
+			return // it waits and asks again; nothing is new
+		}
+		b.stages = nil // it asked again and got another boot; what came before belongs to the first
+	}
+	b.sent = &protocol.BootEvent{
+		BootId: d.BootID, Server: d.Server, Mac: a.mac, Firmware: a.Firmware, Target: string(d.Target), Conflict: d.Conflict,
+	}
+	b.add(StageScript, e.now())
+	e.send(b, b.stages)
+}
+
+// open finds the boot of a MAC, or begins one in place of the one that is quiet for longest.
+func (e *Events) open(mac string) *seen {
+	now := e.now()
+	b, ok := e.byMAC[mac]
+	if ok && now.Sub(b.last) > maxAge {
+		e.forget(b)
+		ok = false
+	}
+	if !ok {
+		e.makeRoom()
+		b = &seen{mac: mac}
+		e.byMAC[mac] = b
+	}
+	b.last = now
+	return b
+}
+
+func (e *Events) makeRoom() {
+	if len(e.byMAC) < rememberBoots {
+		return
+	}
+	var oldest *seen
+	for _, b := range e.byMAC {
+		if oldest == nil || b.last.Before(oldest.last) {
+			oldest = b
+		}
+	}
+	e.forget(oldest)
+}
+
+func (e *Events) forget(b *seen) {
+	delete(e.byMAC, b.mac)
+	if e.byIP[b.ip] == b {
+		delete(e.byIP, b.ip)
+	}
+}
+
+func (e *Events) bind(b *seen, ip netip.Addr) {
+	if e.byIP[b.ip] == b {
+		delete(e.byIP, b.ip)
+	}
+	b.ip = ip
+	e.byIP[ip] = b
+}
+
+func (b *seen) has(stage string) bool {
+	for _, s := range b.stages {
+		if s.Stage == stage {
+			return true
+		}
+	}
+	return false
+}
+
+// add keeps the first time of each stage.
+func (b *seen) add(stage string, at time.Time) {
+	if len(b.stages) < maxStages && !b.has(stage) {
+		b.stages = append(b.stages, &protocol.Stage{Stage: stage, AtMicros: at.UnixMicro()})
+	}
+}

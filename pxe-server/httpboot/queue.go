@@ -1,0 +1,108 @@
+package httpboot
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+// Report sends events to the controller.
+type Report func(context.Context, []*protocol.BootEvent) error
+
+// Waits between tries when the controller does not take events.
+const (
+	firstWait   = time.Second
+	longestWait = 30 * time.Second
+	reportTime  = 10 * time.Second
+)
+
+// send queues a copy of the boot's event with some of its stages. A full queue drops the oldest event and counts it. The lock is held.
+func (e *Events) send(b *seen, stages []*protocol.Stage) {
+	ev := proto.CloneOf(b.sent)
+	ev.Stages = slices.Clone(stages)
+	if len(e.queue) >= maxQueue {
+		e.queue = e.queue[1:]
+		e.dropped++
+	}
+	e.queue = append(e.queue, ev)
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Dropped counts the events that did not reach the controller since the queue was full.
+func (e *Events) Dropped() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dropped
+}
+
+// Run reports events in batches until ctx ends. While the controller does not take them they wait, up to the queue's bound.
+func (e *Events) Run(ctx context.Context, report Report) error {
+	wait := firstWait
+	for {
+		batch := e.take()
+		if len(batch) == 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-e.wake:
+			}
+			continue
+		}
+		if e.try(ctx, report, batch) {
+			wait = firstWait
+			continue
+		}
+		e.putBack(batch)
+		if !pause(ctx, wait) {
+			return nil
+		}
+		wait = min(2*wait, longestWait)
+	}
+}
+
+func (e *Events) try(ctx context.Context, report Report, batch []*protocol.BootEvent) bool {
+	ctx, cancel := context.WithTimeout(ctx, reportTime)
+	defer cancel()
+	return report(ctx, batch) == nil
+}
+
+func (e *Events) take() []*protocol.BootEvent {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := min(len(e.queue), maxBatch)
+	batch := slices.Clone(e.queue[:n])
+	e.queue = slices.Delete(e.queue, 0, n)
+	return batch
+}
+
+// putBack keeps the order and the bound.
+func (e *Events) putBack(batch []*protocol.BootEvent) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	q := append(batch, e.queue...)
+	if over := len(q) - maxQueue; over > 0 {
+		q = q[over:]
+		e.dropped += uint64(over)
+	}
+	e.queue = q
+}
+
+// pause waits between half of d and d, so that many servers do not come back at once. It is false when ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d/2 + rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,106 @@
+package httpboot
+
+import (
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"ingot.dev/ingot/boot-assets/catalog"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/limits"
+)
+
+// script decides for one machine and answers with its script.
+func (s *Server) script(w http.ResponseWriter, r *http.Request) {
+	from := addrOf(r.RemoteAddr)
+	if !s.scripts.Allow(limits.Source(from)) || !s.allScripts.Allow(struct{}{}) {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, "too many scripts were asked for", http.StatusTooManyRequests)
+		return
+	}
+	_, query, _ := cutQuery(r.RequestURI)
+	a, err := parseQuery(query)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	a.Firmware = s.cfg.Events.firmware(a.mac, a.Firmware)
+	d, view, err := s.decide(a)
+	if err != nil {
+		s.cfg.Log.Error("no boot id", "error", err)
+		http.Error(w, "no randomness", http.StatusInternalServerError)
+		return
+	}
+	text, d := s.render(d, view, a)
+	s.cfg.Log.Info("boot decided", "mac", a.mac, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "firmware", a.Firmware, "product", a.product)
+	if r.Method == http.MethodGet {
+		s.cfg.Events.decided(from, a, d)
+	}
+	if text == nil {
+		http.Error(w, "Ingot has no answer for this machine: "+d.Reason, http.StatusNotFound)
+		return
+	}
+	writeScript(w, r, text)
+}
+
+// decide asks the pure core, and makes a boot id where an agent boots that the controller does not expect.
+func (s *Server) decide(a asked) (boot.Decision, boot.View, error) {
+	view, ok := s.cfg.View()
+	if !ok {
+		return s.withoutView(a.mac), view, nil
+	}
+	d := boot.Decide(a.Request, view)
+	if d.Target != boot.Agent || d.BootID != "" {
+		return d, view, nil
+	}
+	var id [16]byte
+	if _, err := io.ReadFull(s.cfg.Rand, id[:]); err != nil {
+		return d, view, err
+	}
+	d.BootID = hex.EncodeToString(id[:])
+	return d, view, nil
+}
+
+// withoutView lets machines wait for a while and then hands them back to their own disk.
+func (s *Server) withoutView(mac string) boot.Decision {
+	d := boot.Decision{Target: boot.Idle, Reason: reasons.ControllerAway}
+	if s.patience.over(mac) {
+		d.Target = boot.LocalDisk
+	}
+	return d
+}
+
+// render writes the script. When a value cannot be written safely the machine waits and says so; text is nil for no answer.
+func (s *Server) render(d boot.Decision, v boot.View, a asked) ([]byte, boot.Decision) {
+	p := boot.Params{
+		Firmware:   a.Firmware,
+		FirstStage: s.cfg.url(catalog.FirstStagePath),
+		Kernel:     s.cfg.url(catalog.AgentPath + catalog.Kernel),
+		Initrd:     s.cfg.url(catalog.AgentPath + catalog.Initramfs),
+		BootMAC:    a.mac,
+		AgentURL:   v.AgentURL, AgentPin: v.AgentPin, AgentArgs: v.AgentArgs,
+		ImageArgs: s.cfg.ImageArgs,
+	}
+	text, err := boot.Script(d, p)
+	switch {
+	case errors.Is(err, boot.ErrNoAnswer):
+		return nil, d
+	case err != nil:
+		s.cfg.Log.Error("boot script refused", "mac", a.mac, "server", d.Server, "target", d.Target, "error", err)
+		d.Target, d.Reason = boot.Idle, reasons.BootUnsupported
+		text, _ = boot.Script(d, p)
+	}
+	return text, d
+}
+
+func writeScript(w http.ResponseWriter, r *http.Request, text []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType(catalog.AutoExec))
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(text)
+	}
+}

@@ -1,0 +1,141 @@
+package httpboot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"ingot.dev/ingot/boot-assets/catalog"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/limits"
+)
+
+// Header sizes. net/http adds 4 KiB of its own to MaxHeaderBytes.
+const (
+	maxHeader     = 4 << 10
+	rememberHosts = 4096
+)
+
+// Server answers booting machines.
+type Server struct {
+	cfg        Config
+	routes     map[string]http.HandlerFunc
+	scripts    *limits.Buckets[netip.Prefix]
+	allScripts *limits.Buckets[struct{}]
+	patience   *patience
+}
+
+// New checks the configuration and prepares the answers that are the same for every machine.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	first, err := boot.FirstStage(cfg.Addr, catalog.ScriptPath)
+	if err != nil {
+		return nil, fmt.Errorf("writing the first boot script: %w", err)
+	}
+	s := &Server{
+		cfg:        cfg,
+		scripts:    limits.NewBuckets[netip.Prefix](cfg.Limits.Scripts, rememberHosts, cfg.Now),
+		allScripts: limits.NewBuckets[struct{}](cfg.Limits.AllScripts, 1, cfg.Now),
+		patience:   newPatience(rememberHosts, cfg.Now),
+	}
+	s.route(first)
+	return s, nil
+}
+
+// route lists every path that exists.
+func (s *Server) route(first []byte) {
+	s.routes = map[string]http.HandlerFunc{
+		catalog.ScriptPath:     s.script,
+		catalog.FirstStagePath: static(first),
+		"/healthz":             s.healthy,
+		"/readyz":              s.ready,
+	}
+	for _, name := range s.cfg.Loaders.Names() {
+		s.routes[catalog.LoaderPath+name] = s.asset(s.cfg.Loaders, name, "")
+	}
+	stages := map[string]string{catalog.Kernel: StageKernel, catalog.Initramfs: StageInitramfs}
+	for _, name := range s.cfg.Image.Names() {
+		s.routes[catalog.AgentPath+name] = s.asset(s.cfg.Image, name, stages[name])
+	}
+}
+
+// Serve answers on l until ctx ends, then lets requests under way finish for five seconds.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	lim := s.cfg.Limits
+	srv := &http.Server{
+		Handler:           s,
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: lim.HeaderTime,
+		ReadTimeout:       lim.HeaderTime,
+		WriteTimeout:      lim.WriteTime,
+		IdleTimeout:       lim.IdleTime,
+		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { stopped <- shutdown(srv) })
+	defer stop()
+	gate := limits.NewGate[netip.Prefix](lim.Connections, lim.ConnectionsPerSource)
+	err := srv.Serve(&listener{Listener: l, gate: gate})
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving HTTP boot: %w", err)
+	}
+	return <-stopped
+}
+
+func shutdown(srv *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		return srv.Close()
+	}
+	return nil
+}
+
+// ServeHTTP finds the answer by the request line as it came: what is not spelt exactly as advertised does not exist.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	path, _, _ := cutQuery(r.RequestURI)
+	handle, ok := s.routes[path]
+	switch {
+	case !ok:
+		http.Error(w, "not found", http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+	case r.ContentLength != 0:
+		h.Set("Connection", "close")
+		http.Error(w, "a request has no body here", http.StatusRequestEntityTooLarge)
+	default:
+		handle(w, r)
+	}
+}
+
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
+
+// ready is false while the server cannot tell machines apart.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if _, ok := s.cfg.View(); !ok {
+		http.Error(w, "no view from the controller yet", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// static answers with text that is the same for everybody.
+func static(text []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { writeScript(w, r, text) }
+}
