@@ -41,6 +41,8 @@ const (
 	ControllerAway = "ControllerAway"
 	// LocalDiskPreferred: the machine has an operating system and nobody accepted it, so it is left alone.
 	LocalDiskPreferred = "LocalDiskPreferred"
+	// InventoryTruncated: the agent reported more than is kept.
+	InventoryTruncated = "InventoryTruncated"
 	// WaitingForAcceptance: the agent waits, since no disk holds an operating system.
 	WaitingForAcceptance = "WaitingForAcceptance"
 

@@ -1,0 +1,123 @@
+package agentserver
+
+import (
+	"context"
+	"strings"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/identity"
+	"ingot.dev/ingot/pxe-server/boot"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ingot.dev/ingot/agent/protocol"
+)
+
+// Enroll gives a machine a certificate for this boot. All it says is unproven: trust level 0.
+func (s *Server) Enroll(ctx context.Context, r *protocol.EnrollRequest) (*protocol.EnrollResponse, error) {
+	if !bootIDForm.MatchString(r.GetBootId()) {
+		return nil, refuse(codeInvalid, "", "boot_id is empty or malformed; it comes from the kernel line")
+	}
+	key, err := checkCSR(r.GetCsr())
+	if err != nil {
+		return nil, err
+	}
+	id := cleanEvidence(r.GetEvidence())
+	if !recognisable(id) {
+		return nil, refuse(codeInvalid, "", "no MAC address, serial number or UUID could tell this machine apart from others")
+	}
+	name, err := s.link(ctx, id)
+	if err != nil {
+		s.audit(protocol.Agent_Enroll_FullMethodName, sourceOf(ctx), err)
+		return nil, err
+	}
+	der, err := s.sign(key, name, r.GetBootId())
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Sightings.Adopt(name, r.GetBootId(), "Enrolled")
+	s.cfg.Log.Info("Enrolled an agent", "server", name, "bootID", r.GetBootId(), "source", sourceOf(ctx), "agent", cleanText(r.GetAgentVersion(), 64))
+	return &protocol.EnrollResponse{
+		Server: name, Certificate: der, Ca: s.cfg.Authority.DER(), ValidSeconds: int64(certificateLifetime.Seconds()),
+	}, nil
+}
+
+// link finds the Server of the evidence, or creates one.
+func (s *Server) link(ctx context.Context, id boot.Identity) (string, error) {
+	table, err := s.table(ctx, s.cfg.Client)
+	if err != nil {
+		return "", s.internal("listing Servers", err)
+	}
+	name, err := s.match(id, table)
+	if name != "" || err != nil {
+		return name, err
+	}
+	return s.register(ctx, id)
+}
+
+// match finds the Server that the evidence names; empty when none does.
+func (s *Server) match(id boot.Identity, table []server) (string, error) {
+	m := boot.Resolve(id, rows(table))
+	if len(m.Conflict) > 0 {
+		s.cfg.Sightings.Conflict(m.Conflict)
+		return "", refuse(codeConflict, reasons.IdentityConflict,
+			"this machine's evidence points to several Servers ("+strings.Join(m.Conflict[:min(len(m.Conflict), 5)], ", ")+"); an operator must correct them")
+	}
+	if m.Server == "" {
+		return "", nil
+	}
+	for _, t := range table {
+		if t.row.Name == m.Server {
+			return m.Server, s.mayLink(t)
+		}
+	}
+	return m.Server, nil
+}
+
+// mayLink says whether unproven evidence may link a machine to the Server.
+func (s *Server) mayLink(t server) error {
+	switch {
+	case t.manager != "" && t.manager != s.cfg.Installation:
+		return refuse(codeDenied, reasons.UnmanagedHere, "another installation manages the Server "+t.row.Name)
+	case t.row.Accepted:
+		return refuse(codeDenied, reasons.Accepted, "the Server "+t.row.Name+" is accepted, and this boot is not proven to be its own")
+	}
+	return nil
+}
+
+// server is one Server as matching sees it, and who manages it.
+type server struct {
+	row     boot.Server
+	manager string
+}
+
+func rows(table []server) []boot.Server {
+	out := make([]boot.Server, len(table))
+	for i := range table {
+		out[i] = table[i].row
+	}
+	return out
+}
+
+// table lists the Servers from the given reader; inventories always come from the cache, since a new Server carries its evidence itself.
+func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error) {
+	var servers metal.ServerList
+	var inventories metal.ServerInventoryList
+	if err := from.List(ctx, &servers); err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Client.List(ctx, &inventories); err != nil {
+		return nil, err
+	}
+	managers := map[string]string{}
+	for i := range servers.Items {
+		if r := servers.Items[i].Spec.Record; r != nil && r.ManagedBy != nil {
+			managers[servers.Items[i].Name] = r.ManagedBy.Installation
+		}
+	}
+	var out []server
+	for _, row := range identity.Table(servers.Items, inventories.Items) {
+		out = append(out, server{row: row, manager: managers[row.Name]})
+	}
+	return out, nil
+}

@@ -1,0 +1,158 @@
+package agentserver
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net/url"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"ingot.dev/ingot/agent/protocol"
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// caller is who a certificate says the agent is.
+type caller struct {
+	server, bootID string
+	notAfter       time.Time
+}
+
+// callerKey finds the caller in a context.
+type callerKey struct{}
+
+// callerOf is the caller that the guard let in.
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c
+}
+
+func (s *Server) guardUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	ctx, err := s.guard(ctx, info.FullMethod)
+	if err != nil {
+		return nil, err
+	}
+	return next(ctx, req)
+}
+
+func (s *Server) guardStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	ctx, err := s.guard(stream.Context(), info.FullMethod)
+	if err != nil {
+		return err
+	}
+	return next(srv, &guardedStream{ServerStream: stream, ctx: ctx})
+}
+
+// guardedStream carries the caller to the handler of a stream.
+type guardedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context of the stream with the caller in it.
+func (g *guardedStream) Context() context.Context { return g.ctx }
+
+// guard lets Enroll through its limits and everything else through its certificate. Each refusal is one line of the audit log.
+func (s *Server) guard(ctx context.Context, method string) (context.Context, error) {
+	source := sourceOf(ctx)
+	if method == protocol.Agent_Enroll_FullMethodName {
+		if err := s.limits.allow(source); err != nil {
+			s.audit(method, source, err)
+			return nil, err
+		}
+		return ctx, nil
+	}
+	c, err := s.authenticate(ctx)
+	if err != nil {
+		s.audit(method, source, err)
+		return nil, err
+	}
+	return context.WithValue(ctx, callerKey{}, c), nil
+}
+
+// audit logs a refusal. Log lines are limited too: a flood of refusals must not fill a disk.
+func (s *Server) audit(method, source string, err error) {
+	if s.limits.auditLine() {
+		s.cfg.Log.Info("Refusing an agent call", "method", method, "source", source, "code", status.Code(err).String(), "reason", status.Convert(err).Message())
+	}
+}
+
+// authenticate checks the certificate of the connection and that its Server exists.
+func (s *Server) authenticate(ctx context.Context) (caller, error) {
+	leaf := leafOf(ctx)
+	if leaf == nil {
+		return caller{}, refuse(codeUnauthenticated, "", "no client certificate: enrol first")
+	}
+	if err := s.cfg.Authority.Verify(leaf, x509.ExtKeyUsageClientAuth, s.cfg.Now()); err != nil {
+		return caller{}, refuse(codeUnauthenticated, "", "the client certificate is not valid: enrol again: "+verifyMessage(err))
+	}
+	c, ok := s.parseSubject(leaf)
+	if !ok {
+		return caller{}, refuse(codeUnauthenticated, "", "the client certificate is not an agent's of this installation: enrol again")
+	}
+	var server metal.Server
+	if err := s.getServer(ctx, c.server, &server); apierrors.IsNotFound(err) {
+		return caller{}, refuse(codeUnauthenticated, "", "the Server "+c.server+" is gone: enrol again")
+	} else if err != nil {
+		return caller{}, s.internal("reading the Server", err)
+	}
+	return c, nil
+}
+
+// getServer reads the cache first and the API server when the cache does not know it: a Server that was just created may be missing there.
+func (s *Server) getServer(ctx context.Context, name string, into *metal.Server) error {
+	err := s.cfg.Client.Get(ctx, types.NamespacedName{Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		err = s.cfg.Live.Get(ctx, types.NamespacedName{Name: name}, into)
+	}
+	return err
+}
+
+// parseSubject reads ingot://<installation>/server/<name>/boot/<bootid>.
+func (s *Server) parseSubject(leaf *x509.Certificate) (caller, bool) {
+	if len(leaf.URIs) != 1 {
+		return caller{}, false
+	}
+	u := leaf.URIs[0]
+	parts := strings.Split(u.Path, "/")
+	ok := u.Scheme == "ingot" && u.Host == s.cfg.Installation && len(parts) == 5 && parts[1] == "server" && parts[3] == "boot" &&
+		parts[2] == leaf.Subject.CommonName && parts[2] != ""
+	if !ok {
+		return caller{}, false
+	}
+	return caller{server: parts[2], bootID: parts[4], notAfter: leaf.NotAfter}, true
+}
+
+// subject is the URI that parseSubject reads.
+func (s *Server) subject(server, bootID string) *url.URL {
+	return &url.URL{Scheme: "ingot", Host: s.cfg.Installation, Path: "/server/" + server + "/boot/" + bootID}
+}
+
+// leafOf is the certificate that the caller proved to hold the key of, nil without one. Intermediates are not looked at: ours has none.
+func leafOf(ctx context.Context) *x509.Certificate {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.PeerCertificates) == 0 {
+		return nil
+	}
+	return info.State.PeerCertificates[0]
+}
+
+// verifyMessage says why in a few words, without what the certificate holds.
+func verifyMessage(err error) string {
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+		return "it is not in its time of validity"
+	}
+	return "it is not signed by this installation for this use"
+}

@@ -1,0 +1,118 @@
+package sightings
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// Boot adds to what was seen of one boot. A boot of an unknown machine is kept until Adopt names its server.
+func (s *Store) Boot(server string, b metal.BootTimeline) {
+	if b.ID == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if server == "" {
+		s.keepUnknown(b)
+		return
+	}
+	s.add(server, b)
+}
+
+// Adopt says that a boot is this server's, and adds a stage to it.
+func (s *Store) Adopt(server, bootID, stage string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := metal.BootTimeline{ID: bootID, Stages: []metal.BootStage{{Stage: stage, At: micro(s.now())}}}
+	if early, ok := s.unknown[bootID]; ok {
+		b = join(early, b)
+		delete(s.unknown, bootID)
+		s.order = slices.DeleteFunc(s.order, func(id string) bool { return id == bootID })
+	}
+	s.add(server, b)
+}
+
+// Boots are the boots seen of a server, the newest first.
+func (s *Store) Boots(server string) []metal.BootTimeline {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.servers[server]
+	if m == nil {
+		return nil
+	}
+	return cloneBoots(m.boots)
+}
+
+// Merge joins what status shows with what was seen since, the newest first, at most three.
+func Merge(shown, seen []metal.BootTimeline) []metal.BootTimeline {
+	all := cloneBoots(shown)
+	for _, b := range slices.Backward(seen) {
+		all = insert(all, b)
+	}
+	return all
+}
+
+func (s *Store) keepUnknown(b metal.BootTimeline) {
+	if _, known := s.unknown[b.ID]; !known {
+		if len(s.order) >= maxUnknown {
+			delete(s.unknown, s.order[0])
+			s.order = s.order[1:]
+		}
+		s.order = append(s.order, b.ID)
+	}
+	s.unknown[b.ID] = join(s.unknown[b.ID], b)
+}
+
+func (s *Store) add(server string, b metal.BootTimeline) {
+	if m := s.of(server); m != nil {
+		m.boots = insert(m.boots, b)
+		s.wake(server)
+	}
+}
+
+// insert joins b with the boot of the same id, or puts it first and drops the oldest.
+func insert(boots []metal.BootTimeline, b metal.BootTimeline) []metal.BootTimeline {
+	if i := slices.IndexFunc(boots, func(o metal.BootTimeline) bool { return o.ID == b.ID }); i >= 0 {
+		boots[i] = join(boots[i], b)
+		return boots
+	}
+	boots = slices.Insert(boots, 0, join(metal.BootTimeline{}, b))
+	return boots[:min(len(boots), maxBoots)]
+}
+
+// join adds what b knows to a: the first sighting of a stage stays, stages are sorted by time.
+func join(a, b metal.BootTimeline) metal.BootTimeline {
+	out := metal.BootTimeline{ID: b.ID, Target: b.Target, Firmware: b.Firmware, Stages: slices.Clone(a.Stages)}
+	if out.Target == "" {
+		out.Target = a.Target
+	}
+	if out.Firmware == "" {
+		out.Firmware = a.Firmware
+	}
+	for _, st := range b.Stages {
+		st.At = micro(st.At.Time)
+		known := slices.ContainsFunc(out.Stages, func(o metal.BootStage) bool { return o.Stage == st.Stage })
+		if !known && len(out.Stages) < maxStages {
+			out.Stages = append(out.Stages, st)
+		}
+	}
+	slices.SortStableFunc(out.Stages, func(x, y metal.BootStage) int { return x.At.Compare(y.At.Time) })
+	return out
+}
+
+// micro cuts to what the API keeps, so that a value read back equals the one written.
+func micro(t time.Time) metav1.MicroTime {
+	return metav1.NewMicroTime(t.UTC().Truncate(time.Microsecond))
+}
+
+func cloneBoots(boots []metal.BootTimeline) []metal.BootTimeline {
+	out := make([]metal.BootTimeline, len(boots))
+	for i := range boots {
+		boots[i].DeepCopyInto(&out[i])
+	}
+	return out
+}

@@ -1,0 +1,185 @@
+// Package sightings keeps in memory what the agent's and the boot side's servers saw: boots, sessions, addresses, contradictions.
+//
+// It is an adapter (layer 2) between them and the reconcilers. Nothing in it matters: all of it may be forged or lost at any moment, it never
+// permits anything, and it is bounded. Each replica has its own; what a replica without leadership saw shows only after the machine is seen
+// again by the leader.
+package sightings
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// Limits of the memory.
+const (
+	// maxBoots is how many boots of one server are kept; status shows as many.
+	maxBoots = 3
+	// maxUnknown bounds boots of machines that no Server describes yet.
+	maxUnknown = 1024
+	// maxServers bounds servers that are remembered.
+	maxServers = 20000
+	// maxStages bounds one timeline; the API allows as many.
+	maxStages = 32
+	// conflictTTL is how long a contradiction is shown after it was last seen.
+	conflictTTL = 10 * time.Minute
+)
+
+// Store is safe for concurrent use.
+type Store struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	servers map[string]*seen
+	unknown map[string]metal.BootTimeline
+	order   []string // keys of unknown, oldest first
+	dirty   map[string]struct{}
+	signal  chan struct{}
+}
+
+// seen is what is remembered of one server.
+type seen struct {
+	boots      []metal.BootTimeline // newest first
+	sessions   []string             // boot ids of connected agents, newest last
+	addresses  []string
+	conflict   []string
+	conflictAt time.Time
+}
+
+// New is an empty store.
+func New(now func() time.Time) *Store {
+	return &Store{
+		now: now, servers: map[string]*seen{}, unknown: map[string]metal.BootTimeline{},
+		dirty: map[string]struct{}{}, signal: make(chan struct{}, 1),
+	}
+}
+
+// Signal gets a value when Drain has names.
+func (s *Store) Signal() <-chan struct{} { return s.signal }
+
+// Drain returns the servers of which something new was seen, and forgets that it is new.
+func (s *Store) Drain() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]string, 0, len(s.dirty))
+	for n := range s.dirty {
+		names = append(names, n)
+	}
+	clear(s.dirty)
+	slices.Sort(names)
+	return names
+}
+
+// Forget drops what is known of a server that is gone.
+func (s *Store) Forget(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.servers, server)
+	delete(s.dirty, server)
+}
+
+// of returns the memory of a server, nil when there is no room for another. The caller holds the lock.
+func (s *Store) of(server string) *seen {
+	m := s.servers[server]
+	if m == nil && len(s.servers) < maxServers {
+		m = &seen{}
+		s.servers[server] = m
+	}
+	return m
+}
+
+// wake marks a server as changed. The caller holds the lock.
+func (s *Store) wake(server string) {
+	s.dirty[server] = struct{}{}
+	select {
+	case s.signal <- struct{}{}:
+	default:
+	}
+}
+
+// Conflict remembers that one machine's evidence points to all of these Servers.
+func (s *Store) Conflict(servers []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range servers {
+		m := s.of(name)
+		if m == nil {
+			continue
+		}
+		fresh := s.now().Sub(m.conflictAt) <= conflictTTL
+		if !fresh || !slices.Equal(m.conflict, servers) {
+			s.wake(name)
+		}
+		m.conflict, m.conflictAt = slices.Clone(servers[:min(len(servers), 16)]), s.now()
+	}
+}
+
+// Conflicts names the other Servers that this one's evidence was seen to point to, lately.
+func (s *Store) Conflicts(server string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.servers[server]
+	if m == nil || s.now().Sub(m.conflictAt) > conflictTTL {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(m.conflict), func(n string) bool { return n == server })
+}
+
+// Connected remembers an agent's session until the returned function is called.
+func (s *Store) Connected(server, bootID string) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.of(server)
+	if m == nil {
+		return func() {}
+	}
+	m.sessions = append(m.sessions, bootID)
+	s.wake(server)
+	return func() { s.disconnected(server, bootID) }
+}
+
+func (s *Store) disconnected(server, bootID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.servers[server]
+	if m == nil {
+		return
+	}
+	if i := slices.Index(m.sessions, bootID); i >= 0 {
+		m.sessions = slices.Delete(m.sessions, i, i+1)
+	}
+	s.wake(server)
+}
+
+// Session is the boot of the agent that connected last; false when none is connected.
+func (s *Store) Session(server string) (bootID string, connected bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.servers[server]
+	if m == nil || len(m.sessions) == 0 {
+		return "", false
+	}
+	return m.sessions[len(m.sessions)-1], true
+}
+
+// At remembers the addresses that an agent said it has.
+func (s *Store) At(server string, addresses []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.of(server); m != nil && !slices.Equal(m.addresses, addresses) {
+		m.addresses = slices.Clone(addresses)
+		s.wake(server)
+	}
+}
+
+// Addresses are those that an agent of the server last said it has; nil when none did since the start.
+func (s *Store) Addresses(server string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.servers[server]; m != nil {
+		return slices.Clone(m.addresses)
+	}
+	return nil
+}
