@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/sightings"
+)
+
+// recordOutcome patches status when it differs from what the plan says, and writes nothing otherwise.
+func (r *Reconciler) recordOutcome(ctx context.Context, server *metal.Server, plan lifecycle.Plan) error {
+	before := server.DeepCopy()
+	r.status(server, plan)
+	if equality.Semantic.DeepEqual(before.Status, server.Status) {
+		return nil
+	}
+	if err := r.Client.Status().Patch(ctx, server, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("recording the outcome for Server %s: %w", server.Name, err)
+	}
+	return nil
+}
+
+// status turns the plan into the Server's status.
+func (r *Reconciler) status(server *metal.Server, plan lifecycle.Plan) {
+	s := &server.Status
+	s.State = plan.State
+	s.Power = plan.Power
+	s.PendingAction = plan.Pending
+	s.Inventory = plan.Summary
+	boot := plan.Boot
+	s.Boot = &boot
+	s.ObservedGeneration = server.Generation
+	s.Boots = sightings.Merge(s.Boots, r.Sightings.Boots(server.Name))
+	if seen := r.Sightings.Addresses(server.Name); seen != nil {
+		s.Addresses = seen
+	}
+	for _, c := range plan.Conditions {
+		r.condition(server, c)
+	}
+}
+
+// condition sets one condition; its transition time changes only with its status.
+func (r *Reconciler) condition(server *metal.Server, c lifecycle.Condition) {
+	if old := meta.FindStatusCondition(server.Status.Conditions, c.Type); old != nil && old.Status == metav1.ConditionStatus(c.Status) &&
+		old.Reason == c.Reason && old.Message == c.Message {
+		old.ObservedGeneration = server.Generation
+		return
+	}
+	meta.SetStatusCondition(&server.Status.Conditions, metav1.Condition{
+		Type: c.Type, Status: metav1.ConditionStatus(c.Status), Reason: c.Reason, Message: c.Message,
+		ObservedGeneration: server.Generation, LastTransitionTime: metav1.NewTime(r.Now()),
+	})
+}

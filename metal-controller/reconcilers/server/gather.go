@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+)
+
+// gather only reads, except that it tells the BMC plane where the BMC is.
+func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycle.Observation, error) {
+	o := lifecycle.Observation{
+		Now: r.Now(), Installation: r.Installation, Server: server,
+		ConflictsWith: r.Sightings.Conflicts(server.Name),
+	}
+	var inventory metal.ServerInventory
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: server.Name}, &inventory); err == nil {
+		o.Inventory = &inventory.Spec
+	} else if !apierrors.IsNotFound(err) {
+		return o, fmt.Errorf("reading ServerInventory %s: %w", server.Name, err)
+	}
+	if bootID, ok := r.Sightings.Session(server.Name); ok {
+		o.Agent = &lifecycle.AgentSession{BootID: bootID}
+	}
+	var err error
+	o.Power, err = r.power(ctx, server)
+	return o, err
+}
+
+// power is the latest reading of the BMC, or why there is none. A server of another installation is not talked to.
+func (r *Reconciler) power(ctx context.Context, server *metal.Server) (lifecycle.PowerReading, error) {
+	record := server.Spec.Record
+	foreign := record != nil && record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation
+	if server.Spec.BMC == nil || foreign {
+		r.Plane.Forget(server.Name)
+		return lifecycle.PowerReading{}, nil
+	}
+	bmc, missing, err := r.credentials(ctx, server.Spec.BMC)
+	if err != nil {
+		return lifecycle.PowerReading{}, err
+	}
+	if missing != "" {
+		r.Plane.Forget(server.Name)
+		return lifecycle.PowerReading{Reason: reasons.CredentialsMissing, Message: missing}, nil
+	}
+	if record != nil && record.BMCPin != nil && bmc.TLSFingerprint == "" {
+		bmc.TLSFingerprint = record.BMCPin.SHA256
+	}
+	r.Plane.Ensure(server.Name, bmc)
+	return r.Plane.Latest(server.Name), nil
+}
+
+// credentials reads the Secret by name, straight from the API server. It says what is missing for people; err is for trouble with the API.
+func (r *Reconciler) credentials(ctx context.Context, bmc *metal.BMC) (BMC, string, error) {
+	var secret corev1.Secret
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: metal.SystemNamespace, Name: bmc.CredentialsSecret}, &secret)
+	if apierrors.IsNotFound(err) {
+		return BMC{}, "it does not exist", nil
+	}
+	if err != nil {
+		return BMC{}, "", fmt.Errorf("reading BMC credentials %s: %w", bmc.CredentialsSecret, err)
+	}
+	for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
+		if len(secret.Data[key]) == 0 {
+			return BMC{}, "the key " + key + " is absent or empty", nil
+		}
+	}
+	return BMC{
+		BMC:      *bmc.DeepCopy(),
+		Username: string(secret.Data[corev1.BasicAuthUsernameKey]),
+		Password: Secret(secret.Data[corev1.BasicAuthPasswordKey]),
+	}, "", nil
+}

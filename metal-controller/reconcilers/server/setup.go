@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// Coalescing and parallelism.
+const (
+	// sightingDelay gathers what is seen of one boot into few status writes.
+	sightingDelay = 500 * time.Millisecond
+	workers       = 8
+)
+
+// SetupWithManager registers the reconciler. Wakes gets the names of servers whose BMC said something new.
+func (r *Reconciler) SetupWithManager(m ctrl.Manager, wakes <-chan string) error {
+	skip := true // several managers may run in one process, in the embedded control plane and in tests
+	return ctrl.NewControllerManagedBy(m).
+		Named("server").
+		For(&metal.Server{}).
+		// The inventory has its Server's name, which is all that this handler uses.
+		Watches(&metal.ServerInventory{}, &handler.EnqueueRequestForObject{}).
+		WatchesRawSource(r.sightingSource()).
+		WatchesRawSource(wakeSource(wakes)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &skip}).
+		Complete(r)
+}
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// sightingSource wakes the reconciler for servers of which something was seen, a moment later.
+func (r *Reconciler) sightingSource() source.Source {
+	return source.Func(func(ctx context.Context, q queue) error {
+		go func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-r.Sightings.Signal():
+					for _, name := range r.Sightings.Drain() {
+						q.AddAfter(request(name), sightingDelay)
+					}
+				}
+			}
+		}()
+		return nil
+	})
+}
+
+// wakeSource wakes the reconciler for servers whose BMC said something new.
+func wakeSource(wakes <-chan string) source.Source {
+	return source.Func(func(ctx context.Context, q queue) error {
+		go func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case name := <-wakes:
+					q.Add(request(name))
+				}
+			}
+		}()
+		return nil
+	})
+}
+
+func request(name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
+}
