@@ -84,7 +84,7 @@ type Requirements struct {
 	// +optional
 	Memory *QuantityRange `json:"memory,omitempty"`
 	// Disks that the server must have of its own.
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=6
 	// +listType=atomic
 	// +optional
 	Disks []DiskRequirement `json:"disks,omitempty"`
