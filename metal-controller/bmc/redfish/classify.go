@@ -3,6 +3,7 @@ package redfish
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 
 	"ingot.dev/ingot/metal-controller/bmc"
@@ -18,6 +19,11 @@ func classify(err error) *bmc.Error {
 		return bmc.Fail(bmc.ErrUnreachable, "", "no answer in time; check its address and the network")
 	case errors.Is(err, context.Canceled):
 		return bmc.Fail(bmc.ErrUnreachable, "", "given up, since the request is no longer wanted")
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		// Without the addresses: a local port that differs each time is no news.
+		return bmc.Fail(bmc.ErrUnreachable, "", "%s: %v", op.Op, op.Err)
 	}
 	return bmc.Fail(bmc.ErrUnreachable, "", "%v", err)
 }

@@ -102,7 +102,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	// gofish asks to close the connection after each request; a TLS handshake costs a BMC about a second.
 	out.Close = false
 	out.Header.Del("Authorization")
-	if auth != nil {
+	if auth != nil && out.URL.Path != rootPath {
+		// The root is open to all; credentials there would count as one more attempt.
 		auth(out.Header)
 	}
 	answer, failure := w.exchange(out)

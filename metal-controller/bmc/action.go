@@ -1,0 +1,65 @@
+package bmc
+
+import "time"
+
+// Verb is what an Action ensures.
+type Verb string
+
+const (
+	// PowerOn ensures that the host is on.
+	PowerOn Verb = "PowerOn"
+	// PowerOff ensures that the host is off, at once and without asking its operating system.
+	PowerOff Verb = "PowerOff"
+	// BootNetworkOnce ensures that the next boot is from the network.
+	BootNetworkOnce Verb = "BootNetworkOnce"
+	// BootNetworkAlways ensures that every boot is from the network.
+	BootNetworkAlways Verb = "BootNetworkAlways"
+)
+
+// wants is the power state that a verb ends in, "" for one that leaves the power alone.
+func (v Verb) wants() PowerState {
+	switch v {
+	case PowerOn:
+		return On
+	case PowerOff:
+		return Off
+	}
+	return ""
+}
+
+// Action is one thing to ensure. Its ID is the caller's: an ID runs once, so to try again means a new ID.
+type Action struct {
+	ID   string
+	Verb Verb
+}
+
+// order is an action with the time it came in.
+type order struct {
+	Action
+	since time.Time
+}
+
+// Reading is what is known of one BMC. It is a copy; nothing in it changes later.
+type Reading struct {
+	// Power was last read at At; both stay when a later reading fails.
+	Power PowerState
+	At    time.Time
+	// Err is why the last contact failed, nil when it did not. It wraps a class; see ClassOf.
+	Err error
+	// ErrSince is when contact began to fail in this class.
+	ErrSince time.Time
+	// PinSeen is the certificate that the BMC showed: SHA-256 of its DER form, lower-case hexadecimal.
+	PinSeen string
+	// Pending is the ID of the action that waits or runs.
+	Pending string
+	// ActionID is the last action that came to an end, at ActionAt. ActionErr is nil when it was done and read back.
+	ActionID  string
+	ActionErr error
+	ActionAt  time.Time
+}
+
+// differs says whether a reconciler would want to know. The age of a reading and the wording of an error are not news.
+func (r Reading) differs(from Reading) bool {
+	return r.Power != from.Power || ClassOf(r.Err) != ClassOf(from.Err) || r.PinSeen != from.PinSeen ||
+		r.Pending != from.Pending || r.ActionID != from.ActionID || r.At.IsZero() != from.At.IsZero()
+}

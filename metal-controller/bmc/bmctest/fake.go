@@ -1,0 +1,164 @@
+package bmctest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"ingot.dev/ingot/metal-controller/bmc"
+)
+
+// Behaviour is how the BMC in memory, or one behind an Oracle, misbehaves. The zero value is an honest one.
+type Behaviour struct {
+	// Dead: calls last until their context ends.
+	Dead bool
+	// IgnorePower and IgnoreBoot acknowledge orders and do nothing.
+	IgnorePower, IgnoreBoot bool
+}
+
+// BMC is a management controller in memory. Open is its driver. It is safe for concurrent use, and it is an Oracle.
+type BMC struct {
+	mu         sync.Mutex
+	target     bmc.Target
+	pin        string
+	behaviour  Behaviour
+	lag        time.Duration
+	on         bool
+	pending    *bool
+	due        time.Time
+	bootSet    bool
+	bootOnce   bool
+	orders     int
+	attempts   []time.Time
+	sessions   map[*driver]bool
+	mostAtOnce int
+}
+
+// NewBMC makes one that is off and lets in the credentials of target, wherever that points.
+func NewBMC(target bmc.Target) *BMC {
+	return &BMC{target: target, pin: "00aa", sessions: map[*driver]bool{}}
+}
+
+// Open connects to it, as bmc.Options.Open.
+func (b *BMC) Open(ctx context.Context, target bmc.Target) (bmc.Driver, error) {
+	if err := b.alive(ctx, "opening"); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if target.Pin != "" && target.Pin != b.pin {
+		return nil, b.fail(bmc.ErrCertificateChanged, "opening")
+	}
+	b.attempts = append(b.attempts, time.Now())
+	if target.Username != b.target.Username || target.Password != b.target.Password {
+		return nil, b.fail(bmc.ErrUnauthorized, "opening")
+	}
+	d := &driver{bmc: b}
+	b.sessions[d] = true
+	b.mostAtOnce = max(b.mostAtOnce, len(b.sessions))
+	return d, nil
+}
+
+// alive blocks a call while the BMC is dead.
+func (b *BMC) alive(ctx context.Context, doing string) error {
+	b.mu.Lock()
+	dead := b.behaviour.Dead
+	b.mu.Unlock()
+	if dead {
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return bmc.Fail(bmc.ErrUnreachable, doing, "%v", ctx.Err())
+	}
+	return nil
+}
+
+func (b *BMC) fail(class error, doing string) error {
+	failure := bmc.Fail(class, doing, "in memory")
+	failure.PinSeen = b.pin
+	return failure
+}
+
+// settle lets an order that lagged take effect. The lock is held.
+func (b *BMC) settle() {
+	if b.pending != nil && !time.Now().Before(b.due) {
+		b.on, b.pending = *b.pending, nil
+	}
+}
+
+type driver struct{ bmc *BMC }
+
+// enter takes the lock if the call may go on.
+func (d *driver) enter(ctx context.Context, doing string) error {
+	if err := d.bmc.alive(ctx, doing); err != nil {
+		return err
+	}
+	d.bmc.mu.Lock()
+	d.bmc.settle()
+	if !d.bmc.sessions[d] {
+		d.bmc.sessions[d] = true // as a driver does: it logs in again
+	}
+	return nil
+}
+
+func (d *driver) Power(ctx context.Context) (bmc.PowerState, error) {
+	if err := d.enter(ctx, "reading power state"); err != nil {
+		return bmc.Unknown, err
+	}
+	defer d.bmc.mu.Unlock()
+	if d.bmc.on {
+		return bmc.On, nil
+	}
+	return bmc.Off, nil
+}
+
+func (d *driver) SetPower(ctx context.Context, want bmc.PowerState) error {
+	if want != bmc.On && want != bmc.Off {
+		return bmc.Fail(bmc.ErrUnsupported, "setting power", "the host can be set to On and Off only")
+	}
+	if err := d.enter(ctx, "setting power"); err != nil {
+		return err
+	}
+	defer d.bmc.mu.Unlock()
+	on := want == bmc.On
+	if d.bmc.on == on {
+		return nil
+	}
+	d.bmc.orders++
+	if d.bmc.behaviour.IgnorePower {
+		return nil
+	}
+	d.bmc.pending, d.bmc.due = &on, time.Now().Add(d.bmc.lag)
+	d.bmc.settle()
+	return nil
+}
+
+func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
+	if err := d.enter(ctx, "setting next boot to network"); err != nil {
+		return err
+	}
+	defer d.bmc.mu.Unlock()
+	if d.bmc.bootSet && d.bmc.bootOnce == once {
+		return nil
+	}
+	d.bmc.orders++
+	if d.bmc.behaviour.IgnoreBoot {
+		return d.bmc.fail(bmc.ErrLied, "setting next boot to network")
+	}
+	d.bmc.bootSet, d.bmc.bootOnce = true, once
+	return nil
+}
+
+func (d *driver) Close(context.Context) error {
+	d.bmc.mu.Lock()
+	defer d.bmc.mu.Unlock()
+	delete(d.bmc.sessions, d)
+	return nil
+}
+
+// PinSeen is the certificate of the BMC.
+func (d *driver) PinSeen() string {
+	d.bmc.mu.Lock()
+	defer d.bmc.mu.Unlock()
+	return d.bmc.pin
+}

@@ -1,0 +1,92 @@
+package bmctest
+
+import (
+	"time"
+
+	"ingot.dev/ingot/metal-controller/bmc"
+)
+
+// On says whether the host is on.
+func (b *BMC) On() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settle()
+	return b.on
+}
+
+// SetOn is a person at the power button.
+func (b *BMC) SetOn(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.on = on
+}
+
+// BootNetwork is the boot override.
+func (b *BMC) BootNetwork() (set, once bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bootSet, b.bootOnce
+}
+
+// Orders counts what asked for a change.
+func (b *BMC) Orders() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.orders
+}
+
+// Sessions counts what is open.
+func (b *BMC) Sessions() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.sessions)
+}
+
+// MostSessions is the largest number that was open at once.
+func (b *BMC) MostSessions() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mostAtOnce
+}
+
+// DropSessions forgets them, as a BMC does that restarts.
+func (b *BMC) DropSessions() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.sessions)
+}
+
+// Behave changes how it misbehaves.
+func (b *BMC) Behave(behaviour Behaviour) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.behaviour = behaviour
+}
+
+// Lag delays the effect of power orders from now on.
+func (b *BMC) Lag(lag time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lag = lag
+}
+
+// SetCredentials changes who is let in.
+func (b *BMC) SetCredentials(username string, password bmc.Secret) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.target.Username, b.target.Password = username, password
+}
+
+// SetPin changes its certificate.
+func (b *BMC) SetPin(pin string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pin = pin
+}
+
+// Attempts are the times at which credentials were presented.
+func (b *BMC) Attempts() []time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]time.Time(nil), b.attempts...)
+}
