@@ -1,0 +1,138 @@
+package dhcp
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// inNamespace runs the calling test again in a process of its own, which is root of a new user and network namespace, and
+// says so to the caller. It works for any user.
+func inNamespace(t testing.TB, args ...string) (inside bool) {
+	t.Helper()
+	const mark = "INGOT_DHCP_TEST_NAMESPACE"
+	if os.Getenv(mark) == t.Name() {
+		return true
+	}
+	cmd := exec.Command("/proc/self/exe", append([]string{"-test.run=^" + t.Name() + "$", "-test.v"}, args...)...)
+	cmd.Env = append(os.Environ(), mark+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	runtime.LockOSThread() // Pdeathsig follows the thread
+	defer runtime.UnlockOSThread()
+	out, err := cmd.CombinedOutput()
+	t.Logf("in the namespace:\n%s", out)
+	if err != nil {
+		t.Fatalf("the test failed in its namespace: %v", err)
+	}
+	return false
+}
+
+// lab is a bridge with the server's address, and hosts on it that each have a network namespace.
+type lab struct {
+	t      testing.TB
+	bridge netlink.Link
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func check0(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newLab(t testing.TB, cidr string) *lab {
+	l := &lab{t: t, bridge: &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}}
+	check0(t, netlink.LinkAdd(l.bridge))
+	check0(t, netlink.AddrAdd(l.bridge, must[*netlink.Addr](t)(netlink.ParseAddr(cidr))))
+	check0(t, netlink.LinkSetUp(l.bridge))
+	lo := must[netlink.Link](t)(netlink.LinkByName("lo"))
+	check0(t, netlink.LinkSetUp(lo))
+	return l
+}
+
+// host adds a namespace with an interface eth0 on the bridge, with an address unless cidr is empty.
+func (l *lab) host(n int, cidr string) host {
+	t := l.t
+	t.Helper()
+	near, far := fmt.Sprintf("port%d", n), fmt.Sprintf("far%d", n)
+	check0(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: near}, PeerName: far}))
+	port := must[netlink.Link](t)(netlink.LinkByName(near))
+	check0(t, netlink.LinkSetMaster(port, l.bridge))
+	check0(t, netlink.LinkSetUp(port))
+	h := host{t: t, ns: newNamespace(t)}
+	check0(t, netlink.LinkSetNsFd(must[netlink.Link](t)(netlink.LinkByName(far)), int(h.ns)))
+	h.do(func() {
+		eth := must[netlink.Link](t)(netlink.LinkByName(far))
+		check0(t, netlink.LinkSetName(eth, "eth0"))
+		check0(t, netlink.LinkSetHardwareAddr(eth, hostMAC(n)))
+		if cidr != "" {
+			check0(t, netlink.AddrAdd(eth, must[*netlink.Addr](t)(netlink.ParseAddr(cidr))))
+		}
+		check0(t, netlink.LinkSetUp(eth))
+	})
+	return h
+}
+
+func hostMAC(n int) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, byte(n)} }
+
+type host struct {
+	t  testing.TB
+	ns netns.NsHandle
+}
+
+func newNamespace(t testing.TB) netns.NsHandle {
+	made := make(chan netns.NsHandle)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		ns, err := netns.New()
+		if err != nil {
+			t.Error(err)
+		}
+		made <- ns
+	}()
+	return <-made
+}
+
+// do runs f in the host's namespace. Sockets that f opens stay there.
+func (h host) do(f func()) {
+	h.t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := netns.Set(h.ns); err != nil {
+			h.t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+	if h.t.Failed() {
+		h.t.FailNow()
+	}
+}
+
+func ip(s string) netip.Addr { return netip.MustParseAddr(s) }

@@ -1,0 +1,263 @@
+package dhcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+
+	"ingot.dev/ingot/pxe-server/limits"
+)
+
+// transport is the network as the shell needs it; the real one is in socket_linux.go.
+type transport interface {
+	// receive blocks; an error after close means the end.
+	receive(b []byte) (n int, source netip.Addr, err error)
+	send(r *reply) error
+	close() error
+}
+
+// Server is a DHCP server with its socket open and its leases loaded.
+type Server struct {
+	cfg     Config
+	net     transport
+	prober  Prober
+	closer  func() error // of the prober that New made
+	store   *store
+	perMAC  *limits.Buckets[macAddr]
+	overall *limits.Buckets[struct{}]
+	probes  *limits.Gate[macAddr]
+	seed    maphash.Seed
+	stats   counters
+
+	mu   sync.Mutex // guards core
+	core *core
+}
+
+const (
+	rememberMACs = 4096
+	queueLength  = 64
+	maxProbes    = 4 // addresses tried for one packet
+)
+
+// New validates the configuration, loads the leases and opens the sockets. It needs the right to bind port 67 and to open
+// packet sockets (root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW).
+func New(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("checking DHCP configuration: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	link, err := interfaceWith(cfg.Interface, cfg.ServerIP)
+	if err != nil {
+		return nil, err
+	}
+	t, err := listen(link, cfg.ServerIP)
+	if err != nil {
+		return nil, err
+	}
+	prober, closer := cfg.Prober, func() error { return nil }
+	if prober == nil {
+		p, err := newARP(link)
+		if err != nil {
+			return nil, errors.Join(err, t.close())
+		}
+		prober, closer = p, p.close
+	}
+	s, err := newServer(cfg, t, prober)
+	if err != nil {
+		return nil, errors.Join(err, t.close(), closer())
+	}
+	s.closer = closer
+	return s, nil
+}
+
+// Serve answers until ctx ends.
+func Serve(ctx context.Context, cfg Config) error {
+	s, err := New(cfg)
+	if err != nil {
+		return err
+	}
+	return s.Serve(ctx)
+}
+
+func newServer(cfg Config, t transport, p Prober) (*Server, error) {
+	now := cfg.Now()
+	st, bad, err := openStore(cfg.LeaseFile, now)
+	if err != nil {
+		return nil, err
+	}
+	if bad > 0 {
+		cfg.Log.Warn("Left out damaged lines of the lease file", "file", cfg.LeaseFile, "lines", bad)
+	}
+	s := &Server{
+		cfg: cfg, net: t, prober: p, closer: func() error { return nil }, store: st, core: newCore(cfg), seed: maphash.MakeSeed(),
+		perMAC:  limits.NewBuckets[macAddr](limits.Rate{PerSecond: cfg.Limits.PerMACRate, Burst: cfg.Limits.PerMACBurst}, rememberMACs, cfg.Now),
+		overall: limits.NewBuckets[struct{}](limits.Rate{PerSecond: cfg.Limits.InterfaceRate, Burst: cfg.Limits.InterfaceBurst}, 1, cfg.Now),
+		probes:  limits.NewGate[macAddr](cfg.Limits.Probes, 1),
+	}
+	for _, r := range st.live {
+		s.core.restore(r)
+	}
+	return s, nil
+}
+
+// Leases lists the addresses in use.
+func (s *Server) Leases() []Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.leases(s.cfg.Now())
+}
+
+// Stats returns the counters so far.
+func (s *Server) Stats() Stats { return s.stats.snapshot() }
+
+type inbound struct {
+	bytes  []byte
+	source netip.Addr
+	mac    macAddr
+}
+
+// Serve answers until ctx ends, then closes everything. Call it once.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	queues := make([]chan inbound, s.cfg.Limits.Workers)
+	for i := range queues {
+		queues[i] = make(chan inbound, queueLength)
+		wg.Go(func() { s.work(ctx, queues[i], &wg) })
+	}
+	stop := context.AfterFunc(ctx, func() { s.net.close() })
+	err := s.read(ctx, queues)
+	stop()
+	cancel()
+	for _, q := range queues {
+		close(q)
+	}
+	wg.Wait()
+	s.net.close()
+	return errors.Join(err, s.closer(), s.store.close())
+}
+
+// read hands packets to workers by MAC, so that those of one client stay in order.
+func (s *Server) read(ctx context.Context, queues []chan inbound) error {
+	for failures := 0; ; {
+		b := make([]byte, maxPacket+1)
+		n, source, err := s.net.receive(b)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && (errors.Is(err, net.ErrClosed) || failures > 100):
+			return fmt.Errorf("receiving DHCP packets: %w", err)
+		case err != nil:
+			failures++ // such as "network is down"; the next receive blocks again
+			continue
+		}
+		failures = 0
+		s.enqueue(queues, inbound{bytes: b[:n], source: source})
+	}
+}
+
+func (s *Server) enqueue(queues []chan inbound, p inbound) {
+	s.stats.received.Add(1)
+	if len(p.bytes) < minPacket {
+		s.drop(Malformed)
+		return
+	}
+	copy(p.mac[:], p.bytes[28:34])
+	if !s.overall.Allow(struct{}{}) || !s.perMAC.Allow(p.mac) {
+		s.drop(Limited)
+		return
+	}
+	select {
+	case queues[maphash.Bytes(s.seed, p.mac[:])%uint64(len(queues))] <- p:
+	default:
+		s.drop(Overload)
+	}
+}
+
+func (s *Server) drop(why Reason) { s.stats.drop(why) }
+
+func (s *Server) work(ctx context.Context, queue <-chan inbound, wg *sync.WaitGroup) {
+	for p := range queue {
+		if ctx.Err() != nil {
+			continue
+		}
+		if st := s.handle(p); !st.probe.IsValid() {
+			s.finish(st)
+		} else if leave, ok := s.probes.Enter(p.mac); ok {
+			wg.Go(func() {
+				defer leave()
+				s.finish(s.probe(ctx, p, st))
+			})
+		} else {
+			s.drop(Overload)
+		}
+	}
+}
+
+func (s *Server) handle(p inbound) step {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.handle(s.cfg.Now(), p.bytes, p.source)
+}
+
+// probe tries addresses until one is in nobody's use, then decides about the packet again.
+func (s *Server) probe(ctx context.Context, p inbound, st step) step {
+	for range maxProbes {
+		s.stats.probes.Add(1)
+		holder, err := s.prober.Probe(ctx.Done(), st.probe)
+		if ctx.Err() != nil {
+			return silent(Failed)
+		}
+		if err != nil {
+			// Without ARP the server still serves: most addresses are free, and clients check again (RFC 2131 4.4.1).
+			s.cfg.Log.Warn("Offering an address without having probed it", "ip", st.probe, "error", err)
+		}
+		mac, _ := toMAC(holder)
+		s.mu.Lock()
+		conflict := s.core.probed(s.cfg.Now(), p.bytes, st.probe, mac)
+		s.mu.Unlock()
+		if conflict {
+			s.stats.conflicts.Add(1)
+			s.cfg.Log.Warn("Setting an address aside that somebody already uses", "ip", st.probe, "holder", mac.String())
+		}
+		if st = s.handle(p); !st.probe.IsValid() {
+			return st
+		}
+	}
+	return silent(PoolEmpty)
+}
+
+// finish does what a step asks for: save, send, tell.
+func (s *Server) finish(st step) {
+	log := s.cfg.Log.With("mac", st.mac.String())
+	if st.save != nil {
+		if err := s.store.put(*st.save, s.cfg.Now()); err != nil {
+			s.drop(Failed)
+			log.Error("Not answering, since the lease is not on disk", "error", err)
+			return
+		}
+	}
+	if st.reply == nil {
+		s.drop(st.silence)
+		if log.Enabled(context.Background(), slog.LevelDebug) {
+			log.Debug("Not answering", "reason", string(st.silence))
+		}
+		return
+	}
+	if err := s.net.send(st.reply); err != nil {
+		s.drop(Failed)
+		log.Warn("Sending a DHCP reply", "to", st.reply.to, "error", err)
+		return
+	}
+	s.stats.reply(st.reply.typ)
+	log.Debug("Answered", "type", st.reply.typ.String(), "to", st.reply.to)
+	if st.event != nil {
+		s.cfg.Seen(*st.event)
+	}
+}
