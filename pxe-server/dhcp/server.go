@@ -250,12 +250,12 @@ func (s *Server) finish(st step) {
 		}
 		return
 	}
+	s.stats.reply(st.reply.typ)
 	if err := s.net.send(st.reply); err != nil {
 		s.drop(Failed)
 		log.Warn("Sending a DHCP reply", "to", st.reply.to, "error", err)
 		return
 	}
-	s.stats.reply(st.reply.typ)
 	log.Debug("Answered", "type", st.reply.typ.String(), "to", st.reply.to)
 	if st.event != nil {
 		s.cfg.Seen(*st.event)
