@@ -49,14 +49,23 @@ func (b *BMC) Open(ctx context.Context, target bmc.Target) (bmc.Driver, error) {
 	if target.Pin != "" && target.Pin != b.pin {
 		return nil, b.fail(bmc.ErrCertificateChanged, "opening")
 	}
-	b.attempts = append(b.attempts, time.Now())
-	if target.Username != b.target.Username || target.Password != b.target.Password {
-		return nil, b.fail(bmc.ErrUnauthorized, "opening")
+	d := &driver{bmc: b, target: target}
+	if err := d.login("opening"); err != nil {
+		return nil, err
 	}
-	d := &driver{bmc: b}
+	return d, nil
+}
+
+// login opens a session. The lock is held.
+func (d *driver) login(doing string) error {
+	b := d.bmc
+	b.attempts = append(b.attempts, time.Now())
+	if d.target.Username != b.target.Username || d.target.Password != b.target.Password {
+		return b.fail(bmc.ErrUnauthorized, doing)
+	}
 	b.sessions[d] = true
 	b.mostAtOnce = max(b.mostAtOnce, len(b.sessions))
-	return d, nil
+	return nil
 }
 
 // alive blocks a call while the BMC is dead.
@@ -86,19 +95,26 @@ func (b *BMC) settle() {
 	}
 }
 
-type driver struct{ bmc *BMC }
+type driver struct {
+	bmc    *BMC
+	target bmc.Target
+}
 
-// enter takes the lock if the call may go on.
+// enter takes the lock if the call may go on. A session that the BMC forgot is opened again, as real drivers do.
 func (d *driver) enter(ctx context.Context, doing string) error {
 	if err := d.bmc.alive(ctx, doing); err != nil {
 		return err
 	}
 	d.bmc.mu.Lock()
 	d.bmc.settle()
-	if !d.bmc.sessions[d] {
-		d.bmc.sessions[d] = true // as a driver does: it logs in again
+	if d.bmc.sessions[d] {
+		return nil
 	}
-	return nil
+	err := d.login(doing)
+	if err != nil {
+		d.bmc.mu.Unlock()
+	}
+	return err
 }
 
 func (d *driver) Power(ctx context.Context) (bmc.PowerState, error) {
