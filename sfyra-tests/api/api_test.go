@@ -1,0 +1,229 @@
+// Package api tests Ingot's API on a real API server: validation, admission policies, columns and limits, as kubectl users meet them.
+package api
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"ingot.dev/ingot/sfyra-tests/testapi"
+)
+
+func TestMain(m *testing.M) { os.Exit(testapi.Main(m)) }
+
+// connect returns a client that asks for errors about unknown fields, as kubectl does.
+func connect(t *testing.T, config *rest.Config) client.Client {
+	t.Helper()
+	c, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.WithFieldValidation(c, metav1.FieldValidationStrict)
+}
+
+// object reads one YAML document.
+func object(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return o
+}
+
+// server is the YAML of a Server with this spec, indented by two.
+func server(name, spec string) string {
+	return "apiVersion: metal.ingot.dev/v1alpha1\nkind: Server\nmetadata: {name: " + name + "}\nspec:\n" + indent(spec)
+}
+
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ") + "\n"
+}
+
+// TestValidation creates objects; want is a part of the error that names the field, or empty when the object is good.
+func TestValidation(t *testing.T) {
+	c := connect(t, testapi.Config(t).AdminConfig)
+	fp := strings.Repeat("ab", 32)
+	for _, tc := range []struct{ name, yaml, want string }{
+		{"a server needs nothing", server("v-plain", "{}"), ""},
+		{"everything a person may say", server("v-full", "accepted: true\ncordoned: true\nbmc: {protocol: Redfish, endpoint: 10.0.0.7, port: 8443, credentialsSecret: bmc-1, tlsFingerprint: "+fp+"}\nidentity: {macs: ['52:54:00:00:00:01'], serial: S1, manufacturer: M, uuid: 11111111-2222-3333-4444-555555555555}\nbootMode: UEFI\nlocation: {site: ber1, rack: r1, unit: 7, powerFeed: A}\nenvironmentRef: {name: talos}\npatches: ['machine: {}']\npowerRequest: {id: a1, action: Cycle, requestedAt: '2026-01-01T00:00:00Z'}"), ""},
+		{"an unknown field is refused, not dropped", server("v-unknown", "acepted: true"), `unknown field "spec.acepted"`},
+		{"a name that fits no label", server(strings.Repeat("a", 64), "{}"), "at most 63 characters"},
+		{"an endpoint with a scheme", server("v-scheme", "bmc: {endpoint: 'https://10.0.0.7', credentialsSecret: s}"), "host name or an IP address"},
+		{"an endpoint with a password in it", server("v-userinfo", "bmc: {endpoint: 'root:pw@10.0.0.7', credentialsSecret: s}"), "host name or an IP address"},
+		{"a BMC without credentials", server("v-nocred", "bmc: {endpoint: 10.0.0.7}"), "credentialsSecret"},
+		{"credentials of another namespace", server("v-ns", "bmc: {endpoint: 10.0.0.7, credentialsSecret: s, credentialsNamespace: x}"), "unknown field"},
+		{"a port out of range", server("v-port", "bmc: {endpoint: h, credentialsSecret: s, port: 70000}"), "spec.bmc.port"},
+		{"a protocol nobody speaks", server("v-proto", "bmc: {endpoint: h, credentialsSecret: s, protocol: Telnet}"), "spec.bmc.protocol"},
+		{"a MAC in capitals", server("v-mac", "identity: {macs: ['52:54:00:AA:00:01']}"), "spec.identity.macs"},
+		{"an empty identity", server("v-ident", "identity: {}"), "spec.identity"},
+		{"an identity twice", server("v-twice", "identity: {macs: ['52:54:00:00:00:01', '52:54:00:00:00:01']}"), "Duplicate"},
+		{"a power request without an id", server("v-power", "powerRequest: {action: 'On', requestedAt: '2026-01-01T00:00:00Z'}"), "powerRequest.id"},
+		{"an action that is none", server("v-action", "powerRequest: {id: a, action: Explode, requestedAt: '2026-01-01T00:00:00Z'}"), "powerRequest.action"},
+		{"a date that is none", server("v-date", "powerRequest: {id: a, action: 'On', requestedAt: yesterday}"), "requestedAt"},
+		{"a patch of a megabyte", server("v-big", "patches: ['"+strings.Repeat("x", 1<<20)+"']"), "may not be more than 65536"},
+		{"a class with ranges", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-good}\nspec: {requirements: {cores: {min: 4, max: 8}, memory: {min: 64Gi}, disks: [{count: {min: 1}, size: {min: 100G, max: 2T}, transports: [nvme]}]}, allowedNamespaces: {all: true}}", ""},
+		{"a range upside down", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-cores}\nspec: {requirements: {cores: {min: 8, max: 4}}}", "min is greater than max"},
+		{"a quantity range upside down", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-mem}\nspec: {requirements: {memory: {min: 64Gi, max: 1Gi}}}", "min is greater than max"},
+		{"namespaces selected twice", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-ns}\nspec: {allowedNamespaces: {all: true, names: [a]}}", "exactly one"},
+		{"no trust at all", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-trust}\nspec: {minimumTrust: 5}", "minimumTrust"},
+		{"an environment of Talos", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-talos}\nspec: {talos: {version: v1.13.0}}", ""},
+		{"an environment of two minds", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-two}\nspec: {talos: {version: v1.13.0}, boot: [{arch: amd64, uki: {url: 'http://x/u', sha256: " + fp + "}}]}", "exactly one of talos and boot"},
+		{"an environment of nothing", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-none}\nspec: {}", "exactly one of talos and boot"},
+		{"an asset without its digest", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-digest}\nspec: {boot: [{arch: amd64, uki: {url: 'http://x/u'}}]}", "sha256"},
+		{"a source from the server's own disk", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-file}\nspec: {boot: [{arch: amd64, uki: {url: 'file:///etc/shadow', sha256: " + fp + "}}]}", "url"},
+		{"a kernel without initramfs", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-kernel}\nspec: {boot: [{arch: amd64, kernel: {url: 'http://x/u', sha256: " + fp + "}}]}", "go together"},
+		{"kernel arguments that break a script", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-args}\nspec: {boot: [{arch: amd64, uki: {url: 'http://x/u', sha256: " + fp + "}, args: [\"a\\nb\"]}]}", "args"},
+		{"a claim without a class", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClaim\nmetadata: {name: m, namespace: default}\nspec: {}", "className"},
+		{"a claim", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClaim\nmetadata: {name: m-good, namespace: default}\nspec: {className: small}", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := c.Create(t.Context(), object(t, tc.yaml))
+			switch {
+			case tc.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tc.want != "" && err == nil:
+				t.Errorf("accepted; want an error with %q", tc.want)
+			case tc.want != "" && !strings.Contains(err.Error(), tc.want):
+				t.Errorf("error %q\nlacks %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestRecordIsIngots: nobody but Ingot writes spec.record, not even an administrator; each refusal has the same write by Ingot beside it.
+func TestRecordIsIngots(t *testing.T) {
+	admin, ingot := connect(t, testapi.Config(t).AdminConfig), connect(t, testapi.Config(t).ControllerConfig)
+	record := "record: {managedBy: {installation: a, epoch: 1}, acceptance: {at: '2026-01-01T00:00:00Z', disks: [{wwid: w}]}}"
+	forbidden(t, admin.Create(t.Context(), object(t, server("r-create", record))), "written only by Ingot")
+	allowed(t, ingot.Create(t.Context(), object(t, server("r-create", record))))
+
+	allowed(t, admin.Create(t.Context(), object(t, server("r-update", "{}"))))
+	forbidden(t, patch(t, admin, "r-update", `{"spec":{"record":{"acceptance":{"at":"2026-01-01T00:00:00Z"}}}}`), "written only by Ingot")
+	allowed(t, patch(t, ingot, "r-update", `{"spec":{"record":{"acceptance":{"at":"2026-01-01T00:00:00Z"}}}}`))
+	forbidden(t, patch(t, admin, "r-update", `{"spec":{"record":null}}`), "written only by Ingot")
+	allowed(t, patch(t, admin, "r-update", `{"spec":{"accepted":true}}`))
+	allowed(t, patch(t, ingot, "r-update", `{"spec":{"record":null}}`))
+}
+
+// TestInventoryIsIngots: an inventory is what the agent reported and nothing else.
+func TestInventoryIsIngots(t *testing.T) {
+	admin, ingot := connect(t, testapi.Config(t).AdminConfig), connect(t, testapi.Config(t).ControllerConfig)
+	text := "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerInventory\nmetadata: {name: i1}\nspec: {arch: amd64, disks: [{name: sda, contents: Blank}]}"
+	forbidden(t, admin.Create(t.Context(), object(t, text)), "written only by Ingot")
+	allowed(t, ingot.Create(t.Context(), object(t, text)))
+	o := object(t, text)
+	forbidden(t, admin.Patch(t.Context(), o, merge(`{"spec":{"arch":"arm64"}}`)), "written only by Ingot")
+	allowed(t, admin.Patch(t.Context(), object(t, text), merge(`{"metadata":{"labels":{"a":"b"}}}`)))
+	allowed(t, ingot.Patch(t.Context(), object(t, text), merge(`{"spec":{"arch":"arm64"}}`)))
+}
+
+// TestBinding: a tenant cannot bind a foreign server, and a binding never changes, not even by Ingot.
+func TestBinding(t *testing.T) {
+	admin, ingot := connect(t, testapi.Config(t).AdminConfig), connect(t, testapi.Config(t).ControllerConfig)
+	text := "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClaim\nmetadata: {name: bind, namespace: default}\nspec: {className: small}"
+	allowed(t, admin.Create(t.Context(), object(t, text)))
+	forbidden(t, admin.Patch(t.Context(), object(t, text), merge(`{"spec":{"binding":{"server":"s1","bindingID":"b"}}}`)), "written only by Ingot")
+	allowed(t, ingot.Patch(t.Context(), object(t, text), merge(`{"spec":{"binding":{"server":"s1","bindingID":"b"}}}`)))
+	if err := ingot.Patch(t.Context(), object(t, text), merge(`{"spec":{"binding":{"server":"s2","bindingID":"b"}}}`)); err == nil || !strings.Contains(err.Error(), "immutable") {
+		t.Errorf("changing a binding: %v", err)
+	}
+	if err := admin.Patch(t.Context(), object(t, text), merge(`{"spec":{"className":"big"}}`)); err == nil || !strings.Contains(err.Error(), "immutable") {
+		t.Errorf("changing the class of a bound claim: %v", err)
+	}
+}
+
+// TestLock: what is in use is not deleted by accident; clusterctl's move is exempt.
+func TestLock(t *testing.T) {
+	c := connect(t, testapi.Config(t).AdminConfig)
+	locked := func(name, annotations string) *unstructured.Unstructured {
+		o := object(t, server(name, "{}"))
+		if err := c.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Patch(t.Context(), o, merge(`{"metadata":{"annotations":`+annotations+`}}`)); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	o := locked("l1", `{"metal.ingot.dev/lock":"claimed by default/m1"}`)
+	forbidden(t, c.Delete(t.Context(), o), "claimed by default/m1")
+	allowed(t, c.Patch(t.Context(), o, merge(`{"metadata":{"annotations":{"metal.ingot.dev/lock":null}}}`)))
+	allowed(t, c.Delete(t.Context(), o))
+	allowed(t, c.Delete(t.Context(), locked("l2", `{"metal.ingot.dev/lock":"x","clusterctl.cluster.x-k8s.io/delete-for-move":""}`)))
+}
+
+// TestReferencesHaveNoNamespace: a reference that names a namespace lets one tenant read another's Secrets (CVE-2024-43803 was such a one).
+func TestReferencesHaveNoNamespace(t *testing.T) {
+	c := connect(t, testapi.Config(t).AdminConfig)
+	crds := &unstructured.UnstructuredList{}
+	crds.SetAPIVersion("apiextensions.k8s.io/v1")
+	crds.SetKind("CustomResourceDefinitionList")
+	if err := c.List(t.Context(), crds); err != nil {
+		t.Fatal(err)
+	}
+	kinds := 0
+	for _, crd := range crds.Items {
+		if !strings.HasSuffix(crd.GetName(), ".metal.ingot.dev") {
+			continue
+		}
+		kinds++
+		for _, path := range named(crd.Object, "namespace", "") {
+			if !strings.HasSuffix(path, ".record.properties.claim.properties.namespace") { // Ingot's own record of who claimed
+				t.Errorf("%s has a field %s", crd.GetName(), path)
+			}
+		}
+	}
+	if kinds != 5 {
+		t.Errorf("saw %d kinds, not 5", kinds)
+	}
+}
+
+// named lists the paths of properties with this name.
+func named(v any, name, path string) []string {
+	var found []string
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if k == name && strings.HasSuffix(path, ".properties") {
+				found = append(found, path+"."+k)
+			}
+			found = append(found, named(x, name, path+"."+k)...)
+		}
+	case []any:
+		for i, x := range v {
+			found = append(found, named(x, name, fmt.Sprintf("%s[%d]", path, i))...)
+		}
+	}
+	return found
+}
+
+func patch(t *testing.T, c client.Client, name, body string) error {
+	t.Helper()
+	return c.Patch(t.Context(), object(t, server(name, "{}")), merge(body))
+}
+
+func allowed(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+func forbidden(t *testing.T, err error, part string) {
+	t.Helper()
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), part) {
+		t.Errorf("want Forbidden with %q, got %v", part, err)
+	}
+}
+
+func merge(body string) client.Patch { return client.RawPatch(types.MergePatchType, []byte(body)) }
