@@ -50,15 +50,18 @@ func (b *BMC) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// SwapCertificate makes the BMC show a new certificate to every connection made from now on.
+// SwapCertificate makes the BMC show a new certificate to every connection made from now on, and drops idle ones, as a
+// BMC does that restarts its web server.
 func (b *BMC) SwapCertificate() error {
 	fresh, err := selfSigned(b.config.Now())
 	if err != nil {
 		return err
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.certificate = fresh
+	b.mu.Unlock()
+	b.server.SetKeepAlivesEnabled(false) // closes idle connections
+	b.server.SetKeepAlivesEnabled(true)
 	return nil
 }
 

@@ -42,7 +42,7 @@ func newLab(t *testing.T, edit func(*fakebmc.Config)) *lab {
 	return l
 }
 
-func targetOf(t *testing.T, addr string) bmc.Target {
+func targetOf(t testing.TB, addr string) bmc.Target {
 	t.Helper()
 	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
