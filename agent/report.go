@@ -15,40 +15,77 @@ import (
 	"ingot.dev/ingot/agent/protocol"
 )
 
-// Switches send LLDP every 30 s by default (IEEE 802.1AB section 9.2.5.7). The first report waits only a little for it.
 const (
+	// Switches send LLDP every 30 s by default (IEEE 802.1AB section 9.2.5.7). The first report waits only a little for it.
 	lldpTime  = 35 * time.Second
 	lldpFirst = 3 * time.Second
 )
 
-// reporter keeps the inventory of this boot and adds what comes in late.
+// looks are the times after the first look at which the hardware is read again: links train for seconds, RAID controllers
+// and buses behind buses show their disks late. After the last one the inventory stands for this boot.
+var looks = []time.Duration{10 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute}
+
+// reporter keeps the inventory of this boot and adds what comes in late. It is safe for concurrent use.
 type reporter struct {
-	mu      sync.Mutex
-	inv     *protocol.Inventory
+	collect func(context.Context) *protocol.Inventory
+	log     *slog.Logger
+	// changed has a token when there is something new to report.
 	changed chan struct{}
+
+	mu        sync.Mutex
+	hardware  *protocol.Inventory
+	neighbors map[string]*protocol.Neighbor
+	addresses []string
 }
 
-// newReporter reads the hardware once and listens for neighbours on each interface.
-func newReporter(ctx context.Context, log *slog.Logger, c *inventory.Collector) *reporter {
-	r := &reporter{inv: c.Collect(ctx), changed: make(chan struct{}, 1)}
-	log.Info("read the hardware", "disks", len(r.inv.GetDisks()), "interfaces", len(r.inv.GetNics()), "pci", len(r.inv.GetPci()))
-	first, cancel := context.WithTimeout(ctx, lldpFirst)
-	defer cancel()
-	var heard sync.WaitGroup
-	for _, n := range r.inv.GetNics() {
-		heard.Go(func() { r.listen(ctx, log, n.GetName()) })
+func newReporter(log *slog.Logger, collect func(context.Context) *protocol.Inventory) *reporter {
+	return &reporter{
+		collect: collect, log: log, changed: make(chan struct{}, 1),
+		hardware: &protocol.Inventory{}, neighbors: map[string]*protocol.Neighbor{},
+	}
+}
+
+// look reads the hardware and asks for a report when it differs from before.
+func (r *reporter) look(ctx context.Context) {
+	now := r.collect(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if proto.Equal(now, r.hardware) {
+		return
+	}
+	r.hardware = now
+	r.log.Info("read the hardware", "disks", len(now.GetDisks()), "interfaces", len(now.GetNics()), "pci", len(now.GetPci()))
+	r.announce()
+}
+
+// lookAgain repeats look at the given times.
+func (r *reporter) lookAgain(ctx context.Context, pauses []time.Duration, after func(time.Duration) <-chan time.Time) {
+	for _, pause := range pauses {
+		select {
+		case <-after(pause):
+			r.look(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// listen waits for a neighbour on each interface, in the background and within the bound. The channel closes when every
+// interface has one or gave up.
+func (r *reporter) listen(ctx context.Context, interfaces []network.Interface) <-chan struct{} {
+	var all sync.WaitGroup
+	for _, i := range interfaces {
+		all.Go(func() { r.hear(ctx, i.Name) })
 	}
 	done := make(chan struct{})
-	go func() { heard.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-first.Done():
-	}
-	return r
+	go func() {
+		defer close(done)
+		all.Wait()
+	}()
+	return done
 }
 
-// listen waits for one neighbour, within the bound.
-func (r *reporter) listen(ctx context.Context, log *slog.Logger, name string) {
+func (r *reporter) hear(ctx context.Context, name string) {
 	i, err := net.InterfaceByName(name)
 	if err != nil {
 		return
@@ -59,39 +96,44 @@ func (r *reporter) listen(ctx context.Context, log *slog.Logger, name string) {
 	if err != nil {
 		return
 	}
-	neighbor := &protocol.Neighbor{
+	r.neighbor(name, &protocol.Neighbor{
 		ChassisId: inventory.Clean(n.ChassisID, 256), PortId: inventory.Clean(n.PortID, 256),
 		PortDescription: inventory.Clean(n.PortDescription, 256), SystemName: inventory.Clean(n.SystemName, 256),
-	}
-	log.Info("heard the switch", "interface", name, "system", neighbor.GetSystemName(), "port", neighbor.GetPortId())
-	r.update(func(inv *protocol.Inventory) {
-		for _, nic := range inv.GetNics() {
-			if nic.GetName() == name {
-				nic.Neighbor = neighbor
-			}
-		}
 	})
+}
+
+// neighbor notes who is at the other end of a cable.
+func (r *reporter) neighbor(ifname string, n *protocol.Neighbor) {
+	r.log.Info("heard the switch", "interface", ifname, "system", n.GetSystemName(), "port", n.GetPortId())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.neighbors[ifname] = n
+	r.announce()
 }
 
 // address notes where the machine can be reached.
 func (r *reporter) address(l network.Lease) {
-	r.update(func(inv *protocol.Inventory) { inv.Addresses = []string{l.Address.Addr().String()} })
-}
-
-// update changes the inventory and asks for another report.
-func (r *reporter) update(change func(*protocol.Inventory)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	change(r.inv)
+	r.addresses = []string{l.Address.Addr().String()}
+	r.announce()
+}
+
+func (r *reporter) announce() {
 	select {
 	case r.changed <- struct{}{}:
 	default:
 	}
 }
 
-// inventory is a copy, safe to send while updates go on.
+// inventory is a copy of all that is known.
 func (r *reporter) inventory() *protocol.Inventory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return proto.Clone(r.inv).(*protocol.Inventory)
+	out := proto.CloneOf(r.hardware)
+	out.Addresses = r.addresses
+	for _, nic := range out.GetNics() {
+		nic.Neighbor = r.neighbors[nic.GetName()]
+	}
+	return out
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"ingot.dev/ingot/agent/boot"
@@ -65,34 +65,52 @@ func drivers(ctx context.Context, log *slog.Logger) {
 // talk connects, reads the hardware meanwhile, and follows the controller.
 func talk(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin) error {
 	collect := collector(log)
-	found := make(chan struct{})
-	go func() {
-		defer close(found)
-		log.Info("waiting for disks")
-		disks := collect.WaitForDisks(ctx, inventory.DefaultSettle)
-		log.Info("found disks", "count", len(disks), "names", fmt.Sprint(disks))
-	}()
+	found := waitForDisks(ctx, log, collect)
+	kernel := network.Netlink{Sys: "/sys", Resolver: "/etc/resolv.conf"}
+	r := newReporter(log, collect.Collect)
 	net := &network.Network{
-		Kernel: network.Netlink{Sys: "/sys", Resolver: "/etc/resolv.conf"}, Client: network.DHCP{},
-		BootMAC: args.MAC, After: time.After, Log: log,
+		Kernel: kernel, Client: network.DHCP{}, BootMAC: args.MAC, After: time.After, Log: log, Changed: r.address,
 	}
 	lease, err := net.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	go func() { _ = net.Keep(ctx, lease) }()
-	<-found
-	r := newReporter(ctx, log, collect)
-	r.address(lease)
-	leave, err := follow(ctx, log, args, pin, r)
-	if err != nil {
-		return err
-	}
-	log.Info("the server wants this machine to restart: "+leave.Message, "reason", leave.Reason)
-	return nil
+	look(ctx, r, kernel, found)
+	go r.lookAgain(ctx, looks, time.After)
+	return follow(ctx, log, args, pin, r)
 }
 
-func follow(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin, r *reporter) (session.Leave, error) {
+// look reads the hardware for the first report: after the disks are there, and with a little patience for the switch.
+func look(ctx context.Context, r *reporter, kernel network.Kernel, disks <-chan struct{}) {
+	interfaces, err := kernel.Interfaces()
+	if err != nil {
+		r.log.Warn("cannot listen for the switch", "error", err)
+	}
+	patience := time.After(lldpFirst)
+	heard := r.listen(ctx, interfaces)
+	<-disks
+	select {
+	case <-heard:
+	case <-patience:
+	}
+	r.look(ctx)
+}
+
+// waitForDisks returns a channel that closes when the disks have settled, or the bound is reached.
+func waitForDisks(ctx context.Context, log *slog.Logger, c *inventory.Collector) <-chan struct{} {
+	found := make(chan struct{})
+	go func() {
+		defer close(found)
+		log.Info("waiting for disks", "at most", inventory.DefaultSettle.Most)
+		disks := c.WaitForDisks(ctx, inventory.DefaultSettle)
+		log.Info("found disks", "count", len(disks), "names", strings.Join(disks, ","))
+	}()
+	return found
+}
+
+// follow talks to the controller until it wants the machine to restart.
+func follow(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin, r *reporter) error {
 	dialer := &net.Dialer{
 		Timeout: 10 * time.Second,
 		// A controller that vanished without a word is noticed within a minute.
@@ -105,9 +123,14 @@ func follow(ctx context.Context, log *slog.Logger, args boot.Args, pin session.P
 		Changed:   r.changed, Dial: dialer.DialContext, Now: time.Now, After: time.After, Random: rand.Reader, Log: log,
 	})
 	if err != nil {
-		return session.Leave{}, err
+		return err
 	}
-	return s.Run(ctx)
+	leave, err := s.Run(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info("the server wants this machine to restart: "+leave.Message, "reason", leave.Reason)
+	return nil
 }
 
 func collector(log *slog.Logger) *inventory.Collector {

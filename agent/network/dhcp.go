@@ -52,7 +52,10 @@ func exchange(ifname string, talk func(*nclient4.Client) (*nclient4.Lease, error
 	}
 	defer c.Close()
 	got, err := talk(c)
+	var nak *nclient4.ErrNak
 	switch {
+	case errors.As(err, &nak):
+		return Lease{}, ErrRefused
 	case errors.Is(err, nclient4.ErrNoResponse), errors.Is(err, context.Canceled):
 		return Lease{}, ErrNoServer
 	case err != nil:

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -39,8 +40,8 @@ func (n *Network) renew(ctx context.Context, l Lease) (Lease, error) {
 		if err == nil {
 			return renewed, nil
 		}
-		n.Log.Warn("cannot renew the lease; trying again", "interface", l.Interface, "left", left, "error", err)
-		if left < shortestRetry {
+		n.Log.Warn("cannot renew the lease", "interface", l.Interface, "left", left, "error", err)
+		if left < shortestRetry || errors.Is(err, ErrRefused) {
 			return Lease{}, err
 		}
 		pause = min(max(left/2, shortestRetry), left)
@@ -55,10 +56,11 @@ func (n *Network) ask(ctx context.Context, l Lease) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	if renewed.Address != l.Address {
-		n.remove(l)
+	if renewed.Address == l.Address {
+		return renewed, n.Kernel.Configure(renewed)
 	}
-	return renewed, n.Kernel.Configure(renewed)
+	n.remove(l)
+	return renewed, n.use(renewed)
 }
 
 func (n *Network) remove(l Lease) {

@@ -46,14 +46,18 @@ type Kernel interface {
 	Remove(l Lease) error
 }
 
-// Client speaks DHCP. ErrNoServer tells silence from other failures.
+// Client speaks DHCP. ErrNoServer tells silence from other failures, ErrRefused that the address must not be used any more.
 type Client interface {
 	Request(ctx context.Context, ifname string) (Lease, error)
 	Renew(ctx context.Context, l Lease) (Lease, error)
 }
 
-// ErrNoServer says that no DHCP server answered.
-var ErrNoServer = errors.New("no DHCP server answered")
+var (
+	// ErrNoServer says that no DHCP server answered.
+	ErrNoServer = errors.New("no DHCP server answered")
+	// ErrRefused says that the server took the address back (DHCPNAK).
+	ErrRefused = errors.New("the DHCP server refused the address")
+)
 
 // Network brings a machine onto the network. All fields are required.
 type Network struct {
@@ -64,6 +68,8 @@ type Network struct {
 	// After is time.After, or a fake of tests.
 	After func(time.Duration) <-chan time.Time
 	Log   *slog.Logger
+	// Changed hears of each new address. May be nil.
+	Changed func(Lease)
 }
 
 // Bounds of one round over all interfaces.
@@ -174,7 +180,18 @@ func (n *Network) request(ctx context.Context, ifname string) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	return lease, n.Kernel.Configure(lease)
+	return lease, n.use(lease)
+}
+
+// use makes an address work and tells of it.
+func (n *Network) use(l Lease) error {
+	if err := n.Kernel.Configure(l); err != nil {
+		return err
+	}
+	if n.Changed != nil {
+		n.Changed(l)
+	}
+	return nil
 }
 
 // bounded is context.WithTimeout by the injected clock.

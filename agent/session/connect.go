@@ -105,6 +105,7 @@ func (s *Session) report(ctx context.Context, client protocol.AgentClient) error
 		if _, err := client.ReportInventory(ctx, &protocol.ReportInventoryRequest{Inventory: s.Inventory()}); err != nil {
 			return fmt.Errorf("reporting the inventory: %w", err)
 		}
+		s.reported = true
 		s.Log.Info("reported the inventory")
 		return nil
 	})

@@ -30,7 +30,7 @@ func (s *Session) serve(ctx context.Context) (*Leave, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	client := protocol.NewAgentClient(conn)
-	if err := s.report(ctx, client); err != nil {
+	if err := s.first(ctx, client); err != nil {
 		return nil, err
 	}
 	events, err := watch(ctx, client)
@@ -38,6 +38,18 @@ func (s *Session) serve(ctx context.Context) (*Leave, error) {
 		return nil, err
 	}
 	return s.follow(ctx, client, events)
+}
+
+// first reports the inventory unless the controller has it. What is there already makes a waiting change void.
+func (s *Session) first(ctx context.Context, client protocol.AgentClient) error {
+	if s.reported {
+		return nil
+	}
+	select {
+	case <-s.Changed:
+	default:
+	}
+	return s.report(ctx, client)
 }
 
 // watch reads directives in the background until ctx ends.

@@ -46,6 +46,8 @@ type Session struct {
 	host, address string
 	id            *identity
 	backoff       backoff
+	// reported says that the controller has the inventory; it need not get it again over a connection that only renews.
+	reported bool
 }
 
 // New checks the configuration and makes the key of this boot.
@@ -82,6 +84,7 @@ func (s *Session) Run(ctx context.Context) (Leave, error) {
 			// Renewed: go on at once, over a connection with the new certificate.
 			continue
 		}
+		s.reported = false
 		pause := s.backoff.next()
 		s.Log.Warn("no session with the server; trying again", "in", pause.Round(100*time.Millisecond), "error", plain(err))
 		select {
