@@ -34,7 +34,11 @@ func Command(services ...Service) *cobra.Command {
 			if err := c.complete(address); err != nil {
 				return err
 			}
-			c.Progress = cmd.ErrOrStderr()
+			var err error
+			if c.Terminal, err = terminal(); err != nil {
+				return err
+			}
+			c.Progress = c.Terminal
 			if !alone {
 				c.Services = services
 			}

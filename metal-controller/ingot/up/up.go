@@ -31,6 +31,8 @@ type Config struct {
 	Services []Service
 	// Progress is for people: stages, and what to do next. Usually stderr.
 	Progress io.Writer
+	// Terminal, when set, is a duplicate of standard error, and standard error itself is sent to the log while Run runs.
+	Terminal *os.File
 	Now      func() time.Time
 }
 
@@ -76,6 +78,19 @@ func runIn(ctx context.Context, c Config, dir string, p *progress) error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // a log that cannot be closed is no failure of the run
+	if c.Terminal != nil {
+		restore, err := divert(c.Terminal, log)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = restore() }() // the program ends now; there is no one to tell
+		tellFatal(p, log.Filename)
+	}
+	return serve(ctx, c, dir, log, p)
+}
+
+// serve runs the control plane and what is beside it.
+func serve(ctx context.Context, c Config, dir string, log *lumberjack.Logger, p *progress) error {
 	cp, err := controlplane.Start(ctx, controlplane.Options{
 		Dir: dir, BindAddress: c.APIAddress, Port: c.APIPort, ExtraSANs: c.APINames, Log: log, Stage: p.stage, Now: c.Now,
 	})
