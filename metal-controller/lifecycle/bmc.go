@@ -9,15 +9,21 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 )
 
-// powerRefresh is how old the shown power reading may get before a newer one of the same state is written.
-// The API promises five minutes; a minute is left for the reading to come in.
-const powerRefresh = 4 * time.Minute
+// The API promises that the time of a shown power reading is at most five minutes old while the BMC answers. A reading of the same state is
+// written when it is powerRefresh younger than the shown one; BMCs are read each minute, and nobody wakes us for more of the same.
+const (
+	powerRefresh = 210 * time.Second
+	powerRecheck = 30 * time.Second
+)
 
 // bmcReachable says whether the BMC answers and can be believed, and shows the power.
 func bmcReachable(o *Observation, p *Plan) {
 	status, reason := bmcVerdict(o)
 	p.set(reasons.BMCReachable, status, reason, bmcMessage(o, reason))
 	p.Power = shownPower(o, reason)
+	if reason == reasons.BMCAnswers && p.Power.ObservedAt != nil {
+		p.again(max(p.Power.ObservedAt.Add(powerRefresh).Sub(o.Now), powerRecheck))
+	}
 }
 
 // bmcVerdict classifies the reading. An unknown word from the BMC plane counts as unreachable: it is no answer to build on.

@@ -43,7 +43,9 @@ type PowerReading struct {
 	Reason string
 	// Message explains Reason for people; it holds no secret and no changing number.
 	Message string
-	// CommandAt is when a power command was last handed to the BMC; zero when this process handed over none.
+	// Pending is the id of the action that the BMC plane still has to do; empty when it has none.
+	Pending string
+	// CommandAt is when the last power command ended; zero when this process ended none.
 	CommandAt time.Time
 }
 
@@ -64,9 +66,11 @@ const (
 	EnsurePowerOn ActionKind = "EnsurePowerOn"
 	// EnsurePowerOff makes the BMC switch the machine off unless it is off.
 	EnsurePowerOff ActionKind = "EnsurePowerOff"
+	// WithdrawPower takes back a power command that has not begun: nobody wants it any more.
+	WithdrawPower ActionKind = "WithdrawPower"
 )
 
-// Action is the one thing to do, with the id of what asked for it.
+// Action is the one thing to do. An id is done once: another try has another id.
 type Action struct {
 	Kind ActionKind
 	ID   string

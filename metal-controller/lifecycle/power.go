@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,8 +19,6 @@ const (
 	commandInterval = 10 * time.Second
 	// stepTimeout is how long one step may wait for its reading.
 	stepTimeout = 5 * time.Minute
-	// conflictRecheck is how often an identity conflict is looked at again.
-	conflictRecheck = time.Minute
 )
 
 // powerRequest carries a person's one-time wish out: once for each id, with every step recorded before it is begun and read back after it.
@@ -37,7 +37,16 @@ func powerRequest(o *Observation, p *Plan) {
 	case !settled(done.Step):
 		advance(o, p, request, done)
 	}
+	dropStale(o, p)
 	powerReady(o, p)
+}
+
+// dropStale takes back a command that still waits in the BMC plane after its request ended: what was wanted then must not happen later.
+func dropStale(o *Observation, p *Plan) {
+	r := p.record(o).Power
+	if o.Power.Pending != "" && p.Action.Kind == NoAction && !foreign(o) && (r == nil || settled(r.Step)) {
+		p.Action = Action{Kind: WithdrawPower}
+	}
 }
 
 // withdraw ends a request that was taken back while it ran. What was begun stays as it is; nothing more is done.
@@ -109,28 +118,30 @@ func (p *Plan) start(o *Observation, id string, s metal.PowerStep) {
 	p.command(o, id, s)
 }
 
-// command hands the step's command to the BMC unless the last one is too recent or it would be useless.
+// command hands the step's command to the BMC, unless one is under way, the last one is too recent, or it would be useless.
 func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
-	a := Action{Kind: EnsurePowerOff, ID: id}
+	kind := EnsurePowerOff
 	if s == metal.PowerSwitchingOn {
-		a.Kind = EnsurePowerOn
+		kind = EnsurePowerOn
 	}
-	pending := o.Server.Status.PendingAction
-	same := pending != nil && pending.ID == id && pending.Kind == string(a.Kind)
-	if same {
-		p.Pending = pending.DeepCopy()
+	if old := o.Server.Status.PendingAction; old != nil && old.ID == id && old.Kind == string(kind) {
+		p.Pending = old.DeepCopy()
+	}
+	if strings.HasPrefix(o.Power.Pending, commandPrefix(id, s)) || !commandable(o) {
+		p.again(commandInterval)
+		return
 	}
 	if wait := commandInterval - o.Now.Sub(lastCommand(o)); wait > 0 && wait <= commandInterval {
 		p.again(wait)
 		return
 	}
 	p.again(commandInterval)
-	if !commandable(o) {
-		return
-	}
-	p.Action = a
-	p.Pending = &metal.PendingAction{ID: id, Kind: string(a.Kind), Since: metav1.NewTime(o.Now.UTC().Truncate(time.Second))}
+	p.Action = Action{Kind: kind, ID: commandPrefix(id, s) + strconv.FormatInt(o.Now.UnixNano(), 36)}
+	p.Pending = &metal.PendingAction{ID: id, Kind: string(kind), Since: metav1.NewTime(o.Now.UTC().Truncate(time.Second))}
 }
+
+// commandPrefix is what the ids of all commands of one step begin with.
+func commandPrefix(id string, s metal.PowerStep) string { return id + "." + string(s) + "." }
 
 // lastCommand is when the BMC last got a command, by this process's memory or by status, whichever is later.
 func lastCommand(o *Observation) time.Time {

@@ -3,9 +3,13 @@ package lifecycle
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"ingot.dev/ingot/crds/reasons"
 )
+
+// conflictRecheck is how often an identity conflict is looked at again.
+const conflictRecheck = time.Minute
 
 // identity says whether evidence names this Server alone.
 func identity(o *Observation, p *Plan) {

@@ -1,0 +1,89 @@
+package bootserver
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+// Bounds of a report. Longer lists are refused as a whole: a pxe-server of ours never sends them.
+const (
+	maxEvents   = 256
+	maxStages   = 16
+	maxConflict = 16
+	// maxSkew is how far a pxe-server's clock may be from ours; stages outside are stamped with our time.
+	maxSkew = 10 * time.Minute
+)
+
+var (
+	wordForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+	targets  = []metal.BootTarget{metal.BootTargetAgent, metal.BootTargetOS, metal.BootTargetLocalDisk, metal.BootTargetIdle, metal.BootTargetNoAnswer}
+	firmware = []string{"uefi-pxe", "uefi-http", "bios-pxe"}
+	stages   = []string{"DHCP", "FirstStage", "Script", "Kernel", "Initramfs", "LocalDisk"}
+)
+
+// Report takes what a pxe-server saw into the timelines.
+func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protocol.ReportResponse, error) {
+	if len(r.GetEvents()) > maxEvents {
+		return nil, status.Errorf(codes.InvalidArgument, "more than %d events in one report", maxEvents)
+	}
+	for _, e := range r.GetEvents() {
+		s.event(ctx, e)
+	}
+	return &protocol.ReportResponse{}, nil
+}
+
+// event takes one event in as far as it makes sense.
+func (s *Server) event(ctx context.Context, e *protocol.BootEvent) {
+	if known := s.known(ctx, e.GetConflict()); len(known) > 1 {
+		s.cfg.Sightings.Conflict(known)
+	}
+	server := e.GetServer()
+	if !wordForm.MatchString(e.GetBootId()) || server != "" && len(s.known(ctx, []string{server})) == 0 {
+		return
+	}
+	b := metal.BootTimeline{ID: e.GetBootId()}
+	if t := metal.BootTarget(e.GetTarget()); slices.Contains(targets, t) {
+		b.Target = t
+	}
+	if slices.Contains(firmware, e.GetFirmware()) {
+		b.Firmware = e.GetFirmware()
+	}
+	for _, st := range e.GetStages()[:min(len(e.GetStages()), maxStages)] {
+		if slices.Contains(stages, st.GetStage()) {
+			b.Stages = append(b.Stages, metal.BootStage{Stage: st.GetStage(), At: s.stamp(st.GetAtMicros())})
+		}
+	}
+	s.cfg.Sightings.Boot(server, b)
+}
+
+// stamp believes a pxe-server's clock as long as it is near ours.
+func (s *Server) stamp(micros int64) metav1.MicroTime {
+	now := s.cfg.Now()
+	at := time.UnixMicro(micros)
+	if d := now.Sub(at); d > maxSkew || d < -maxSkew {
+		at = now
+	}
+	return metav1.NewMicroTime(at.UTC())
+}
+
+// known keeps the names that are Servers: memory is not spent on made-up ones.
+func (s *Server) known(ctx context.Context, names []string) []string {
+	var out []string
+	for _, n := range names[:min(len(names), maxConflict)] {
+		var server metal.Server
+		if len(n) <= 63 && s.cfg.Reader.Get(ctx, types.NamespacedName{Name: n}, &server) == nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}

@@ -1,0 +1,91 @@
+package bootserver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/identity"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+// WatchView streams the view: the present one first, then one after every change that matters to booting machines.
+func (s *Server) WatchView(_ *protocol.WatchViewRequest, stream grpc.ServerStreamingServer[protocol.View]) error {
+	changed, stop := s.cfg.Changes.Subscribe("")
+	defer stop()
+	ctx := stream.Context()
+	for sent := int64(0); ; {
+		view, err := s.view(ctx)
+		if err != nil {
+			s.cfg.Log.Error(err, "Building the view of a pxe-server")
+			return status.Error(codes.Unavailable, "the controller cannot read its servers: try again")
+		}
+		if view.Revision != sent {
+			if err := stream.Send(view); err != nil {
+				return err
+			}
+			sent = view.Revision
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := pause(ctx, coalesce); err != nil {
+			return err
+		}
+	}
+}
+
+// view is the present view. It keeps its revision while nothing changed, and is shared by all streams, so nobody may change it.
+func (s *Server) view(ctx context.Context) (*protocol.View, error) {
+	var servers metal.ServerList
+	var inventories metal.ServerInventoryList
+	if err := s.cfg.Reader.List(ctx, &servers); err != nil {
+		return nil, fmt.Errorf("listing Servers: %w", err)
+	}
+	if err := s.cfg.Reader.List(ctx, &inventories); err != nil {
+		return nil, fmt.Errorf("listing ServerInventories: %w", err)
+	}
+	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent}
+	for _, row := range identity.Table(servers.Items, inventories.Items) {
+		view.Servers = append(view.Servers, message(row))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	view.Revision = s.revision
+	if s.last != nil && proto.Equal(s.last, view) {
+		return s.last, nil
+	}
+	// A clock in it lets the revision grow also when the controller was started anew.
+	s.revision = max(s.revision+1, s.cfg.Now().UnixMicro())
+	view.Revision = s.revision
+	s.last = view
+	return view, nil
+}
+
+func message(r boot.Server) *protocol.Server {
+	return &protocol.Server{
+		Name: r.Name, Macs: r.MACs, Manufacturer: r.Manufacturer, Serial: r.Serial, Uuid: r.UUID,
+		Accepted: r.Accepted, Registered: r.Registered, Target: string(r.Target), BootId: r.BootID,
+	}
+}
+
+// pause waits, or ends with the stream.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

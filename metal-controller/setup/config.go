@@ -1,0 +1,76 @@
+package setup
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bmc/drivers"
+	"ingot.dev/ingot/pxe-server/boot"
+)
+
+// withDefaults fills in what was left out and refuses what cannot work.
+func (c Config) withDefaults() (Config, error) {
+	if c.REST == nil || c.AgentListen == "" || c.AgentURL == "" {
+		return c, errors.New("the controller needs an API server, --agent-listen and --agent-url")
+	}
+	u, err := url.Parse(c.AgentURL)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return c, fmt.Errorf("--agent-url %q: it must look like https://192.0.2.1:8443, an address that the machines can reach", c.AgentURL)
+	}
+	c.AgentSANs = append([]string{u.Hostname()}, c.AgentSANs...)
+	switch c.UnknownPolicy {
+	case "":
+		c.UnknownPolicy = boot.RegisterOnce
+	case boot.RegisterOnce, boot.Ignore, boot.Hold:
+	default:
+		return c, fmt.Errorf("--unknown-policy %q: it is register-once, ignore or hold", c.UnknownPolicy)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.OpenBMC == nil {
+		c.OpenBMC = drivers.Open
+	}
+	return c, nil
+}
+
+// checkAPI says in plain words what is wrong with the API server before anything starts.
+func checkAPI(cfg *rest.Config) error {
+	d, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return fmt.Errorf("reading the configuration of the API server: %w", err)
+	}
+	if _, err := d.ServerVersion(); err != nil {
+		return fmt.Errorf("reaching the API server %s: %w; check --kubeconfig", cfg.Host, err)
+	}
+	list, err := d.ServerResourcesForGroupVersion(metal.GroupVersion.String())
+	if err == nil && len(list.APIResources) > 0 {
+		return nil
+	}
+	return fmt.Errorf("the API server %s does not serve %s: install Ingot's CRDs first: kubectl apply --server-side -f crds/manifests/crd -f crds/manifests/policy", cfg.Host, metal.GroupVersion)
+}
+
+// uncached are kinds that are read one by one from the API server: the rights to list and watch them are neither needed nor wanted.
+func uncached() []client.Object {
+	return []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.Namespace{}}
+}
+
+// orNone is the address, or what controller-runtime takes for none.
+func orNone(addr string) string {
+	if addr == "" {
+		return "0"
+	}
+	return addr
+}

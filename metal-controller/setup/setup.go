@@ -1,0 +1,159 @@
+// Package setup wires the controller together: the manager with its reconcilers, and the two gRPC servers that run on every replica.
+//
+// Layer 4. The program metal-controller and the embedded `ingot up` both call Run; only who serves the Kubernetes API differs.
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bmc"
+	"ingot.dev/ingot/metal-controller/notify"
+	"ingot.dev/ingot/metal-controller/reconcilers/server"
+	"ingot.dev/ingot/metal-controller/sightings"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+// leaseName is the Lease that replicas elect their leader with.
+const leaseName = "metal-controller"
+
+// Config says how to run.
+type Config struct {
+	// REST reaches the API server, as the identity that the record policy lets write: group ingot:controllers, or our service account.
+	REST *rest.Config
+	// LeaderElection lets several replicas share the work. The embedded control plane runs one and goes without.
+	LeaderElection bool
+	// AgentListen is the address of the agent port, for instance ":8443". AgentURL is how machines reach it, for instance
+	// "https://192.0.2.1:8443"; AgentSANs are further names in its certificate.
+	AgentListen string
+	AgentURL    string
+	AgentSANs   []string
+	// AgentArgs are extra arguments on the agent's kernel line.
+	AgentArgs []string
+	// BootListen is the address of the port for pxe-servers; empty serves only the one in this process.
+	BootListen string
+	// BootSANs are further names in that port's certificate.
+	BootSANs []string
+	// UnknownPolicy says what to do with machines that no Server describes; empty is register-once.
+	UnknownPolicy boot.UnknownPolicy
+	// MaxUnaccepted bounds Servers that nobody accepted; 0 is a thousand.
+	MaxUnaccepted int
+	// MetricsAddr and HealthAddr are listen addresses; empty is none.
+	MetricsAddr, HealthAddr string
+	Log                     logr.Logger
+	// Now and Random are the clock and the randomness; nil are the system's.
+	Now    func() time.Time
+	Random io.Reader
+	// OpenBMC connects to BMCs; nil is drivers.Open.
+	OpenBMC func(context.Context, bmc.Target) (bmc.Driver, error)
+	// Ready is called once, when both ports answer and the cache is filled. It must not block.
+	Ready func(Services)
+}
+
+// Services is what a program that runs the controller in its own process gets.
+type Services struct {
+	// Boot is the client side of the pxe-server protocol, in process.
+	Boot protocol.BootClient
+	// AgentAddr and BootAddr are where the ports really listen; BootAddr is empty without BootListen.
+	AgentAddr, BootAddr string
+}
+
+// Run runs the controller until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	scheme, err := Scheme()
+	if err != nil {
+		return err
+	}
+	if err := checkAPI(cfg.REST); err != nil {
+		return err
+	}
+	trust, err := loadTrust(ctx, cfg, scheme)
+	if err != nil {
+		return err
+	}
+	m, err := newManager(cfg, scheme)
+	if err != nil {
+		return err
+	}
+	a := &app{cfg: cfg, manager: m, trust: trust, sightings: sightings.New(cfg.Now), changes: &notify.Hub{}}
+	if err := a.assemble(ctx); err != nil {
+		return err
+	}
+	if err := m.Start(ctx); err != nil {
+		return fmt.Errorf("running the controllers: %w", err)
+	}
+	return nil
+}
+
+// Scheme knows the kinds that the controller reads and writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), metal.AddToScheme(scheme))
+}
+
+func newManager(cfg Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
+	stop := 20 * time.Second
+	m, err := ctrl.NewManager(cfg.REST, ctrl.Options{
+		Scheme:                        scheme,
+		Logger:                        cfg.Log,
+		Metrics:                       metricsserver.Options{BindAddress: orNone(cfg.MetricsAddr)},
+		HealthProbeBindAddress:        orNone(cfg.HealthAddr),
+		LeaderElection:                cfg.LeaderElection,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       metal.SystemNamespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &stop,
+		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: uncached()}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	return m, nil
+}
+
+// app is what is being wired together.
+type app struct {
+	cfg       Config
+	manager   ctrl.Manager
+	trust     trust
+	sightings *sightings.Store
+	changes   *notify.Hub
+}
+
+func (a *app) assemble(ctx context.Context) error {
+	events := &recorder{reader: a.manager.GetClient(), events: a.manager.GetEventRecorder("ingot.dev/metal-controller")}
+	wakes := newWakes()
+	plane := newPlane(a.cfg, wakes)
+	reconciler := &server.Reconciler{
+		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Plane: plane, Sightings: a.sightings,
+		Events: events, Installation: a.trust.installation, Now: a.cfg.Now,
+	}
+	if err := reconciler.SetupWithManager(a.manager, wakes.out); err != nil {
+		return fmt.Errorf("setting up the Server reconciler: %w", err)
+	}
+	if err := a.watchChanges(ctx); err != nil {
+		return err
+	}
+	ports, err := a.openPorts(ctx, events)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.manager.Add(ports), a.manager.Add(plane), a.manager.Add(wakes), a.addProbes())
+}
