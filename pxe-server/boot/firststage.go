@@ -28,7 +28,7 @@ echo Ingot: no script from the boot server (${errno}), asking again in {pause} s
 sleep {pause}
 goto dhcp
 :leave
-echo Ingot: no script from the boot server; leaving to the firmware, which goes on with its next boot device
+echo Ingot: no script from the boot server, leaving to the firmware, which goes on with its next boot device
 exit 1
 `
 

@@ -97,7 +97,7 @@ func checkWord(w string) error {
 	switch {
 	case w == "":
 		return fmt.Errorf("%w: it is empty", ErrUnsafe)
-	case w == "||" || w == "&&" || w == ";" || w[0] == '#' || w[0] == ':':
+	case w == "||" || w == "&&" || w == ";" || w[0] == '#':
 		return fmt.Errorf("%w: %q is syntax of iPXE", ErrUnsafe, w)
 	case strings.Contains(w, "${"):
 		return fmt.Errorf("%w: %q would be expanded", ErrUnsafe, w)

@@ -63,6 +63,8 @@ func Script(d Decision, p Params) ([]byte, error) {
 
 func sayWho(d Decision) statement {
 	switch {
+	case d.Reason == reasons.ControllerAway:
+		return say("the controller was not heard of yet, so nobody knows this machine.")
 	case len(d.Conflict) > 0:
 		return say("the evidence of this machine points to %s.", strings.Join(d.Conflict, ", "))
 	case d.Server == "":
@@ -83,7 +85,7 @@ func agentScript(d Decision, p Params) (script, error) {
 		do("initrd", "--name", "initrd", p.Initrd).orGoto("failed"),
 		do("boot").orGoto("failed"),
 		label("failed"),
-		say("the agent could not be loaded; asking again in %s seconds.", failSeconds),
+		say("the agent could not be loaded, asking again in %s seconds.", failSeconds),
 		do("imgfree"),
 		do("sleep", failSeconds),
 	}.askAgain(p), nil
@@ -133,7 +135,7 @@ func localDisk(d Decision, p Params) script {
 	return append(s,
 		do("sanboot", "--no-describe", "--drive", "0x80").orGoto("failed"),
 		label("failed"),
-		say("the first disk does not boot; leaving to the firmware."),
+		say("the first disk does not boot, leaving to the firmware."),
 		do("exit", "1"))
 }
 
