@@ -90,7 +90,8 @@ func TestClassify(t *testing.T) {
 
 func FuzzClassify(f *testing.F) {
 	esp := newDisk(512).gpt(espType)
-	f.Add(esp.b[:64<<10], esp.b[len(esp.b)-(64<<10):], 512)
+	f.Add(esp.b[:1536], []byte{0}, 512)
+	f.Add([]byte{1}, esp.b[len(esp.b)-33*512:], 512)
 	f.Add(newDisk(512).mbr(1, 0x80, 1).b[:512], []byte{}, 4096)
 	f.Add([]byte("EFI PART"), []byte("EFI PART"), 8)
 	f.Fuzz(func(t *testing.T, head, tail []byte, sector int) {
