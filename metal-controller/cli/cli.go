@@ -11,12 +11,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -53,10 +55,10 @@ func New(name string, env *Env) *cobra.Command {
 			"Try it without hardware: " + name + " lab\nUse it on a network:     " + name + " up --interface eth1",
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	env.config = genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag()
+	env.config = genericclioptions.NewConfigFlags(true)
 	env.config.AddFlags(root.PersistentFlags())
 	hideRareFlags(root)
-	root.PersistentPreRun = func(*cobra.Command, []string) { env.useEmbedded() }
+	root.PersistentPreRun = func(*cobra.Command, []string) { env.prepare() }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &ExitError{Code: CodeUsage, Err: err} })
 	root.SetOut(env.Streams.Out)
 	root.SetErr(env.Streams.ErrOut)
@@ -67,7 +69,7 @@ func New(name string, env *Env) *cobra.Command {
 
 // rare are kubectl's flags that few people need; they work and are not shown.
 var rare = []string{"as", "as-uid", "as-group", "as-user-extra", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster", "disable-compression",
-	"insecure-skip-tls-verify", "password", "request-timeout", "server", "tls-server-name", "token", "user", "username"}
+	"insecure-skip-tls-verify", "request-timeout", "server", "tls-server-name", "token", "user"}
 
 func hideRareFlags(root *cobra.Command) {
 	for _, name := range rare {
@@ -77,8 +79,9 @@ func hideRareFlags(root *cobra.Command) {
 	}
 }
 
-// useEmbedded points to the embedded control plane when the person named no other: no flag and no $KUBECONFIG.
-func (e *Env) useEmbedded() {
+// prepare points to the embedded control plane when the person named no other: no flag and no $KUBECONFIG.
+func (e *Env) prepare() {
+	klog.SetLogger(logr.Discard()) // client-go logs what the commands return as errors anyway
 	if *e.config.KubeConfig != "" || os.Getenv("KUBECONFIG") != "" {
 		return
 	}
@@ -101,6 +104,7 @@ func (e *Env) Client() (client.WithWatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no control plane is configured: %w; start one with `ingot up`, or name one with --kubeconfig", err)
 	}
+	config.WarningHandler = warnings{e.Streams.ErrOut}
 	c, err := client.NewWithWatch(config, client.Options{Scheme: Scheme()})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the API server at %s: %w; is `ingot up` running?", config.Host, err)
@@ -145,7 +149,7 @@ func (e *Env) completeServers(cmd *cobra.Command, args []string, prefix string) 
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	e.useEmbedded()
+	e.prepare()
 	c, err := e.Client()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError

@@ -79,13 +79,13 @@ func dialConsole(ctx context.Context, c client.Client, s *metal.Server) (io.Read
 
 // dialOpenBMC opens the WebSocket that OpenBMC's bmcweb serves for the host console.
 func dialOpenBMC(ctx context.Context, c client.Client, s *metal.Server) (io.ReadWriteCloser, error) {
-	secret := &corev1.Secret{}
-	if err := c.Get(ctx, client.ObjectKey{Namespace: metal.SystemNamespace, Name: s.Spec.BMC.CredentialsSecret}, secret); err != nil {
-		return nil, fmt.Errorf("reading the BMC's credentials: %w", err)
-	}
 	pin := pinOf(s)
 	if pin == "" {
 		return nil, fmt.Errorf("its BMC's certificate is not pinned, and the password is not sent to a stranger; set spec.bmc.tlsFingerprint of %s", s.Name)
+	}
+	secret := &corev1.Secret{}
+	if err := c.Get(ctx, client.ObjectKey{Namespace: metal.SystemNamespace, Name: s.Spec.BMC.CredentialsSecret}, secret); err != nil {
+		return nil, fmt.Errorf("reading the BMC's credentials: %w", err)
 	}
 	port := int(s.Spec.BMC.Port)
 	if port == 0 {

@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/sfyra-tests/testapi"
+)
+
+func TestMain(m *testing.M) { os.Exit(testapi.Main(m)) }
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// result is what a person sees of a command.
+type result struct {
+	code     int
+	out, err string
+}
+
+// run runs a command line against the real API server.
+func run(t *testing.T, args ...string) result {
+	t.Helper()
+	return runIn(t, t.Context(), append(args, "--kubeconfig", testapi.Config(t).Kubeconfig)...)
+}
+
+func runIn(t *testing.T, ctx context.Context, args ...string) result {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	env := &Env{
+		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
+		Now:     func() time.Time { return noon }, ID: func() string { return "request-1" },
+	}
+	root := New("ingot", env)
+	root.SetArgs(args)
+	code := Main(ctx, root, env)
+	return result{code, out.String(), errOut.String()}
+}
+
+func (r result) want(t *testing.T, code int, parts ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit code %d, want %d\n%s%s", r.code, code, r.out, r.err)
+	}
+	for _, p := range parts {
+		if !strings.Contains(r.out+r.err, p) {
+			t.Errorf("output lacks %q:\n%s%s", p, r.out, r.err)
+		}
+	}
+}
+
+func admin(t *testing.T) client.Client      { return connect(t, true) }
+func controller(t *testing.T) client.Client { return connect(t, false) }
+
+func connect(t *testing.T, asAdmin bool) client.Client {
+	t.Helper()
+	config := testapi.Config(t).ControllerConfig
+	if asAdmin {
+		config = testapi.Config(t).AdminConfig
+	}
+	c, err := client.New(config, client.Options{Scheme: Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// rackServer makes a Server with a BMC and the status that a controller would have written.
+func rackServer(t *testing.T, name string, change func(*metal.Server)) *metal.Server {
+	t.Helper()
+	s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerSpec{BMC: &metal.BMC{Endpoint: "10.0.0.7", CredentialsSecret: "s"}}}
+	status := metal.ServerStatus{
+		State: metal.StateDiscovered,
+		Power: &metal.PowerStatus{State: metal.PowerOn, ObservedAt: &metav1.Time{Time: noon.Add(-20 * time.Second)}},
+		Boot:  &metal.BootStatus{Target: metal.BootTargetAgent},
+		Conditions: []metav1.Condition{
+			{Type: reasons.BMCReachable, Status: metav1.ConditionTrue, Reason: reasons.BMCAnswers, Message: "the BMC answers", LastTransitionTime: metav1.NewTime(noon.Add(-time.Hour))},
+			{Type: reasons.Ready, Status: metav1.ConditionFalse, Reason: reasons.NotAccepted, Message: "waiting for a person to accept it", LastTransitionTime: metav1.NewTime(noon.Add(-time.Minute))},
+		},
+		ObservedGeneration: 1,
+	}
+	s.Status = status
+	if change != nil {
+		change(s)
+	}
+	status = s.Status
+	if err := controller(t).Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	s.Status = status
+	if err := controller(t).Status().Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin(t).Delete(context.Background(), s) })
+	return s
+}
+
+func TestGetShowsTheServersColumns(t *testing.T) {
+	rackServer(t, "get-1", func(s *metal.Server) { s.Labels = map[string]string{"row": "a"} })
+	rackServer(t, "get-2", nil)
+	run(t, "get", "servers").want(t, CodeOK, "NAME", "STATE", "POWER", "REASON", "get-1", "Discovered", "On", "NotAccepted", "get-2")
+	one := run(t, "get", "servers", "-l", "row=a")
+	one.want(t, CodeOK, "get-1")
+	if strings.Contains(one.out, "get-2") {
+		t.Errorf("the selector let get-2 through:\n%s", one.out)
+	}
+	run(t, "get", "server", "get-1", "-o", "jsonpath={.spec.bmc.endpoint}").want(t, CodeOK, "10.0.0.7")
+	run(t, "get", "servers", "-o", "wide").want(t, CodeOK, "BMC", "10.0.0.7")
+	run(t, "get", "servers", "-o", "name").want(t, CodeOK, "server.metal.ingot.dev/get-1\n")
+	run(t, "get", "srv", "get-1", "-o", "yaml").want(t, CodeOK, "kind: Server", "credentialsSecret: s")
+	run(t, "get", "environments").want(t, CodeOK, "No environments found")
+	run(t, "get", "servers", "-o", "xml").want(t, CodeUsage, "xml")
+	run(t, "get", "server", "nobody").want(t, CodeError, `"nobody" not found`)
+}
+
+func TestWhyPutsTheReasonFirst(t *testing.T) {
+	rackServer(t, "why-1", nil)
+	r := run(t, "why", "server/why-1")
+	r.want(t, CodeOK, "why-1 is Discovered: waiting for a person to accept it.", "On, as the BMC said 20s ago", "Ingot's agent")
+	if ready, bmc := strings.Index(r.out, "Ready "), strings.Index(r.out, "BMCReachable "); ready < 0 || bmc < ready {
+		t.Errorf("Ready does not come first:\n%s", r.out)
+	}
+	run(t, "why", "nobody").want(t, CodeError, `there is no server "nobody"`, "ingot get servers")
+	run(t, "why").want(t, CodeUsage, "--help")
+}
+
+func TestPowerIsARequestThatIsFollowed(t *testing.T) {
+	rackServer(t, "power-1", nil)
+	done := make(chan error, 1)
+	go func() { done <- confirm(t.Context(), controller(t), "power-1", metal.PowerDone) }()
+	run(t, "power", "cycle", "power-1").want(t, CodeOK, "server/power-1 power cycle done")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	s := &metal.Server{}
+	if err := admin(t).Get(t.Context(), client.ObjectKey{Name: "power-1"}, s); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.Spec.PowerRequest; r == nil || r.ID != "request-1" || r.Action != metal.PowerActionCycle || !r.RequestedAt.Time.Equal(noon) {
+		t.Errorf("the request is %+v", r)
+	}
+}
+
+// confirm writes what the controller writes once it has seen the request.
+func confirm(ctx context.Context, c client.Client, name string, step metal.PowerStep) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s := &metal.Server{}
+		if err := c.Get(ctx, client.ObjectKey{Name: name}, s); err != nil {
+			return err
+		}
+		if s.Spec.PowerRequest != nil {
+			patch := client.MergeFrom(s.DeepCopy())
+			s.Spec.Record = &metal.ServerRecord{Power: &metal.PowerRecord{ID: s.Spec.PowerRequest.ID, Step: step, At: metav1.NewTime(noon)}}
+			return c.Patch(ctx, s, patch)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func TestPowerThatFailsSaysSo(t *testing.T) {
+	rackServer(t, "power-2", nil)
+	done := make(chan error, 1)
+	go func() { done <- confirm(t.Context(), controller(t), "power-2", metal.PowerFailed) }()
+	run(t, "power", "on", "power-2").want(t, CodeError, "power on of power-2", "ingot why power-2")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPowerNobodyTakesUpTimesOut(t *testing.T) {
+	rackServer(t, "power-3", nil)
+	run(t, "power", "on", "power-3", "--timeout", "1s").want(t, CodeTimeout, "is it running?")
+	run(t, "power", "off", "power-3", "--wait=false").want(t, CodeOK, "power off requested")
+}
+
+func TestPowerRefuses(t *testing.T) {
+	rackServer(t, "power-4", func(s *metal.Server) {
+		s.Spec.Record = &metal.ServerRecord{Claim: &metal.ClaimRecord{Namespace: "team", Name: "m1", BindingID: "b"}}
+		s.Spec.Location = &metal.Location{Rack: "r7", Unit: 3}
+	})
+	run(t, "power", "off", "power-4").want(t, CodeRefused, "team/m1", "rack r7 unit 3", "--yes")
+	run(t, "power", "off", "power-4", "--dry-run").want(t, CodeOK, "dry run")
+	run(t, "power", "off", "power-4", "--yes", "--wait=false").want(t, CodeOK, "requested", "Warning: this server is claimed") // control
+	rackServer(t, "power-5", func(s *metal.Server) { s.Spec.BMC = nil })
+	run(t, "power", "on", "power-5").want(t, CodeRefused, "no spec.bmc")
+	run(t, "power", "status", "power-4", "power-5").want(t, CodeOK, "server/power-4: On, as the BMC said 20s ago", "server/power-5: unknown; no spec.bmc")
+}
+
+func TestConsole(t *testing.T) {
+	rackServer(t, "console-1", nil)
+	run(t, "console", "console-1").want(t, CodeError, "not pinned")
+	rackServer(t, "console-2", func(s *metal.Server) { s.Annotations = map[string]string{consoleAnnotation: "unix:/nonexistent"} })
+	run(t, "console", "console-2").want(t, CodeError, "is the server on?")
+}
+
+func TestLogsMergesBootsAndEvents(t *testing.T) {
+	rackServer(t, "logs-1", func(s *metal.Server) {
+		at := func(d time.Duration) metav1.MicroTime { return metav1.NewMicroTime(noon.Add(d)) }
+		s.Status.Boots = []metal.BootTimeline{{ID: "b1", Firmware: "uefi-pxe", Stages: []metal.BootStage{{Stage: "DHCP", At: at(0)}, {Stage: "Enrolled", At: at(20 * time.Second)}}}}
+	})
+	r := run(t, "logs", "logs-1")
+	r.want(t, CodeOK, "boot b1  DHCP", "boot b1  Enrolled")
+	if strings.Index(r.out, "DHCP") > strings.Index(r.out, "Enrolled") {
+		t.Errorf("not in order of time:\n%s", r.out)
+	}
+}
+
+func TestCheckAndVersion(t *testing.T) {
+	run(t, "check").want(t, CodeOK, "Kubernetes v1.37.1", "is served with all its kinds")
+	run(t, "version").want(t, CodeOK, "Client:", "Kubernetes v1.37.1")
+	run(t, "check", "--interface", "nothere0").want(t, CodeError, "nothere0 does not exist", "checks failed")
+}
+
+func TestErrorsNameTheNextStep(t *testing.T) {
+	t.Setenv("KUBECONFIG", "")
+	t.Setenv("HOME", t.TempDir())
+	runIn(t, t.Context(), "get", "servers").want(t, CodeError, "ingot up")
+	runIn(t, t.Context(), "get", "servers", "--server", "https://127.0.0.1:1").want(t, CodeError, "ingot up")
+	runIn(t, t.Context(), "explode").want(t, CodeUsage, "unknown command")
+	runIn(t, t.Context(), "get", "--nonsense").want(t, CodeUsage, "nonsense")
+	runIn(t, t.Context(), "--help").want(t, CodeOK, "ingot lab", "why")
+}
+
+func TestCompletionKnowsServers(t *testing.T) {
+	rackServer(t, "complete-1", nil)
+	runIn(t, t.Context(), "__complete", "--kubeconfig", testapi.Config(t).Kubeconfig, "why", "comp").want(t, CodeOK, "complete-1\tDiscovered")
+	run(t, "completion", "bash").want(t, CodeOK, "bash completion")
+}
