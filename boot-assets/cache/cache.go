@@ -67,6 +67,7 @@ func (s *Store) Names() []string { return slices.Sorted(maps.Keys(s.entries)) }
 type Asset struct {
 	io.ReadSeekCloser
 	Digest
+	file fs.File
 }
 
 // Open opens a file and proves its content. The error is ErrUnknown, ErrMismatch, or what the file system said.
@@ -88,7 +89,23 @@ func (s *Store) Open(name string) (*Asset, error) {
 		f.Close()
 		return nil, fmt.Errorf("checking boot file %s: %w", name, err)
 	}
-	return &Asset{seeker, e.want}, nil
+	return &Asset{seeker, e.want, f}, nil
+}
+
+// FS gives the store as a file system with only its names, for servers that take one. Every Open proves the file.
+func (s *Store) FS() fs.FS { return provenFS{s} }
+
+type provenFS struct{ store *Store }
+
+func (p provenFS) Open(name string) (fs.File, error) {
+	a, err := p.store.Open(name)
+	if errors.Is(err, ErrUnknown) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return a.file, nil
 }
 
 // Verify proves every file, so that a server can say at its start that one is wrong.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -127,4 +128,41 @@ func TestConcurrentReaders(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestWith proves that a file from memory is checked like any other, and that the files below stay.
+func TestWith(t *testing.T) {
+	_, path, data := store(t)
+	fsys := cache.With(os.DirFS(filepath.Dir(path)), "autoexec.ipxe", []byte("#!ipxe\n"))
+	s := cache.New(fsys, map[string]cache.Digest{"vmlinuz": digest(data), "autoexec.ipxe": digest([]byte("#!ipxe\n"))})
+	if err := s.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Open("autoexec.ipxe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if got, err := io.ReadAll(a); err != nil || string(got) != "#!ipxe\n" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	bad := cache.New(fsys, map[string]cache.Digest{"autoexec.ipxe": digest([]byte("#!ipxe "))})
+	if err := bad.Verify(); !errors.Is(err, cache.ErrMismatch) {
+		t.Errorf("another text: %v, want ErrMismatch", err)
+	}
+}
+
+// TestFS proves that the file system view has the same names and the same proof.
+func TestFS(t *testing.T) {
+	s, path, data := store(t)
+	if got, err := fs.ReadFile(s.FS(), "vmlinuz"); err != nil || string(got) != string(data) {
+		t.Fatalf("read %q, %v", got, err)
+	}
+	if _, err := s.FS().Open("../vmlinuz"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another name: %v", err)
+	}
+	write(t, path, append([]byte{'A'}, data[1:]...))
+	if _, err := s.FS().Open("vmlinuz"); !errors.Is(err, cache.ErrMismatch) {
+		t.Errorf("changed: %v", err)
+	}
 }

@@ -61,10 +61,13 @@ func (s *Server) route(first []byte) {
 		"/healthz":             s.healthy,
 		"/readyz":              s.ready,
 	}
-	for _, name := range s.cfg.Loaders.Names() {
-		s.routes[catalog.LoaderPath+name] = s.asset(s.cfg.Loaders, name, "")
+	stages := map[string]string{
+		catalog.SNPOnly: StageFirstStage, catalog.IPXE: StageFirstStage, catalog.UNDIOnly: StageFirstStage,
+		catalog.Kernel: StageKernel, catalog.Initramfs: StageInitramfs,
 	}
-	stages := map[string]string{catalog.Kernel: StageKernel, catalog.Initramfs: StageInitramfs}
+	for _, name := range s.cfg.Loaders.Names() {
+		s.routes[catalog.LoaderPath+name] = s.asset(s.cfg.Loaders, name, stages[name])
+	}
 	for _, name := range s.cfg.Image.Names() {
 		s.routes[catalog.AgentPath+name] = s.asset(s.cfg.Image, name, stages[name])
 	}

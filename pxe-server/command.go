@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"ingot.dev/ingot/crds/version"
+	"ingot.dev/ingot/pxe-server/controller"
+	"ingot.dev/ingot/pxe-server/protocol"
+	"ingot.dev/ingot/pxe-server/setup"
+)
+
+const long = `pxe-server lets machines on one network boot what their controller says.
+
+It gives them addresses (DHCP), the first boot program (TFTP, or HTTP for UEFI HTTP boot), a script for each machine and
+the agent (HTTP). What a machine gets is the controller's decision; without the controller machines boot as it last said.
+
+It needs to bind the ports 67 and 69 and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW.
+
+Settings come from a file (--config), from flags, or from both; a flag wins. The file:
+
+  apiVersion: ` + setup.APIVersion + `
+  kind: ` + setup.Kind + `
+  interface: eth1
+  stateDir: /var/lib/ingot/pxe-server
+  agentImage: /usr/share/ingot/agent
+  controller:
+    address: ingot.example.org:7444
+    certificate: /etc/ingot/pxe-server.crt
+    key: /etc/ingot/pxe-server.key
+    ca: /etc/ingot/ca.crt
+  dhcp:
+    network:
+      pools: ["192.0.2.100-192.0.2.199"]
+      router: 192.0.2.1
+      dns: [192.0.2.1]
+      leaseTime: 1h
+    reservations:
+    - {mac: "52:54:00:00:00:0a", ip: 192.0.2.10, hostname: rack1-04}`
+
+const example = `  # check a configuration, open nothing
+  pxe-server check --config pxe-server.yaml
+
+  # serve without a file
+  pxe-server --interface eth1 --dhcp-pool 192.0.2.100-192.0.2.199 --controller ingot.example.org:7444 \
+    --cert pxe.crt --key pxe.key --ca ca.crt --agent-image ./image --state-dir ./state`
+
+// options are the flags.
+type options struct {
+	config, address, logLevel string
+	pools                     []string
+	file                      setup.File
+}
+
+func command() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use: "pxe-server", Short: "Boot machines over the network", Long: long, Example: example, Version: version.String(),
+		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, &o) },
+	}
+	o.addFlags(root)
+	root.AddCommand(&cobra.Command{
+		Use: "check", Short: "Check the configuration, say what is wrong, and open nothing", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, &o) },
+	})
+	return root
+}
+
+func (o *options) addFlags(c *cobra.Command) {
+	f := c.PersistentFlags()
+	f.StringVarP(&o.config, "config", "c", "", "configuration file")
+	f.StringVar(&o.file.Interface, "interface", "", "network interface that machines boot through")
+	f.StringVar(&o.address, "address", "", "IPv4 address to serve on (default: the first one of the interface)")
+	f.IntVar(&o.file.HTTPPort, "http-port", setup.DefaultHTTPPort, "port for scripts and boot files")
+	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps the leases")
+	f.StringVar(&o.file.AgentImage, "agent-image", "", "folder with the agent image (vmlinuz, initramfs.zst, manifest.json)")
+	f.StringVar(&o.file.Controller.Address, "controller", "", "controller, HOST:PORT")
+	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")
+	f.StringVar(&o.file.Controller.Key, "key", "", "key of the certificate (PEM file)")
+	f.StringVar(&o.file.Controller.CA, "ca", "", "CA of the controller (PEM file)")
+	f.BoolVar(&o.file.DHCP.Off, "dhcp-off", false, "another DHCP server gives addresses and names our boot files")
+	f.StringArrayVar(&o.pools, "dhcp-pool", nil, "addresses to give away, FIRST-LAST; may be repeated")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// settings merges the file and the flags that were given.
+func (o *options) settings(cmd *cobra.Command) (setup.File, setup.Config, error) {
+	file := setup.File{StateDir: o.file.StateDir, HTTPPort: o.file.HTTPPort}
+	if o.config != "" {
+		text, err := os.ReadFile(o.config)
+		if err != nil {
+			return file, setup.Config{}, fmt.Errorf("reading --config: %w", err)
+		}
+		if file, err = setup.ParseFile(text); err != nil {
+			return file, setup.Config{}, fmt.Errorf("%s: %w", o.config, err)
+		}
+	}
+	if err := o.overlay(cmd, &file); err != nil {
+		return file, setup.Config{}, err
+	}
+	c, err := file.Config()
+	return file, c, err
+}
+
+// overlay puts the flags that were given over the file.
+func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
+	set := func(name string, do func()) {
+		if cmd.Flags().Changed(name) {
+			do()
+		}
+	}
+	var err error
+	set("interface", func() { file.Interface = o.file.Interface })
+	set("address", func() { file.Address, err = netip.ParseAddr(o.address) })
+	set("http-port", func() { file.HTTPPort = o.file.HTTPPort })
+	set("state-dir", func() { file.StateDir = o.file.StateDir })
+	set("agent-image", func() { file.AgentImage = o.file.AgentImage })
+	set("controller", func() { file.Controller.Address = o.file.Controller.Address })
+	set("cert", func() { file.Controller.Certificate = o.file.Controller.Certificate })
+	set("key", func() { file.Controller.Key = o.file.Controller.Key })
+	set("ca", func() { file.Controller.CA = o.file.Controller.CA })
+	set("dhcp-off", func() { file.DHCP.Off = o.file.DHCP.Off })
+	set("dhcp-pool", func() { file.DHCP.Network.Pools = o.pools })
+	if err != nil {
+		return fmt.Errorf("reading --address: %w", err)
+	}
+	return nil
+}
+
+func (o *options) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, errors.New("--log-level: want debug, info, warn or error")
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
+}
+
+func check(cmd *cobra.Command, o *options) error {
+	file, _, err := o.settings(cmd)
+	if err != nil {
+		return err
+	}
+	conn, err := controller.Dial(file.Controller.Address, file.Controller.TLS())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "The configuration is good.")
+	return conn.Close()
+}
+
+func serve(cmd *cobra.Command, o *options) error {
+	file, cfg, err := o.settings(cmd)
+	if err != nil {
+		return fmt.Errorf("%w\nsee pxe-server --help", err)
+	}
+	if cfg.Log, err = o.logger(); err != nil {
+		return err
+	}
+	conn, err := controller.Dial(file.Controller.Address, file.Controller.TLS())
+	if err != nil {
+		return err
+	}
+	cfg.Controller = protocol.NewBootClient(conn)
+	err = setup.Run(cmd.Context(), cfg)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, conn.Close())
+}
