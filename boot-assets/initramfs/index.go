@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"ingot.dev/ingot/boot-assets/initramfs/kmod"
 )
@@ -29,14 +30,30 @@ type IndexModule struct {
 
 func newIndex(order []kmod.Module, always []string) Index {
 	index := Index{Always: always}
+	byName := map[string]kmod.Module{}
 	for _, m := range order {
-		aliases := slices.Clone(m.Aliases)
+		byName[m.Name] = m
+		aliases := append(slices.Clone(m.Aliases), inherited(m, byName)...)
 		slices.Sort(aliases)
 		index.Modules = append(index.Modules, IndexModule{
 			Name: m.Name, File: m.Name + ".ko", Deps: m.Deps, Aliases: slices.Compact(aliases),
 		})
 	}
 	return index
+}
+
+// inherited are the aliases of the drivers whose auxiliary devices the module drives: "auxiliary:mlx4_core.eth" is made by
+// mlx4_core (Linux, drivers/base/auxiliary.c). Such devices have no file modalias in sysfs, so nobody would ask for the
+// module; it comes with its parent's device instead. A parent always stands before, as the module uses its symbols.
+func inherited(m kmod.Module, before map[string]kmod.Module) []string {
+	var out []string
+	for _, alias := range m.Aliases {
+		if device, ok := strings.CutPrefix(alias, "auxiliary:"); ok {
+			parent, _, _ := strings.Cut(device, ".")
+			out = append(out, before[parent].Aliases...)
+		}
+	}
+	return out
 }
 
 func (x Index) encode() ([]byte, error) {

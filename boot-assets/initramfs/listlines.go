@@ -18,7 +18,7 @@ func (l *Lists) device(line string) error {
 	}
 	l.Devices = append(l.Devices, Device{
 		Vendor: upper(m[1]), Device: upper(m[2]), Subvendor: upper(m[3]), Subdevice: upper(m[4]),
-		Class: m[5], Driver: m[6], Product: m[7],
+		Class: strings.ToUpper(m[5]), Driver: m[6], Product: m[7],
 	})
 	return nil
 }

@@ -22,7 +22,7 @@ var firmwareList string
 type Device struct {
 	// IDs are vendor, device, subsystem vendor and subsystem device, upper-case, as modaliases have them; the last two may be zero.
 	Vendor, Device, Subvendor, Subdevice string
-	// Class is the PCI class code, six hexadecimal digits.
+	// Class is the PCI class code, six upper-case hexadecimal digits.
 	Class string
 	// Driver is the module that must drive it.
 	Driver string

@@ -152,7 +152,7 @@ func (c *Cache) unpack(deb string, p Package) error {
 	}
 	defer os.Remove(out.Name())
 	sum := sha256.New()
-	if err := errors.Join(CopyData(io.MultiWriter(out, sum), in), out.Close()); err != nil {
+	if err := errors.Join(CopyData(io.MultiWriter(out, sum), in), out.Chmod(0o644), out.Close()); err != nil {
 		return err
 	}
 	return os.Rename(out.Name(), filepath.Join(c.Dir, p.SHA256+"."+hex.EncodeToString(sum.Sum(nil))+".tar"))

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"bufio"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -22,9 +23,10 @@ func CopyData(w io.Writer, deb io.Reader) error {
 	if err != nil {
 		return err
 	}
-	r, err := decompress(name, member)
+	// xz reads byte by byte.
+	r, err := decompress(name, bufio.NewReaderSize(member, 1<<16))
 	if err != nil {
-		return err
+		return fmt.Errorf("opening %s: %w", name, err)
 	}
 	defer r.Close()
 	n, err := io.Copy(w, io.LimitReader(r, maxTar+1))

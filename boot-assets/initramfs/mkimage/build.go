@@ -51,6 +51,9 @@ func build(ctx context.Context, cache *debian.Cache, o options) error {
 	if err != nil {
 		return err
 	}
+	if err := initramfs.Check(lists, parts); err != nil {
+		return fmt.Errorf("checking the lists against the packages: %w", err)
+	}
 	image, err := initramfs.Image(agent, parts)
 	if err != nil {
 		return err

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ingot.dev/ingot/boot-assets/initramfs"
+	"ingot.dev/ingot/boot-assets/initramfs/debian"
+	"ingot.dev/ingot/boot-assets/initramfs/kmod/kmodtest"
+)
+
+// agentFile is what passes for a static program of amd64.
+func agentFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "agent")
+	if err := os.WriteFile(name, kmodtest.Module("name=agent"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// The real packages, fetched once into the user's cache: the image is whole, says the truth about itself, and is the same each time.
+func TestBuild(t *testing.T) {
+	agent, first, second := agentFile(t), t.TempDir(), t.TempDir()
+	for _, out := range []string{first, second} {
+		if err := run(t.Context(), []string{"--agent", agent, "--out", out}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var manifest initramfs.Manifest
+	if err := json.Unmarshal(file(t, first, "manifest.json"), &manifest); err != nil {
+		t.Fatal(err)
+	}
+	if manifest.Arch != "amd64" || !strings.HasSuffix(manifest.Kernel, "-amd64") || len(manifest.Files) != 2 {
+		t.Errorf("manifest %+v", manifest)
+	}
+	for name, want := range manifest.Files {
+		data := file(t, first, name)
+		sum := sha256.Sum256(data)
+		if hex.EncodeToString(sum[:]) != want.SHA256 || int64(len(data)) != want.Size {
+			t.Errorf("%s is not what the manifest says", name)
+		}
+	}
+	for _, name := range []string{"vmlinuz", "initramfs.zst", "manifest.json"} {
+		if !bytes.Equal(file(t, first, name), file(t, second, name)) {
+			t.Errorf("%s differs between two builds", name)
+		}
+	}
+	if left, _ := os.ReadDir(first); len(left) != 3 {
+		t.Errorf("%d files in the image's folder", len(left))
+	}
+	// The certificate's subject lies in the kernel's signature; without it shim starts nothing.
+	if !bytes.Contains(file(t, first, "vmlinuz"), []byte("Debian Secure Boot")) {
+		t.Error("the kernel is not signed by Debian")
+	}
+}
+
+func file(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Every PCI id of devices.list has its driver in the image, and the driver everything that it needs.
+func TestEveryDeviceResolves(t *testing.T) {
+	lists, err := initramfs.ReadLists()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := initramfs.DefaultCache()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := &debian.Cache{Dir: dir, Arch: "amd64", Archive: debian.ArchiveFromEnv(os.Getenv), Progress: func(text string) { t.Log(text) }}
+	parts, err := initramfs.Load(t.Context(), cache, lists)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := initramfs.Check(lists, parts); err != nil {
+		t.Error(err)
+	}
+	for _, d := range lists.Devices {
+		wholeDriver(t, d, parts)
+	}
+	// Controls: a device that no driver claims, and one that is left out on purpose.
+	for _, modalias := range []string{
+		"pci:v0000FFFFd0000FFFFsv00000000sd00000000bc02sc00i00", "pci:v00001077d00002532sv00000000sd00000000bc0Csc04i00",
+	} {
+		if drivers := parts.Index.Drivers(modalias); len(drivers) != 0 {
+			t.Errorf("%s is driven by %v", modalias, drivers)
+		}
+	}
+	// The interface of a ConnectX-3 is made by a second driver.
+	if got := parts.Index.Drivers("pci:v000015B3d00001003sv00000000sd00000000bc02sc00i00"); !slices.Equal(got, []string{"mlx4_core", "mlx4_en"}) {
+		t.Errorf("ConnectX-3 is driven by %v", got)
+	}
+}
+
+// wholeDriver follows the driver's needs through the index, as the agent does.
+func wholeDriver(t *testing.T, d initramfs.Device, parts initramfs.Parts) {
+	t.Helper()
+	for want := []string{d.Driver}; len(want) > 0; want = want[1:] {
+		at := slices.IndexFunc(parts.Index.Modules, func(m initramfs.IndexModule) bool { return m.Name == want[0] })
+		if at < 0 || len(parts.Content[want[0]]) == 0 {
+			t.Fatalf("%s needs %s, which is not in the image", d.Product, want[0])
+		}
+		want = append(want, parts.Index.Modules[at].Deps...)
+		for _, m := range parts.Order {
+			if m.Name == want[0] && !strings.HasPrefix(m.Vermagic, parts.Kernel+" ") {
+				t.Fatalf("%s was built for %q, not for %s", m.Name, m.Vermagic, parts.Kernel)
+			}
+		}
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	script, broken := filepath.Join(t.TempDir(), "script"), filepath.Join(t.TempDir(), "lock")
+	for name, text := range map[string]string{script: "#!/bin/sh\n", broken: "one two\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nothing":            {nil, "--agent and --out are needed"},
+		"other architecture": {[]string{"--arch", "arm64", "--agent", script, "--out", out}, "only amd64"},
+		"no agent":           {[]string{"--agent", script + "x", "--out", out}, "build it first"},
+		"a script":           {[]string{"--agent", script, "--out", out}, "as ELF"},
+		"no lock file":       {[]string{"--update-lock", "--lock", script + "x"}, "--lock"},
+		"broken lock file":   {[]string{"--update-lock", "--lock", broken, "--cache", t.TempDir()}, "line 1"},
+		"unknown flag":       {[]string{"--agnet", script}, "agnet"},
+	} {
+		if err := run(t.Context(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("something was written")
+	}
+	if err := run(t.Context(), []string{"--help"}); err != nil {
+		t.Errorf("help: %v", err)
+	}
+}
