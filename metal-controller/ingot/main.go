@@ -1,42 +1,41 @@
-// Program ingot is Ingot in one program: its control plane, its services and its client commands. Layer 4, wiring.
+// Program ingot is Ingot in one program: its control plane, its services, a virtual rack, and its client commands. Layer 4, wiring.
 package main
 
 import (
-	"fmt"
+	"context"
+	"crypto/rand"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
 
-	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"ingot.dev/ingot/crds/version"
+	"ingot.dev/ingot/metal-controller/cli"
+	"ingot.dev/ingot/metal-controller/ingot/lab"
+	"ingot.dev/ingot/metal-controller/ingot/services"
 	"ingot.dev/ingot/metal-controller/ingot/up"
 )
 
 func main() {
-	if err := root().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
+	env := &cli.Env{
+		Streams:  genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
+		StateDir: up.DefaultStateDir(),
+		Now:      time.Now,
+		ID:       func() string { return strings.ToLower(rand.Text()) },
 	}
+	root := cli.New("ingot", env)
+	root.AddCommand(up.Command(&services.Network{}), lab.Command())
+	os.Exit(run(func(ctx context.Context) int { return cli.Main(ctx, root, env) }))
 }
 
-func root() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:           "ingot",
-		Short:         "Turn racked servers into Kubernetes clusters",
-		SilenceUsage:  true,
-		SilenceErrors: true,
+// run ends client commands on Ctrl-C. `up` and `lab` have their own way: the first Ctrl-C ends cleanly, the second at once.
+func run(command func(context.Context) int) int {
+	if len(os.Args) > 1 && (os.Args[1] == "up" || os.Args[1] == "lab") {
+		return command(context.Background())
 	}
-	cmd.AddCommand(up.Command(), versionCommand())
-	return cmd
-}
-
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Show the version of this program and of its Kubernetes API",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ingot %s\nkubernetes %s\n", version.String(), version.Kubernetes)
-			return err
-		},
-	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return command(ctx)
 }

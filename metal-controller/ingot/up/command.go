@@ -1,8 +1,10 @@
 package up
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -11,21 +13,30 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // gcPercent halves the heap's slack: the API server's live heap is large and mostly idle.
 const gcPercent = 50
 
-// Command is `ingot up`. The services run beside the control plane unless --control-plane-only is given.
-func Command(services ...Service) *cobra.Command {
+// Parts are what runs beside the control plane, with flags of their own.
+type Parts interface {
+	AddFlags(*pflag.FlagSet)
+	// Complete checks the flags before anything is started.
+	Complete() error
+	Services() []Service
+}
+
+// Command is `ingot up`. The parts run beside the control plane unless --control-plane-only is given.
+func Command(parts Parts) *cobra.Command {
 	var c Config
 	var address string
 	var alone bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run Ingot with its own control plane; all state is in one folder",
-		Example: `  # as root: state in /var/lib/ingot
-  ingot up
+		Example: `  # as root: state in /var/lib/ingot; serve machines on eth1
+  ingot up --interface eth1
 
   # beside another API server on this machine
   ingot up --state-dir ~/lab --api-port 7443`,
@@ -35,22 +46,26 @@ func Command(services ...Service) *cobra.Command {
 				return err
 			}
 			var err error
-			if c.Terminal, err = terminal(); err != nil {
+			if !alone {
+				if err := parts.Complete(); err != nil {
+					return err
+				}
+				c.Services = parts.Services()
+			}
+			if c.Terminal, err = Terminal(); err != nil {
 				return err
 			}
 			c.Progress = c.Terminal
-			if !alone {
-				c.Services = services
-			}
 			tuneMemory()
-			return withSignals(cmd, c)
+			return WithSignals(cmd.Context(), c.Progress, func(ctx context.Context) error { return Run(ctx, c) })
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&c.StateDir, "state-dir", defaultStateDir(), "folder for all state; created if it does not exist")
+	f.StringVar(&c.StateDir, "state-dir", DefaultStateDir(), "folder for all state; created if it does not exist")
 	f.StringVar(&address, "api-address", "127.0.0.1", "address on which the Kubernetes API is served")
 	f.IntVar(&c.APIPort, "api-port", 6443, "port on which the Kubernetes API is served; 0 takes any free one")
 	f.StringSliceVar(&c.APINames, "api-name", nil, "further name or address by which clients reach the API (repeatable)")
+	parts.AddFlags(f)
 	f.BoolVar(&alone, "control-plane-only", false, "serve the Kubernetes API with Ingot's kinds, and nothing else")
 	return cmd
 }
@@ -69,8 +84,8 @@ func (c *Config) complete(address string) (err error) {
 	return nil
 }
 
-// defaultStateDir is /var/lib/ingot for root and below the user's state folder otherwise (XDG Base Directory Specification); empty when unknown.
-func defaultStateDir() string {
+// DefaultStateDir is /var/lib/ingot for root and below the user's state folder otherwise (XDG Base Directory Specification); empty when unknown.
+func DefaultStateDir() string {
 	if os.Geteuid() == 0 {
 		return "/var/lib/ingot"
 	}
@@ -91,12 +106,12 @@ func tuneMemory() {
 	}
 }
 
-// withSignals runs until SIGINT or SIGTERM; a second one ends the process at once.
-func withSignals(cmd *cobra.Command, c Config) error {
+// WithSignals runs until SIGINT or SIGTERM; a second one ends the process at once.
+func WithSignals(ctx context.Context, out io.Writer, run func(context.Context) error) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	ctx, stop := untilSignal(cmd.Context(), signals, c.Progress, os.Exit)
+	ctx, stop := untilSignal(ctx, signals, out, os.Exit)
 	defer stop()
-	return Run(ctx, c)
+	return run(ctx)
 }

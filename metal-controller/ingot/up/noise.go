@@ -11,8 +11,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// terminal duplicates standard error for what is meant for people.
-func terminal() (*os.File, error) {
+// Terminal duplicates standard error for what is meant for people.
+func Terminal() (*os.File, error) {
 	fd, err := unix.FcntlInt(uintptr(unix.Stderr), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("duplicating standard error: %w", err)

@@ -1,0 +1,185 @@
+// Package lab is `ingot lab`: a virtual rack with real firmware and real BMC protocols, and Ingot serving it, in one command. Layer 4, wiring.
+//
+// Everything runs in a network namespace of its own, so the host's network stays untouched and nothing is left behind; only the API's port leads
+// into it from 127.0.0.1.
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ingot.dev/ingot/metal-controller/cli"
+	"ingot.dev/ingot/metal-controller/ingot/services"
+	"ingot.dev/ingot/metal-controller/ingot/up"
+	"ingot.dev/ingot/sfyra-tests/rack"
+	"ingot.dev/ingot/sfyra-tests/rack/netns"
+)
+
+// Environment variables by which the parent tells the child in the namespace what it chose.
+const (
+	portVariable  = "INGOT_LAB_API_PORT"
+	stateVariable = "INGOT_LAB_STATE_DIR"
+)
+
+// preferredPort is kubectl's usual one; when it is taken on this host another one is.
+const preferredPort = 6443
+
+type config struct {
+	servers         int
+	stateDir        string
+	agentImage      string
+	powerOn         bool
+	untilRegistered bool
+}
+
+// Command is `ingot lab`.
+func Command() *cobra.Command {
+	c := &config{}
+	cmd := &cobra.Command{
+		Use:   "lab",
+		Short: "Rack virtual servers and let Ingot serve them: no hardware, no cluster, no set-up",
+		Long: "Rack virtual servers (QEMU with UEFI firmware, each with a Redfish BMC) in a network namespace of their own, start Ingot's control plane\n" +
+			"and boot services for them, and switch them on. They netboot and register, live. Ctrl-C ends it and leaves nothing behind.",
+		Example: "  ingot lab\n  ingot lab --servers 1 --power-on=false --state-dir ~/lab      # keeps its state; switch on with `ingot power on rack1-01`",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.servers < 1 || c.servers > rack.MaxServers {
+				return &cli.ExitError{Code: cli.CodeUsage, Err: fmt.Errorf("--servers %d: a lab has 1 to %d servers", c.servers, rack.MaxServers)}
+			}
+			if !netns.Inside() {
+				return c.outside(cmd.Context())
+			}
+			return c.inside(cmd)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&c.servers, "servers", 3, "how many servers to rack; without KVM each takes a core while it boots")
+	f.StringVar(&c.stateDir, "state-dir", "", "keep disks, logs and the control plane's state here (default: a temporary folder that is removed at the end)")
+	f.StringVar(&c.agentImage, "agent-image", "", "folder of the agent's boot image (default: beside the program)")
+	f.BoolVar(&c.powerOn, "power-on", true, "switch the servers on, through their BMCs")
+	f.BoolVar(&c.untilRegistered, "until-registered", false, "end when every server has registered")
+	return cmd
+}
+
+// outside prepares what belongs to the host, and runs this program again inside a new network namespace.
+func (c *config) outside(ctx context.Context) error {
+	port, err := choosePort(ctx)
+	if err != nil {
+		return err
+	}
+	dir, remove, err := c.folder()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	code, err := netns.Reexec(ctx, os.Args[1:], netns.Options{
+		Env:      []string{portVariable + "=" + strconv.Itoa(port), stateVariable + "=" + dir},
+		Forwards: []netns.Forward{{Listen: address, Dial: address}},
+	})
+	if err != nil {
+		return fmt.Errorf("starting the lab: %w", err)
+	}
+	if code != 0 {
+		return &cli.ExitError{Code: code, Err: errors.New("the lab ended with an error")}
+	}
+	return nil
+}
+
+// choosePort takes kubectl's usual port when it is free on this host, and any other otherwise.
+func choosePort(ctx context.Context) (int, error) {
+	var l net.ListenConfig
+	for _, port := range []int{preferredPort, 0} {
+		listener, err := l.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		defer listener.Close()
+		if a, ok := listener.Addr().(*net.TCPAddr); ok {
+			return a.Port, nil
+		}
+	}
+	return 0, errors.New("no free port on 127.0.0.1 for the API")
+}
+
+// folder is where the state lives, and what removes it at the end when nobody asked to keep it.
+func (c *config) folder() (string, func(), error) {
+	if c.stateDir != "" {
+		dir, err := filepath.Abs(c.stateDir)
+		return dir, func() {}, err
+	}
+	dir, err := os.MkdirTemp("", "ingot-lab-")
+	if err != nil {
+		return "", nil, fmt.Errorf("making a folder for the lab: %w", err)
+	}
+	return dir, func() { _ = os.RemoveAll(dir) }, nil
+}
+
+// inside runs the rack and Ingot in the namespace.
+func (c *config) inside(cmd *cobra.Command) error {
+	ns, err := netns.Enter(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	port, err := strconv.Atoi(os.Getenv(portVariable))
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", portVariable, err)
+	}
+	dir := os.Getenv(stateVariable)
+	network := &services.Network{
+		Interface: rack.DefaultBridge, AgentImage: c.agentImage, AgentArgs: strings.Fields(rack.KernelArgs()),
+	}
+	if err := network.Complete(); err != nil {
+		return err
+	}
+	machines := &machinesService{count: c.servers}
+	show := &showService{config: c, machines: machines, out: cmd.OutOrStdout()}
+	all := append([]up.Service{{Name: "virtual rack", Start: machines.start}}, network.Services()...)
+	all = append(all, up.Service{Name: "servers", Start: show.start})
+	terminal, err := up.Terminal()
+	if err != nil {
+		return err
+	}
+	return up.WithSignals(cmd.Context(), terminal, func(ctx context.Context) error {
+		ctx, end := context.WithCancel(ctx)
+		defer end()
+		show.end = end
+		return up.Run(ctx, up.Config{
+			StateDir: filepath.Join(dir, "state"), APIAddress: netip.MustParseAddr("127.0.0.1"), APIPort: port,
+			Services: all, Terminal: terminal, Progress: terminal, Now: time.Now,
+		})
+	})
+}
+
+// machinesService is the rack as a part of `ingot up`.
+type machinesService struct {
+	count    int
+	machines *machines
+}
+
+func (s *machinesService) start(ctx context.Context, env up.Env) (func() error, error) {
+	dir := filepath.Join(filepath.Dir(env.StateDir), "lab")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the lab's folder: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(env.Log, nil))
+	m, err := startMachines(ctx, dir, s.count, rand.Text, log)
+	if err != nil {
+		return nil, err
+	}
+	s.machines = m
+	return func() error { <-ctx.Done(); return m.Close() }, nil
+}

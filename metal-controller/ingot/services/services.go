@@ -1,0 +1,254 @@
+// Package services puts Ingot's controllers and boot services beside the embedded control plane: they are the same as in a management cluster
+// and at a site, in this process. Layer 4, wiring.
+package services
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+
+	"ingot.dev/ingot/metal-controller/ingot/up"
+	controllers "ingot.dev/ingot/metal-controller/setup"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/dhcp"
+	"ingot.dev/ingot/pxe-server/protocol"
+	pxe "ingot.dev/ingot/pxe-server/setup"
+)
+
+// Default ports; docs/ports.md lists them all.
+const (
+	defaultAgentPort   = 7443
+	defaultMetricsAddr = "127.0.0.1:7490"
+)
+
+// Network is the network that Ingot serves, as flags say it.
+type Network struct {
+	// Interface to serve; empty: controllers only, no boot services.
+	Interface string
+	// Address on it; its first IPv4 address when empty.
+	Address string
+	// Pool is START-END; the upper half of the interface's network when empty.
+	Pool string
+	// Router and DNS that machines get; none when empty.
+	Router string
+	DNS    []string
+	// AgentImage is the folder of the agent's boot image; beside the program when empty.
+	AgentImage    string
+	AgentArgs     []string
+	AgentPort     int
+	HTTPPort      int
+	UnknownPolicy string
+	MetricsAddr   string
+
+	boot protocol.BootClient
+}
+
+// AddFlags adds the flags of `ingot up`.
+func (n *Network) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&n.Interface, "interface", "", "serve DHCP, TFTP and HTTP boot on this network interface; without it no machine is booted")
+	f.StringVar(&n.Address, "address", "", "IPv4 address to serve on (default: the interface's first)")
+	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, START-END (default: the upper half of the interface's network)")
+	f.StringVar(&n.Router, "dhcp-router", "", "router that machines get (default: none)")
+	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "name servers that machines get")
+	f.StringVar(&n.AgentImage, "agent-image", "", "folder of the agent's boot image (default: beside the program; `make images` builds it)")
+	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further argument for the agent's kernel line (repeatable)")
+	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "port for agents")
+	f.IntVar(&n.HTTPPort, "http-port", pxe.DefaultHTTPPort, "port for boot scripts and files")
+	f.StringVar(&n.UnknownPolicy, "unknown-policy", string(boot.RegisterOnce), "what machines get that nobody declared: register-once, ignore or hold")
+	f.StringVar(&n.MetricsAddr, "metrics-address", defaultMetricsAddr, "address for metrics; empty for none")
+}
+
+// Complete fills in what was left out and refuses what cannot work, before anything is started.
+func (n *Network) Complete() error {
+	if n.AgentPort == 0 {
+		n.AgentPort = defaultAgentPort
+	}
+	if n.HTTPPort == 0 {
+		n.HTTPPort = pxe.DefaultHTTPPort
+	}
+	if n.UnknownPolicy == "" {
+		n.UnknownPolicy = string(boot.RegisterOnce)
+	}
+	if n.Interface == "" {
+		return nil
+	}
+	if n.AgentImage == "" {
+		n.AgentImage = besideProgram()
+	}
+	if _, err := os.Stat(filepath.Join(n.AgentImage, "manifest.json")); err != nil {
+		return fmt.Errorf("there is no agent image in %s: build it with `make images`, or name its folder with --agent-image", n.AgentImage)
+	}
+	return nil
+}
+
+// besideProgram is where `make images` puts the image: build/assets beside build/bin.
+func besideProgram() string {
+	program, err := os.Executable()
+	if err != nil {
+		return "agent-amd64"
+	}
+	return filepath.Join(filepath.Dir(program), "..", "assets", "agent-amd64")
+}
+
+// Services are the parts to run beside the control plane, in order.
+func (n *Network) Services() []up.Service {
+	return []up.Service{{Name: "controllers", Start: n.startControllers}, {Name: "boot services", Start: n.startPXE}}
+}
+
+func (n *Network) startControllers(ctx context.Context, env up.Env) (func() error, error) {
+	url, err := n.agentURL()
+	if err != nil {
+		return nil, err
+	}
+	return background(ctx, func(ctx context.Context, ready func()) error {
+		return controllers.Run(ctx, controllers.Config{
+			REST: env.ControlPlane.ControllerConfig(), AgentListen: ":" + strconv.Itoa(n.AgentPort), AgentURL: url, AgentArgs: n.AgentArgs,
+			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
+			Ready: func(s controllers.Services) { n.boot = s.Boot; ready() },
+		})
+	})
+}
+
+// agentURL is how machines reach the agent port: by the address that they are served on.
+func (n *Network) agentURL() (string, error) {
+	host := "127.0.0.1"
+	if n.Interface != "" {
+		prefix, err := n.prefix()
+		if err != nil {
+			return "", err
+		}
+		host = prefix.Addr().String()
+	}
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(n.AgentPort)), nil
+}
+
+func (n *Network) startPXE(ctx context.Context, env up.Env) (func() error, error) {
+	if n.Interface == "" {
+		return func() error { <-ctx.Done(); return nil }, nil
+	}
+	subnet, err := n.subnet()
+	if err != nil {
+		return nil, err
+	}
+	prefix, err := n.prefix()
+	if err != nil {
+		return nil, err
+	}
+	return background(ctx, func(ctx context.Context, ready func()) error {
+		return pxe.Run(ctx, pxe.Config{
+			Interface: n.Interface, Address: prefix.Addr(), HTTPPort: n.HTTPPort, DHCP: pxe.DHCP{Network: subnet},
+			StateDir: filepath.Join(env.StateDir, "pxe-server"), AgentImage: n.AgentImage, Controller: n.boot,
+			Log: slog.New(slog.NewTextHandler(env.Log, nil)), Ready: ready,
+		})
+	})
+}
+
+func logger(w io.Writer) logr.Logger { return logr.FromSlogHandler(slog.NewTextHandler(w, nil)) }
+
+// background runs a part until ctx ends, and returns once it is ready; wait returns what it ended with.
+func background(ctx context.Context, run func(ctx context.Context, ready func()) error) (func() error, error) {
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	go func() { ended <- run(ctx, func() { once.Do(func() { close(ready) }) }) }()
+	select {
+	case <-ready:
+		return func() error { return ignoreCancel(<-ended) }, nil
+	case err := <-ended:
+		if err == nil {
+			err = errors.New("it ended before it was ready")
+		}
+		return nil, err
+	}
+}
+
+func ignoreCancel(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// prefix is the address to serve on, with its network.
+func (n *Network) prefix() (netip.Prefix, error) {
+	link, err := net.InterfaceByName(n.Interface)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("--interface %s: it does not exist; `ip -br link` lists interfaces", n.Interface)
+	}
+	addrs, err := link.Addrs()
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("reading the addresses of %s: %w", n.Interface, err)
+	}
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && p.Addr().Is4() && (n.Address == "" || p.Addr().String() == n.Address) {
+			return p, nil
+		}
+	}
+	return netip.Prefix{}, fmt.Errorf("--interface %s has no IPv4 address %s; give it one: ip addr add 192.168.77.1/24 dev %s", n.Interface, n.Address, n.Interface)
+}
+
+// subnet is the interface's network with its pool.
+func (n *Network) subnet() (dhcp.Subnet, error) {
+	prefix, err := n.prefix()
+	if err != nil {
+		return dhcp.Subnet{}, err
+	}
+	s := dhcp.Subnet{Prefix: prefix.Masked()}
+	if s.Pools, err = pools(n.Pool, prefix); err != nil {
+		return s, err
+	}
+	if n.Router != "" {
+		if s.Router, err = netip.ParseAddr(n.Router); err != nil {
+			return s, fmt.Errorf("--dhcp-router: %w", err)
+		}
+	}
+	for _, d := range n.DNS {
+		a, err := netip.ParseAddr(d)
+		if err != nil {
+			return s, fmt.Errorf("--dhcp-dns: %w", err)
+		}
+		s.DNS = append(s.DNS, a)
+	}
+	return s, nil
+}
+
+// pools reads START-END, or takes the upper half of the network.
+func pools(text string, prefix netip.Prefix) ([]dhcp.Range, error) {
+	if text == "" {
+		return upperHalf(prefix)
+	}
+	from, to, ok := strings.Cut(text, "-")
+	first, err1 := netip.ParseAddr(strings.TrimSpace(from))
+	last, err2 := netip.ParseAddr(strings.TrimSpace(to))
+	if !ok || err1 != nil || err2 != nil {
+		return nil, fmt.Errorf("--dhcp-pool %q: write START-END, as 192.168.77.100-192.168.77.200", text)
+	}
+	return []dhcp.Range{{From: first, To: last}}, nil
+}
+
+// upperHalf leaves the lower half of a network to fixed addresses. Of small networks nothing is guessed.
+func upperHalf(prefix netip.Prefix) ([]dhcp.Range, error) {
+	if prefix.Bits() > 29 {
+		return nil, fmt.Errorf("the network %s is too small to guess a pool in: name one with --dhcp-pool START-END", prefix.Masked())
+	}
+	base := prefix.Masked().Addr().As4()
+	number := uint32(base[0])<<24 | uint32(base[1])<<16 | uint32(base[2])<<8 | uint32(base[3])
+	size := uint32(1) << (32 - prefix.Bits())
+	return []dhcp.Range{{From: address(number + size/2), To: address(number + size - 2)}}, nil
+}
+
+func address(n uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}
