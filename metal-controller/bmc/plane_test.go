@@ -156,6 +156,24 @@ func TestLatestActionReplacesWaitingOne(t *testing.T) {
 	})
 }
 
+func TestActionOutlastsSilence(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.plane.Ensure(server, right)
+		synctest.Wait()
+		b.Behave(bmctest.Behaviour{Dead: true})
+		b.plane.Submit(server, bmc.Action{ID: "on", Verb: bmc.PowerOn})
+		pass(2 * time.Minute)
+		if r := b.latest(); r.Pending != "on" || r.ActionID != "" || !errors.Is(r.Err, bmc.ErrUnreachable) {
+			t.Fatalf("while the BMC is silent: %+v", r)
+		}
+		b.Behave(bmctest.Behaviour{})
+		pass(5 * time.Minute)
+		if r := b.latest(); r.ActionID != "on" || r.ActionErr != nil || !b.On() || b.Orders() != 1 {
+			t.Errorf("after: %+v, %d orders", r, b.Orders())
+		}
+	})
+}
+
 func TestWithdrawnActionIsNotRun(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.Behave(bmctest.Behaviour{Dead: true})
