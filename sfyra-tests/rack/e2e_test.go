@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds one wait for a guest under emulation on a busy host.
-const patience = 150 * time.Second
+const patience = 120 * time.Second
 
 func startRack(t *testing.T, specs ...Spec) *Rack {
 	t.Helper()
@@ -33,12 +33,23 @@ func startRack(t *testing.T, specs ...Spec) *Rack {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
+		if t.Failed() {
+			logConsoles(t, r)
+		}
 		goleak.VerifyNone(t)
 	})
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func logConsoles(t *testing.T, r *Rack) {
+	t.Helper()
+	for _, s := range r.Servers() {
+		text, err := os.ReadFile(s.File(qemu.SerialFile))
+		t.Logf("console of %s (%v):\n%q", s.spec.Name, err, text[max(0, len(text)-6000):])
+	}
 }
 
 func server(name string, last byte) Spec {
@@ -50,7 +61,7 @@ func server(name string, last byte) Spec {
 			MAC: net.HardwareAddr{0x52, 0x54, 0, 0x77, 0, last}, Model: qemu.VirtioNet,
 			Neighbor: &Neighbor{Chassis: net.HardwareAddr{0x52, 0x54, 0, 0xff, 0xff, 0xff}, Port: "Eth1/7", System: "leaf-01", Lifetime: 2 * time.Minute},
 		}},
-		Disks: []Disk{{Kind: qemu.NVMe, SizeBytes: 64 << 20, Serial: "NV-" + name, WWN: 0x5254007700000000 | uint64(last)}},
+		Disks: []Disk{{Kind: qemu.NVMe, SizeBytes: 64 << 20, Serial: "NV-" + name}},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ingot.dev/ingot/sfyra-tests/rack/nvram"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
 
@@ -45,6 +46,26 @@ func readyFiles(dir string, spec *Spec, vars string) error {
 		if err := readyDisk(filepath.Join(dir, qemu.ImageFile(i)), &spec.Disks[i]); err != nil {
 			return fmt.Errorf("making disk %d: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// readyVars puts PXE back in front after a start that had it switched off.
+func readyVars(dir string, launch *qemu.Launch) error {
+	if launch.Spec.Firmware == qemu.BIOS || launch.HTTPBoot() {
+		return nil
+	}
+	path := filepath.Join(dir, qemu.VarsFile)
+	vars, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the firmware variables: %w", err)
+	}
+	changed, err := nvram.ForgetHTTPBoot(vars)
+	if err != nil || !changed {
+		return err
+	}
+	if err := os.WriteFile(path, vars, 0o600); err != nil {
+		return fmt.Errorf("writing the firmware variables: %w", err)
 	}
 	return nil
 }

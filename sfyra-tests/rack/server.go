@@ -100,6 +100,9 @@ func (s *Server) start(ctx context.Context) error {
 		Spec: s.spec, Accel: s.config.Accel, CodeFile: s.config.CodeFile, Taps: s.taps,
 		Override: s.override.get(),
 	}
+	if err := readyVars(s.dir, launch); err != nil {
+		return fmt.Errorf("powering %s on: %w", s.spec.Name, err)
+	}
 	process, err := qemu.Start(ctx, launch, s.dir)
 	if err != nil {
 		return fmt.Errorf("powering %s on: %w", s.spec.Name, err)

@@ -76,13 +76,7 @@ func (l *Launch) firmware() []string {
 	if l.Spec.Firmware == BIOS {
 		return nil
 	}
-	http := l.Spec.HTTPBoot
-	switch l.Override.Target {
-	case machine.TargetPxe:
-		http = false
-	case machine.TargetUefiHTTP:
-		http = true
-	}
+	http := l.HTTPBoot()
 	return []string{
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file=" + escape(l.CodeFile),
 		"-drive", "if=pflash,unit=1,format=raw,file=" + VarsFile,
@@ -90,6 +84,11 @@ func (l *Launch) firmware() []string {
 		"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=" + yesNo(l.Spec.IPv6 && !http),
 		"-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=" + yesNo(l.Spec.IPv6),
 	}
+}
+
+// HTTPBoot says whether this start has PXE switched off.
+func (l *Launch) HTTPBoot() bool {
+	return l.Spec.HTTPBoot || l.Override.Target == machine.TargetUefiHTTP
 }
 
 func yesNo(on bool) string {

@@ -53,10 +53,7 @@ func (d *Disk) devices(i, bootindex int) []string {
 	}
 	switch d.Kind {
 	case NVMe:
-		return []string{
-			"-device", fmt.Sprintf("nvme,id=nvme%d%s", i, serial),
-			"-device", fmt.Sprintf("nvme-ns,id=drive%d,bus=nvme%d,%s%s", i, i, common, d.eui()),
-		}
+		return []string{"-device", fmt.Sprintf("nvme,id=drive%d,%s%s", i, common, serial)}
 	case SATA:
 		return []string{"-device", fmt.Sprintf("ide-hd,id=drive%d,bus=ide.%d,%s%s%s%s", i, i, common, serial, d.wwn(), d.rotation())}
 	case SCSI:
@@ -64,19 +61,6 @@ func (d *Disk) devices(i, bootindex int) []string {
 	default:
 		return []string{"-device", fmt.Sprintf("virtio-blk-pci,id=drive%d,%s%s", i, common, serial)}
 	}
-}
-
-// noUUID switches off the namespace UUID, which QEMU would roll anew at every
-// start: the guest prefers it as the drive's name, and the name must last.
-const noUUID = ",uuid=00000000-0000-0000-0000-000000000000"
-
-// eui is the 64-bit name of the namespace. Without one QEMU must not make its
-// own: it is the same in every server and would look like one shared disk.
-func (d *Disk) eui() string {
-	if d.WWN == 0 {
-		return noUUID + ",eui64-default=off"
-	}
-	return noUUID + fmt.Sprintf(",eui64=0x%016x", d.WWN)
 }
 
 func (d *Disk) wwn() string {

@@ -43,7 +43,7 @@ type Disk struct {
 	SizeBytes int64
 	// Serial is cut by the hardware at 20 bytes, so it may not be longer.
 	Serial string
-	// WWN is the 64-bit name, 0 for none. Virtio drives have none.
+	// WWN is the 64-bit name of a SATA or SCSI drive, 0 for none.
 	WWN uint64
 	// Rotational makes a SATA or SCSI drive say 7200 rpm; else it says solid state.
 	Rotational bool
@@ -82,7 +82,8 @@ type Spec struct {
 	Disks                                      []Disk
 	NICs                                       []NIC
 	Firmware                                   Firmware
-	// HTTPBoot makes the firmware boot through HTTP instead of PXE.
+	// HTTPBoot is a set-up with PXE switched off: network boot, also a Pxe
+	// override, then goes through HTTP.
 	HTTPBoot bool
 	// IPv6 leaves the firmware's IPv6 boot on; off saves a minute of attempts.
 	IPv6 bool
