@@ -17,10 +17,9 @@ var notDisks = regexp.MustCompile(`^(loop|ram|zram|dm-|md|sr|fd|nbd|rbd|drbd|zd|
 // disks lists the disks and looks at the ends of each.
 func (c *Collector) disks(ctx context.Context) []*protocol.Disk {
 	var out []*protocol.Disk
-	for _, name := range c.diskNames() {
+	for _, name := range limit(c.Log, "disks", c.diskNames(), maxDisks) {
 		out = append(out, c.disk(name))
 	}
-	out = limit(c.Log, "disks", out, maxDisks)
 	c.readContents(ctx, out)
 	return out
 }
