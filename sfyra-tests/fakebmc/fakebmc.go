@@ -167,3 +167,6 @@ func (b *BMC) Close() error {
 	})
 	return nil
 }
+
+// Handler is the service without its listener, for tests that need no connection.
+func (b *BMC) Handler() http.Handler { return b.server.Handler }
