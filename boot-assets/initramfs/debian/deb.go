@@ -14,7 +14,8 @@ import (
 // maxTar bounds what a package may grow to; the kernel's is 110 MB.
 const maxTar = 1 << 30
 
-// maxDictionary bounds a decoder's memory; dpkg writes xz with 64 MiB at most (xz -9).
+// maxDictionary bounds zstd's memory; dpkg's own limit is below it. The library for xz has no such bound (its DictCap is a minimum),
+// which is why a package's digest is compared with the lock before anything is decompressed.
 const maxDictionary = 64 << 20
 
 // CopyData writes the uncompressed data.tar of a .deb.
@@ -44,7 +45,7 @@ func decompress(name string, r io.Reader) (io.ReadCloser, error) {
 	case "data.tar":
 		return io.NopCloser(r), nil
 	case "data.tar.xz":
-		x, err := xz.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+		x, err := xz.NewReader(r)
 		return io.NopCloser(x), err
 	case "data.tar.zst":
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary))
