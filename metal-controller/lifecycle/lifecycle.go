@@ -45,6 +45,8 @@ type PowerReading struct {
 	Message string
 	// Pending is the id of the action that the BMC plane still has to do; empty when it has none.
 	Pending string
+	// Done is the id of the last action that the BMC plane ended with success: ordered, and read back afterwards.
+	Done string
 	// CommandAt is when the last power command ended; zero when this process ended none.
 	CommandAt time.Time
 }

@@ -90,13 +90,15 @@ func advance(o *Observation, p *Plan, request *metal.PowerRequest, done *metal.P
 	}
 }
 
-// readBack says that the BMC told the wanted state after the step began. An older reading proves nothing.
+// readBack says that the BMC told the wanted state after the step began: after a command of this step, or at a later second. An older reading
+// proves nothing.
 func readBack(o *Observation, done *metal.PowerRecord) bool {
 	wanted := metal.PowerOff
 	if done.Step == metal.PowerSwitchingOn {
 		wanted = metal.PowerOn
 	}
-	return o.Power.Reason == reasons.BMCAnswers && o.Power.State == wanted && o.Power.At.After(done.At.Time)
+	after := strings.HasPrefix(o.Power.Done, commandPrefix(done.ID, done.Step)) || o.Power.At.After(done.At.Time)
+	return o.Power.Reason == reasons.BMCAnswers && o.Power.State == wanted && after
 }
 
 // settled says that nothing more is done for the step's request.

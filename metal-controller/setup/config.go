@@ -64,7 +64,7 @@ func checkAPI(cfg *rest.Config) error {
 
 // uncached are kinds that are read one by one from the API server: the rights to list and watch them are neither needed nor wanted.
 func uncached() []client.Object {
-	return []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.Namespace{}}
+	return []client.Object{&corev1.Secret{}, &corev1.Namespace{}}
 }
 
 // orNone is the address, or what controller-runtime takes for none.

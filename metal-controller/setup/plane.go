@@ -51,6 +51,9 @@ func (p *plane) Submit(name string, a lifecycle.Action) {
 func (p *plane) Latest(name string) lifecycle.PowerReading {
 	r := p.Plane.Latest(name)
 	out := lifecycle.PowerReading{State: metal.PowerState(r.Power), At: r.At, Pending: r.Pending, CommandAt: r.ActionAt}
+	if r.ActionErr == nil {
+		out.Done = r.ActionID
+	}
 	err := r.Err
 	if err == nil && r.ActionErr != nil && r.At.Before(r.ActionAt) {
 		err = r.ActionErr // the action failed and nothing was read since

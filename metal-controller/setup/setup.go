@@ -77,6 +77,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	ctrl.SetLogger(cfg.Log) // controller-runtime has one logger for the whole process
 	scheme, err := Scheme()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -63,20 +64,25 @@ func ensureNamespace(ctx context.Context, c client.Client) error {
 	return nil
 }
 
-// installationID is 16 random bytes in hexadecimal. It lives beside the Servers, so that a backup of one is a backup of the other.
+// idForm keeps a damaged id out of certificates and records.
+var idForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// installationID is 16 random bytes in hexadecimal. It is no secret; it is kept as one since the controller may read nothing else by name there.
+// It lives beside the Servers, so that a backup of one is a backup of the other.
 func installationID(ctx context.Context, c client.Client, random io.Reader) (string, error) {
 	b := make([]byte, 16)
 	if _, err := io.ReadFull(random, b); err != nil {
 		return "", fmt.Errorf("drawing an installation id: %w", err)
 	}
-	m := &corev1.ConfigMap{ObjectMeta: meta(installationName), Data: map[string]string{"id": hex.EncodeToString(b)}}
-	if err := readOrCreate(ctx, c, m); err != nil {
+	s := &corev1.Secret{ObjectMeta: meta(installationName), Data: map[string][]byte{"id": []byte(hex.EncodeToString(b))}}
+	if err := readOrCreate(ctx, c, s); err != nil {
 		return "", err
 	}
-	if m.Data["id"] == "" {
-		return "", fmt.Errorf("the ConfigMap %s in %s has no id: restore it from a backup", installationName, metal.SystemNamespace)
+	id := string(s.Data["id"])
+	if !idForm.MatchString(id) {
+		return "", fmt.Errorf("the Secret %s in %s has no id of 32 hexadecimal digits: restore it from a backup", installationName, metal.SystemNamespace)
 	}
-	return m.Data["id"], nil
+	return id, nil
 }
 
 func loadAuthority(ctx context.Context, c client.Client, cfg Config, name string) (*authority.Authority, error) {
