@@ -62,6 +62,8 @@ func serverOptions(dir string, listener net.Listener, etcdURL string, keys *pki)
 	o.SecureServing.Listener = listener
 	if a, ok := listener.Addr().(*net.TCPAddr); ok {
 		o.SecureServing.BindAddress, o.SecureServing.BindPort = a.IP, a.Port
+		// Otherwise it looks for the address of the default route, and there may be none: a rack's network often leads nowhere.
+		o.GenericServerRunOptions.AdvertiseAddress = a.IP
 	}
 	o.SecureServing.ServerCert.CertDirectory = filepath.Join(dir, "pki")
 	o.SecureServing.ServerCert.CertKey.CertFile = keys.serverFile
