@@ -41,10 +41,11 @@ func powerRequest(o *Observation, p *Plan) {
 	powerReady(o, p)
 }
 
-// dropStale takes back a command that still waits in the BMC plane after its request ended: what was wanted then must not happen later.
+// dropStale takes back a command that still waits in the BMC plane after its step ended: what was wanted then must not happen later.
 func dropStale(o *Observation, p *Plan) {
 	r := p.record(o).Power
-	if o.Power.Pending != "" && p.Action.Kind == NoAction && !foreign(o) && (r == nil || settled(r.Step)) {
+	wanted := r != nil && !settled(r.Step) && strings.HasPrefix(o.Power.Pending, commandPrefix(r.ID, r.Step))
+	if o.Power.Pending != "" && !wanted && p.Action.Kind == NoAction && !foreign(o) {
 		p.Action = Action{Kind: WithdrawPower}
 	}
 }
@@ -133,7 +134,7 @@ func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
 		p.again(commandInterval)
 		return
 	}
-	if wait := commandInterval - o.Now.Sub(lastCommand(o)); wait > 0 && wait <= commandInterval {
+	if wait := tooSoon(o); wait > 0 {
 		p.again(wait)
 		return
 	}
@@ -145,13 +146,19 @@ func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
 // commandPrefix is what the ids of all commands of one step begin with.
 func commandPrefix(id string, s metal.PowerStep) string { return id + "." + string(s) + "." }
 
-// lastCommand is when the BMC last got a command, by this process's memory or by status, whichever is later.
-func lastCommand(o *Observation) time.Time {
-	at := o.Power.CommandAt
-	if pending := o.Server.Status.PendingAction; pending != nil && pending.Since.After(at) {
-		at = pending.Since.Time
+// tooSoon is how long the next command has to wait for the last one, by this process's memory and by status. A time that is far in the future
+// comes from a clock that was set back, and does not count.
+func tooSoon(o *Observation) (wait time.Duration) {
+	last := []time.Time{o.Power.CommandAt}
+	if pending := o.Server.Status.PendingAction; pending != nil {
+		last = append(last, pending.Since.Time)
 	}
-	return at
+	for _, at := range last {
+		if age := o.Now.Sub(at); age.Abs() < commandInterval {
+			wait = max(wait, min(commandInterval-age, commandInterval))
+		}
+	}
+	return wait
 }
 
 // commandable says that a command could reach the BMC with credentials.
