@@ -112,7 +112,11 @@ func TestCollectRefuses(t *testing.T) {
 		"no kernel":      {func(l Lists, f folder) Lists { delete(f, "boot/vmlinuz-6.12.1+deb12-amd64"); return l }, "reading kernel"},
 		"no builtin":     {func(l Lists, f folder) Lists { delete(f, tree6+"modules.builtin"); return l }, "built-in"},
 		"broken xz":      {func(l Lists, f folder) Lists { f[tree6+"kernel/net/nic.ko.xz"] = []byte("x"); return l }, "module nic: reading xz"},
-		"broken module":  {func(l Lists, _ folder) Lists { l.Modules = []string{"unwanted"}; return l }, "module unwanted: reading module as ELF"},
+		"other name": {func(l Lists, f folder) Lists {
+			f[tree6+"kernel/lib/crc-generic.ko"] = kmodtest.Module("name=x")
+			return l
+		}, "calls itself x"},
+		"broken module": {func(l Lists, _ folder) Lists { l.Modules = []string{"unwanted"}; return l }, "module unwanted: reading module as ELF"},
 	} {
 		kernel := smallKernel(t)
 		lists := c.change(smallLists(), kernel)

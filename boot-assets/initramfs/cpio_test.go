@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // readCpio is a second, independent reader of the newc form; it fails on anything but what the kernel accepts.
@@ -78,4 +80,25 @@ func TestCpioHeader(t *testing.T) {
 	if got := cpio.out.String(); got != want {
 		t.Errorf("got  %s\nwant %s", fmt.Sprintf("%q", got), fmt.Sprintf("%q", want))
 	}
+}
+
+// Whatever names and contents go in, the independent reader gives them back in order.
+func TestCpioProperty(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		names := rapid.SliceOfN(rapid.StringMatching(`[a-z0-9/._-]{1,40}`), 0, 8).Draw(r, "names")
+		contents := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 50), len(names), len(names)).Draw(r, "contents")
+		var cpio archive
+		for i, name := range names {
+			cpio.add(entry{name: name, mode: modeFile, data: contents[i]})
+		}
+		got := readCpio(t, cpio.close())
+		if len(got) != len(names) {
+			r.Fatalf("%d entries, want %d", len(got), len(names))
+		}
+		for i, e := range got {
+			if e.name != names[i] || !bytes.Equal(e.data, contents[i]) {
+				r.Fatalf("entry %d: %+v, want %q with %q", i, e, names[i], contents[i])
+			}
+		}
+	})
 }

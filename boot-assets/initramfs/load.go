@@ -21,7 +21,7 @@ func DefaultCache() (string, error) {
 }
 
 // Load fetches the locked packages through the cache and collects the parts of the image.
-func Load(ctx context.Context, cache *debian.Cache, lists Lists) (parts Parts, err error) {
+func Load(ctx context.Context, cache *debian.Cache, lists Lists) (Parts, error) {
 	packages, err := debian.ParseLock(packagesLock)
 	if err != nil {
 		return Parts{}, err
@@ -29,22 +29,48 @@ func Load(ctx context.Context, cache *debian.Cache, lists Lists) (parts Parts, e
 	if err := cache.Fetch(ctx, packages); err != nil {
 		return Parts{}, err
 	}
-	var kernel Files
-	var firmware []Files
+	return loadLocked(cache, packages, lists)
+}
+
+func loadLocked(cache *debian.Cache, packages []debian.Package, lists Lists) (parts Parts, err error) {
+	var opened sources
+	defer func() { err = errors.Join(err, opened.close()) }()
 	for _, p := range packages {
-		files, closeFiles, err := cache.Open(p)
-		if err != nil {
+		if err := opened.add(cache, p); err != nil {
 			return Parts{}, err
 		}
-		defer func() { err = errors.Join(err, closeFiles()) }()
-		if strings.HasPrefix(p.Name, "linux-image-") {
-			kernel = files
-		} else {
-			firmware = append(firmware, files)
-		}
 	}
-	if kernel == nil {
+	if opened.kernel == nil {
 		return Parts{}, errors.New("packages.lock names no linux-image")
 	}
-	return Collect(lists, kernel, firmware)
+	return Collect(lists, opened.kernel, opened.firmware)
+}
+
+// sources are the opened packages.
+type sources struct {
+	kernel   Files
+	firmware []Files
+	closers  []func() error
+}
+
+func (s *sources) add(cache *debian.Cache, p debian.Package) error {
+	files, closeFiles, err := cache.Open(p)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, closeFiles)
+	if strings.HasPrefix(p.Name, "linux-image-") {
+		s.kernel = files
+	} else {
+		s.firmware = append(s.firmware, files)
+	}
+	return nil
+}
+
+func (s *sources) close() error {
+	var problems []error
+	for _, closeFiles := range s.closers {
+		problems = append(problems, closeFiles())
+	}
+	return errors.Join(problems...)
 }

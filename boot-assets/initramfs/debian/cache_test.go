@@ -1,13 +1,18 @@
 package debian
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // fakeApt puts an apt-get into PATH that "downloads" the packages of a folder, and says as apt does when it has none.
@@ -111,6 +116,74 @@ func TestFetch(t *testing.T) {
 	}
 	if err := cache.Fetch(t.Context(), []Package{p}); err != nil || read(record) != asked {
 		t.Errorf("a warm cache asked the archive again (%v)", err)
+	}
+}
+
+// Two programs may fill one cache at the same time.
+func TestFetchTwiceAtOnce(t *testing.T) {
+	archive, _ := fakeApt(t)
+	p := offer(t, archive, "firmware-x", member{"./a", bytes.Repeat([]byte("1"), 1<<20)})
+	dir := t.TempDir()
+	var group errgroup.Group
+	for range 4 {
+		group.Go(func() error { return (&Cache{Dir: dir, Arch: "amd64"}).Fetch(t.Context(), []Package{p}) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	_, closeFiles, err := (&Cache{Dir: dir}).Open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closeFiles(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("%d entries in the cache", len(left))
+	}
+}
+
+// A package whose content is hostile is refused even if its digest is the lock's.
+func TestFetchedTraversalIsRefused(t *testing.T) {
+	archive, _ := fakeApt(t)
+	p := offer(t, archive, "firmware-x", member{"./../../etc/passwd", []byte("x")})
+	cache := &Cache{Dir: t.TempDir(), Arch: "amd64"}
+	if err := cache.Fetch(t.Context(), []Package{p}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := cache.Open(p); err == nil || !strings.Contains(err.Error(), "outside of itself") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFetchStops(t *testing.T) {
+	archive, _ := fakeApt(t)
+	p := offer(t, archive, "firmware-x", member{"./a", []byte("1")})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := (&Cache{Dir: t.TempDir(), Arch: "amd64"}).Fetch(ctx, []Package{p}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Without an archive of Debian the error names the variables that help.
+func TestNoArchive(t *testing.T) {
+	bin := t.TempDir()
+	for script, want := range map[string]string{
+		"#!/bin/sh\necho noble http://mirror.test/ubuntu/\n": "set DEBIAN_ARCHIVE",
+		"#!/bin/sh\necho broken >&2; exit 3\n":               "apt-get: exit status 3: broken",
+	} {
+		if err := os.WriteFile(filepath.Join(bin, "apt-get"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+		if _, err := (Archive{}).complete(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	chosen := Archive{"http://a.test", "http://b.test"}
+	if got, err := chosen.complete(t.Context()); err != nil || got != chosen {
+		t.Errorf("what the user chose needs no apt: %v, %v", got, err)
 	}
 }
 

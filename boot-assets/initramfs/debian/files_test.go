@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func index(t *testing.T, data []byte) *Files {
@@ -72,4 +74,32 @@ func TestIndexTarRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
+}
+
+// Whatever names a package has, a file that is read has the bytes that were packed under its name.
+func TestFilesProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		contents := rapid.MapOfN(rapid.StringMatching(`[a-c][a-c/]{0,5}[a-c]`), rapid.SliceOfN(rapid.Byte(), 0, 1500), 0, 8).Draw(t, "files")
+		var members []member
+		want := map[string][]byte{}
+		for name, data := range contents {
+			data = append([]byte("="), data...)
+			plain, err := clean(name)
+			if _, double := want[plain]; err != nil || double {
+				continue
+			}
+			want[plain] = data
+			members = append(members, member{"./" + name, data})
+		}
+		packed := tarFile(members...)
+		files, err := IndexTar(bytes.NewReader(packed), int64(len(packed)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range want {
+			if got, err := files.Read(name); err != nil || !bytes.Equal(got, data) {
+				t.Fatalf("%s: %q, %v; want %q", name, got, err, data)
+			}
+		}
+	})
 }

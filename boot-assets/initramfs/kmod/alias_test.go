@@ -3,6 +3,8 @@ package kmod_test
 import (
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"ingot.dev/ingot/boot-assets/initramfs/kmod"
 )
 
@@ -29,4 +31,30 @@ func TestMatch(t *testing.T) {
 			t.Errorf("Match(%q, %q) = %v", c.pattern, c.modalias, got)
 		}
 	}
+}
+
+// covers is fnmatch for patterns of plain words and stars, written another way: each star tries every length.
+func covers(pattern, text string) bool {
+	if pattern == "" {
+		return text == ""
+	}
+	if pattern[0] != '*' {
+		return text != "" && text[0] == pattern[0] && covers(pattern[1:], text[1:])
+	}
+	for i := 0; i <= len(text); i++ {
+		if covers(pattern[1:], text[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestMatchProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[ab:*]{0,8}`).Draw(t, "pattern")
+		text := rapid.StringMatching(`[ab:]{0,10}`).Draw(t, "text")
+		if got, want := kmod.Match(pattern, text), covers(pattern, text); got != want {
+			t.Fatalf("Match(%q, %q) = %v", pattern, text, got)
+		}
+	})
 }

@@ -123,6 +123,22 @@ func wholeDriver(t *testing.T, d initramfs.Device, parts initramfs.Parts) {
 	}
 }
 
+// An image that is too large is not written, and the error says what makes it large.
+func TestTooLarge(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	parts := initramfs.Parts{Kernel: "6", Vmlinuz: make([]byte, 1<<20), Content: map[string][]byte{"mlx5_core": make([]byte, 5<<20)}}
+	err := write(options{arch: "amd64", out: out}, parts, make([]byte, initramfs.MaxTotal), 1<<20)
+	if err == nil || !strings.Contains(err.Error(), "5120 KiB  mlx5_core.ko") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("something was written")
+	}
+	if err := write(options{arch: "amd64", out: out}, parts, make([]byte, initramfs.MaxTotal-1<<20), 1<<20); err != nil {
+		t.Errorf("control, exactly the limit: %v", err)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	script, broken := filepath.Join(t.TempDir(), "script"), filepath.Join(t.TempDir(), "lock")
 	for name, text := range map[string]string{script: "#!/bin/sh\n", broken: "one two\n"} {
