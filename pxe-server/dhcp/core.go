@@ -178,13 +178,13 @@ func (c *core) decline(now time.Time, r *request) step {
 	return s
 }
 
-// restore takes a lease from the file. Addresses that the configuration no longer has are dropped.
+// restore takes a lease from the file; of a client's several leases the newest must come last. Addresses that the configuration no longer has are dropped.
 func (c *core) restore(rec record) {
 	n := c.subnetAt(rec.IP)
 	if n == nil || n.byIP[rec.IP] == nil {
 		return
 	}
-	if a := n.byIP[rec.IP]; a.reserved == nil || a.mac == rec.MAC {
+	if a := n.byIP[rec.IP]; a.reserved == nil || n.reserved[rec.MAC] == a {
 		n.lease(a, rec.Client, rec.MAC, rec.Until)
 	}
 }

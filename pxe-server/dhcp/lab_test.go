@@ -92,8 +92,25 @@ func (l *lab) host(n int, cidr string) host {
 			check0(t, netlink.AddrAdd(eth, must[*netlink.Addr](t)(netlink.ParseAddr(cidr))))
 		}
 		check0(t, netlink.LinkSetUp(eth))
+		waitUp(t, "eth0")
 	})
+	waitUp(t, near)
+	waitUp(t, "br0")
 	return h
+}
+
+// waitUp waits until the kernel says that the link works; it takes its time to notice the carrier.
+func waitUp(t testing.TB, name string) {
+	changes, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	defer close(done)
+	check0(t, netlink.LinkSubscribe(changes, done))
+	for must[netlink.Link](t)(netlink.LinkByName(name)).Attrs().OperState != netlink.OperUp {
+		select {
+		case <-changes:
+		case <-t.Context().Done():
+			return
+		}
+	}
 }
 
 func hostMAC(n int) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, byte(n)} }
@@ -114,6 +131,14 @@ func newNamespace(t testing.TB) netns.NsHandle {
 		made <- ns
 	}()
 	return <-made
+}
+
+// address gives the host one; a second time it has it already.
+func (h host) address(cidr string) {
+	h.do(func() {
+		eth := must[netlink.Link](h.t)(netlink.LinkByName("eth0"))
+		check0(h.t, netlink.AddrReplace(eth, must[*netlink.Addr](h.t)(netlink.ParseAddr(cidr))))
+	})
 }
 
 // do runs f in the host's namespace. Sockets that f opens stay there.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"ingot.dev/ingot/pxe-server/limits"
@@ -99,7 +101,8 @@ func newServer(cfg Config, t transport, p Prober) (*Server, error) {
 		overall: limits.NewBuckets[struct{}](limits.Rate{PerSecond: cfg.Limits.InterfaceRate, Burst: cfg.Limits.InterfaceBurst}, 1, cfg.Now),
 		probes:  limits.NewGate[macAddr](cfg.Limits.Probes, 1),
 	}
-	for _, r := range st.live {
+	newestLast := func(a, b record) int { return a.Until.Compare(b.Until) }
+	for _, r := range slices.SortedFunc(maps.Values(st.live), newestLast) {
 		s.core.restore(r)
 	}
 	return s, nil

@@ -2,13 +2,11 @@ package dhcp
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 )
 
@@ -58,28 +56,4 @@ func (h host) client(opts ...nclient4.ClientOpt) *nclient4.Client {
 		}
 	})
 	return c
-}
-
-func TestServeRealClient(t *testing.T) {
-	if !inNamespace(t) {
-		return
-	}
-	l := newLab(t, "10.77.0.1/24")
-	l.host(1, "10.77.0.100/24") // holds the first address of the pool by hand
-	cfg := labConfig(t)
-	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := start(t, cfg)
-	c := l.host(2, "").client(nclient4.WithTimeout(2*time.Second), nclient4.WithRetry(1))
-	defer c.Close()
-	lease, err := c.Request(t.Context(), dhcpv4.WithBroadcast(false))
-	t.Logf("%+v", s.Stats())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := toAddr(lease.ACK.YourIPAddr); got != ip("10.77.0.101") {
-		t.Errorf("got %v, want the second address of the pool", got)
-	}
-	if st := s.Stats(); st.Conflicts != 1 || st.Offers != 1 || st.Acks != 1 {
-		t.Errorf("stats %+v, want one conflict, one offer, one ACK", st)
-	}
 }

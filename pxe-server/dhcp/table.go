@@ -78,14 +78,15 @@ func (n *subnet) move(a *address, to *list.List) {
 	}
 }
 
-// give makes client the owner of a.
+// give makes client the owner of a. What it was offered before is free again; an older lease of it runs out by itself,
+// since the client may still use it.
 func (n *subnet) give(a *address, client string, mac macAddr) {
 	if a.client != client {
 		n.forget(a)
 	}
-	if old := n.byClient[client]; old != nil && old != a {
+	if old := n.byClient[client]; old != nil && old != a && old.state != leased {
 		n.forget(old)
-		if old.state != aside {
+		if old.state == offered {
 			n.setFree(old)
 		}
 	}
@@ -140,14 +141,19 @@ func (n *subnet) refresh(a *address, now time.Time) {
 	}
 }
 
-// allowed says whether the client may have a at all, whoever has it now.
-func (a *address) allowed(r *request) bool { return a.reserved == nil || a.mac == r.mac }
+// allowed says whether the client may have a at all, whoever has it now: a reserved address and its MAC have only each other.
+func (n *subnet) allowed(a *address, r *request) bool {
+	if own := n.reserved[r.mac]; own != nil || a.reserved != nil {
+		return own == a
+	}
+	return true
+}
 
 // available says whether the client could get a now. Another client's offer is no obstacle.
 func (n *subnet) available(a *address, r *request, now time.Time) bool {
 	n.refresh(a, now)
 	switch {
-	case !a.allowed(r) || a.state == aside:
+	case !n.allowed(a, r) || a.state == aside:
 		return false
 	case a.state == leased:
 		return a.client == r.client || a.reserved != nil
