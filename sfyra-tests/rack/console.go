@@ -92,7 +92,7 @@ func (s *Server) Console(ctx context.Context) (io.ReadWriteCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the console of %s: %w", s.spec.Name, err)
 	}
-	context.AfterFunc(ctx, func() { _ = opened.Close() })
+	opened.follow(ctx)
 	return opened, nil
 }
 
@@ -101,15 +101,23 @@ type session struct {
 	console *console
 
 	mu     sync.Mutex
+	forget func() bool // ends the tie to the opener's context
 	ready  *sync.Cond
 	unread []byte
 	done   bool
 }
 
 func newSession(c *console) *session {
-	s := &session{console: c}
+	s := &session{console: c, forget: func() bool { return true }}
 	s.ready = sync.NewCond(&s.mu)
 	return s
+}
+
+// follow closes the session when ctx ends.
+func (s *session) follow(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget = context.AfterFunc(ctx, func() { _ = s.Close() })
 }
 
 // add keeps the newest output: a reader that is too slow loses the oldest.
@@ -160,5 +168,8 @@ func (s *session) Write(p []byte) (int, error) {
 func (s *session) Close() error {
 	s.finish()
 	s.console.release(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
 	return nil
 }

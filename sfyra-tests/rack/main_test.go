@@ -7,6 +7,6 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/netns"
 )
 
-func TestMain(m *testing.M) { netns.TestMain(m) }
+func TestMain(m *testing.M) { netns.Main(m) }
 
 func itoa(n int) string { return strconv.Itoa(n) }

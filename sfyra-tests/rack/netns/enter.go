@@ -69,12 +69,12 @@ func (n *Namespace) Close() {
 // Runner is *testing.M, without importing testing into programs.
 type Runner interface{ Run() int }
 
-// TestMain runs the tests of a package in a namespace of their own:
+// Main runs the tests of a package in a namespace of their own:
 //
-//	func TestMain(m *testing.M) { netns.TestMain(m) }
-func TestMain(m Runner) { os.Exit(testMain(m)) }
+//	func TestMain(m *testing.M) { netns.Main(m) }
+func Main(m Runner) { os.Exit(runTests(m)) }
 
-func testMain(m Runner) int {
+func runTests(m Runner) int {
 	ctx := context.Background()
 	if !Inside() {
 		code, err := Reexec(ctx, os.Args[1:], Options{})

@@ -58,6 +58,8 @@ func (r *Relay) Close() {
 
 func (r *Relay) accept(ctx context.Context) {
 	for r.slots.Acquire(ctx, 1) == nil {
+		// maxRelayed keeps this process far from its limit of descriptors, so
+		// an error here is the end of the listener.
 		near, err := r.listener.Accept()
 		if err != nil {
 			return
