@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func targetOf(t *testing.T, addr string, protocol bmc.Protocol) bmc.Target {
+func targetOf(t testing.TB, addr string, protocol bmc.Protocol) bmc.Target {
 	t.Helper()
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil {

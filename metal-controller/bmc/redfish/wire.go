@@ -32,10 +32,16 @@ type call struct {
 	failure *bmc.Error
 }
 
+// transport is what wire needs of http.Transport.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
 // wire is the http.RoundTripper below bmclib and gofish. It binds their requests to the context of the running
 // call, adds credentials, enforces the limits and classifies what fails.
 type wire struct {
-	base *http.Transport
+	base transport
 	host string
 	pin  *pin
 

@@ -1,0 +1,64 @@
+package drivers_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"ingot.dev/ingot/metal-controller/bmc"
+	"ingot.dev/ingot/metal-controller/bmc/drivers"
+	"ingot.dev/ingot/sfyra-tests/fakebmc"
+	"ingot.dev/ingot/sfyra-tests/fakebmc/memory"
+	"ingot.dev/ingot/sfyra-tests/rack/machine"
+)
+
+// TestPlaneOverRedfish is the whole way: plane, driver, HTTPS, BMC, machine. The plane's own rules are proven in
+// virtual time beside it; here its parts meet.
+func TestPlaneOverRedfish(t *testing.T) {
+	m := memory.New(machine.Identity{UEFI: true})
+	b, err := fakebmc.Start(context.Background(), fakebmc.Config{Machine: m, Username: "u", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	woken := make(chan string, 100)
+	plane := bmc.NewPlane(bmc.Options{Open: drivers.Open, Wake: func(server string) { woken <- server }})
+	defer plane.Close()
+	until := func(what string, done func(bmc.Reading) bool) bmc.Reading {
+		t.Helper()
+		for r := plane.Latest("s"); ; r = plane.Latest("s") {
+			if done(r) {
+				return r
+			}
+			select {
+			case <-woken:
+			case <-t.Context().Done():
+				t.Fatalf("waiting for %s: %+v", what, r)
+			}
+		}
+	}
+	target := targetOf(t, b.Addr(), bmc.Auto)
+	wrong := target
+	wrong.Password = bmc.NewSecret("wrong")
+	plane.Ensure("s", wrong)
+	r := until("the refusal", func(r bmc.Reading) bool { return r.Err != nil })
+	if !errors.Is(r.Err, bmc.ErrUnauthorized) || r.PinSeen != b.Fingerprint() {
+		t.Errorf("%+v", r)
+	}
+	target.Pin = r.PinSeen
+	plane.Ensure("s", target)
+	until("a reading", func(r bmc.Reading) bool { return r.Power == bmc.Off && r.Err == nil })
+	for _, action := range []bmc.Action{{ID: "1", Verb: bmc.BootNetworkOnce}, {ID: "2", Verb: bmc.PowerOn}, {ID: "3", Verb: bmc.PowerOff}} {
+		plane.Submit("s", action)
+		if r := until(action.ID, func(r bmc.Reading) bool { return r.ActionID == action.ID }); r.ActionErr != nil {
+			t.Errorf("%+v", r)
+		}
+	}
+	if starts, booted := m.Starts(); starts != 1 || booted.Target != machine.TargetPxe || b.Sessions() != 1 {
+		t.Errorf("%d starts from %q, %d sessions", starts, booted.Target, b.Sessions())
+	}
+	plane.Close()
+	if b.Sessions() != 0 {
+		t.Errorf("%d sessions are left", b.Sessions())
+	}
+}
