@@ -65,7 +65,7 @@ func newSite(t *testing.T, change func(*site)) *site {
 	s.cfg = httpboot.Config{
 		Loaders: loaders, Image: image, ImageArgs: []string{"console=ttyS0"},
 		View:   func() (boot.View, bool) { return s.view, !s.noView },
-		Events: httpboot.NewEvents(now), Now: now, Rand: strings.NewReader(strings.Repeat("0123456789abcdef", 64)),
+		Events: httpboot.NewEvents(now), Now: now, Rand: strings.NewReader(strings.Repeat("0123456789abcdef", 512)),
 	}
 	if change != nil {
 		change(s)

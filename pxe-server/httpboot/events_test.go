@@ -1,0 +1,198 @@
+package httpboot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+const mac1, mac2 = "52:54:00:78:00:01", "52:54:00:78:00:02"
+
+var (
+	noon     = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	ip1, ip2 = netip.MustParseAddr("192.0.2.101"), netip.MustParseAddr("192.0.2.102")
+)
+
+// clock moves a second with every reading.
+func clock() func() time.Time {
+	now := noon
+	return func() time.Time { now = now.Add(time.Second); return now }
+}
+
+func of(mac, firmware string) asked {
+	a := asked{mac: mac}
+	a.Firmware = firmware
+	return a
+}
+
+// short writes an event as one line.
+func short(e *protocol.BootEvent) string {
+	var stages []string
+	for _, s := range e.Stages {
+		stages = append(stages, s.Stage)
+	}
+	return fmt.Sprintf("%s %s %s %s [%s]", e.BootId, e.Mac, e.Firmware, e.Target, strings.Join(stages, " "))
+}
+
+func drain(e *Events) (list []string) {
+	for _, ev := range e.take() {
+		list = append(list, short(ev))
+	}
+	return list
+}
+
+func want(t *testing.T, got []string, lines ...string) {
+	t.Helper()
+	if strings.Join(got, "\n") != strings.Join(lines, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(lines, "\n"))
+	}
+}
+
+// TestOneBoot: what was seen before the script goes out with it, what comes later follows, repetitions do not.
+func TestOneBoot(t *testing.T) {
+	e := NewEvents(clock())
+	e.Seen(mac1, boot.UEFIPXE, StageDHCP, noon)
+	e.Leased(mac1, ip1)
+	e.Seen(mac2, boot.UEFIHTTP, StageDHCP, noon)
+	e.Leased(mac2, ip2)
+	e.Fetched(ip1, StageFirstStage, noon)
+	want(t, drain(e))
+	e.decided(ip1, of(mac1, boot.UEFIPXE), boot.Decision{BootID: "b1", Target: boot.Agent})
+	e.Seen(mac1, "ipxe", StageDHCP, noon) // iPXE's own DHCP belongs to the same boot
+	e.fetched(ip1, StageKernel)
+	e.fetched(ip1, StageKernel)
+	e.fetched(ip1, StageInitramfs)
+	e.fetched(netip.MustParseAddr("192.0.2.99"), StageKernel)
+	want(t, drain(e),
+		"b1 "+mac1+" uefi-pxe Agent [DHCP FirstStage Script]",
+		"b1 "+mac1+" uefi-pxe Agent [Kernel]",
+		"b1 "+mac1+" uefi-pxe Agent [Initramfs]")
+	if got := e.firmware(mac2, boot.UEFIPXE); got != boot.UEFIHTTP {
+		t.Errorf("firmware of the machine that asked for HTTP boot: %s", got)
+	}
+	if got := e.firmware(mac2, boot.BIOSPXE); got != boot.BIOSPXE {
+		t.Errorf("firmware of a BIOS: %s", got)
+	}
+}
+
+// TestNextBoot: the firmware's DHCP begins another boot; asking again for the same does not; another decision does.
+func TestNextBoot(t *testing.T) {
+	e := NewEvents(clock())
+	e.Seen(mac1, boot.UEFIPXE, StageDHCP, noon)
+	disk := boot.Decision{Target: boot.LocalDisk}
+	e.decided(ip1, of(mac1, boot.UEFIPXE), disk)
+	e.decided(ip1, of(mac1, boot.UEFIPXE), disk)
+	e.Seen(mac1, boot.UEFIPXE, StageDHCP, noon)
+	e.decided(ip1, of(mac1, boot.UEFIPXE), disk)
+	e.decided(ip1, of(mac1, boot.UEFIPXE), boot.Decision{Target: boot.Agent, BootID: "b2"})
+	want(t, drain(e),
+		" "+mac1+" uefi-pxe LocalDisk [DHCP Script]",
+		" "+mac1+" uefi-pxe LocalDisk [DHCP Script]",
+		"b2 "+mac1+" uefi-pxe Agent [Script]")
+}
+
+// TestEventsAreBounded: made-up machines cost bounded memory, old ones give way, and what is lost is counted.
+func TestEventsAreBounded(t *testing.T) {
+	now := noon
+	e := NewEvents(func() time.Time { return now })
+	for i := range rememberBoots + 500 {
+		now = now.Add(time.Millisecond)
+		mac := fmt.Sprintf("02:00:00:00:%02x:%02x", i>>8, i&0xff)
+		e.Seen(mac, boot.UEFIPXE, StageDHCP, now)
+		e.decided(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), of(mac, boot.UEFIPXE), boot.Decision{Target: boot.Agent, BootID: mac})
+	}
+	if len(e.byMAC) > rememberBoots || len(e.byIP) > rememberBoots || len(e.queue) > maxQueue {
+		t.Errorf("%d boots, %d addresses, %d events", len(e.byMAC), len(e.byIP), len(e.queue))
+	}
+	if got := e.Dropped(); got != uint64(rememberBoots+500-maxQueue) {
+		t.Errorf("dropped %d", got)
+	}
+	now = now.Add(maxAge + time.Second)
+	e.Seen("02:00:00:00:10:00", boot.UEFIPXE, StageDHCP, now)
+	if b := e.byMAC["02:00:00:00:10:00"]; b.sent != nil || len(b.stages) != 1 {
+		t.Errorf("an old boot goes on: %+v", b)
+	}
+	for i := range 2 * maxStages {
+		e.Seen("02:00:00:00:10:01", "", fmt.Sprint(i), now)
+	}
+	if n := len(e.byMAC["02:00:00:00:10:01"].stages); n > maxStages {
+		t.Errorf("%d stages", n)
+	}
+}
+
+// TestRun: events wait while the controller is away, in order, and reach it afterwards.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := NewEvents(time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		away, tries := true, 0
+		var got []string
+		done := make(chan error)
+		go func() {
+			done <- e.Run(ctx, func(_ context.Context, batch []*protocol.BootEvent) error {
+				tries++
+				if away {
+					return errors.New("away")
+				}
+				for _, ev := range batch {
+					got = append(got, ev.BootId)
+				}
+				return nil
+			})
+		}()
+		begin := func(id string) {
+			e.decided(ip1, of(mac1, boot.UEFIPXE), boot.Decision{Target: boot.Agent, BootID: id})
+		}
+		begin("b1")
+		synctest.Wait()
+		begin("b2")
+		<-time.After(time.Hour) // the bubble's clock
+		if tries < 100 || tries > 400 || len(got) != 0 {
+			t.Errorf("%d tries in an hour, got %v", tries, got)
+		}
+		away = false
+		<-time.After(longestWait)
+		synctest.Wait()
+		begin("b3")
+		synctest.Wait()
+		want(t, got, "b1", "b2", "b3")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPutBackIsBounded: what waits never exceeds the queue.
+func TestPutBackIsBounded(t *testing.T) {
+	e := NewEvents(clock())
+	for i := range maxQueue {
+		e.queue = append(e.queue, &protocol.BootEvent{BootId: fmt.Sprint(i)})
+	}
+	batch := e.take()
+	for range maxBatch {
+		e.queue = append(e.queue, &protocol.BootEvent{BootId: "new"})
+	}
+	e.putBack(batch)
+	if len(e.queue) != maxQueue || e.Dropped() != maxBatch || e.queue[0].BootId != fmt.Sprint(maxBatch) {
+		t.Errorf("%d events, %d dropped, first %s", len(e.queue), e.Dropped(), e.queue[0].BootId)
+	}
+}
+
+func TestPatienceIsBounded(t *testing.T) {
+	p := newPatience(3, clock())
+	for i := range 10 {
+		p.over(fmt.Sprint(i))
+	}
+	if len(p.since) != 3 {
+		t.Errorf("%d machines", len(p.since))
+	}
+}

@@ -1,0 +1,111 @@
+package httpboot_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ingot.dev/ingot/boot-assets/catalog"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/pxe-server/boot"
+)
+
+// TestTargets: each decision as a machine sees it.
+func TestTargets(t *testing.T) {
+	known := boot.Server{Name: "rack1-04", Identity: boot.Identity{MACs: []string{"52:54:00:78:00:01"}}, Registered: true}
+	for name, tc := range map[string]struct {
+		policy boot.UnknownPolicy
+		target boot.Target
+		status int
+		want   string
+	}{
+		"unknown, ignore":  {boot.Ignore, "", 404, reasons.UnknownMachine},
+		"unknown, hold":    {boot.Hold, "", 200, "it waits here (UnknownMachine)"},
+		"known, agent":     {boot.Ignore, boot.Agent, 200, "ingot.boot=expected "},
+		"known, disk":      {boot.Ignore, boot.LocalDisk, 200, "it boots its own disk (LocalDiskPreferred)"},
+		"known, idle":      {boot.Ignore, boot.Idle, 200, "it waits here (NotAccepted)"},
+		"known, no answer": {boot.RegisterOnce, boot.NoAnswer, 404, reasons.NotAccepted},
+		"known, OS":        {boot.RegisterOnce, boot.OS, 200, "it waits here (BootUnsupported)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, nil)
+			s.view.Policy = tc.policy
+			if tc.target != "" {
+				known.Target, known.BootID = tc.target, "expected"
+				s.view.Servers = []boot.Server{known}
+			}
+			if res, body := s.get(t, ask); res.StatusCode != tc.status || !strings.Contains(body, tc.want) {
+				t.Errorf("status %d, want %d with %q:\n%s", res.StatusCode, tc.status, tc.want, body)
+			}
+		})
+	}
+}
+
+// TestUnsafeView: a view that cannot be written safely holds the machine and says so, and does not boot it half-way.
+func TestUnsafeView(t *testing.T) {
+	s := newSite(t, nil)
+	s.view.AgentArgs = []string{"quiet init=/bin/sh"}
+	res, body := s.get(t, ask)
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, "it waits here (BootUnsupported)") || strings.Contains(body, "kernel ") {
+		t.Errorf("status %d:\n%s", res.StatusCode, body)
+	}
+}
+
+// TestControllerAway: machines wait for a server that knows nothing yet, and after two minutes they get their own disk.
+func TestControllerAway(t *testing.T) {
+	now := start
+	s := newSite(t, func(s *site) {
+		s.noView = true
+		s.cfg.Now = func() time.Time { return now }
+	})
+	step := func(after time.Duration, want string) {
+		t.Helper()
+		now = start.Add(after)
+		if res, body := s.get(t, ask); res.StatusCode != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("after %v: status %d, want %q:\n%s", after, res.StatusCode, want, body)
+		}
+	}
+	const waits, disk = "it waits here (ControllerAway)", "it boots its own disk (ControllerAway)"
+	step(0, waits)
+	step(119*time.Second, waits)
+	step(2*time.Minute, disk)
+	step(10*time.Minute, disk)
+	step(time.Hour, waits) // another boot
+	s.noView = false
+	step(time.Hour+time.Second, "it boots the agent")
+}
+
+func TestNoRandomness(t *testing.T) {
+	s := newSite(t, func(s *site) { s.cfg.Rand = broken{} })
+	if res, _ := s.get(t, ask); res.StatusCode != http.StatusInternalServerError {
+		t.Errorf("status %d", res.StatusCode)
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errors.New("no entropy") }
+
+func TestBadQueries(t *testing.T) {
+	s := newSite(t, nil)
+	for name, query := range map[string]string{
+		"nothing":     "",
+		"no MAC":      "?uuid=x",
+		"short MAC":   "?mac=52-54-00",
+		"MAC letters": "?mac=zz-54-00-78-00-01",
+		"MAC mixed":   "?mac=52+54-00-78-00-01",
+		"MAC twice":   "?mac=52-54-00-78-00-01&mac=52-54-00-78-00-02",
+		"bad escape":  "?mac=52-54-00-78-00-01&serial=%zz",
+		"many":        "?mac=52-54-00-78-00-01" + strings.Repeat("&", 16),
+		"long":        "?mac=52-54-00-78-00-01&serial=" + strings.Repeat("a", 2048),
+	} {
+		if res, body := s.get(t, catalog.ScriptPath+query); res.StatusCode != http.StatusBadRequest || strings.HasPrefix(body, "#!ipxe") {
+			t.Errorf("%s: status %d: %s", name, res.StatusCode, body)
+		}
+	}
+	if res, _ := s.get(t, catalog.ScriptPath+"?mac=52-54-00-78-00-01"); res.StatusCode == http.StatusBadRequest {
+		t.Errorf("control: status %d", res.StatusCode)
+	}
+}
