@@ -125,12 +125,8 @@ func follow(ctx context.Context, log *slog.Logger, args boot.Args, pin session.P
 	if err != nil {
 		return err
 	}
-	leave, err := s.Run(ctx)
-	if err != nil {
-		return err
-	}
-	log.Info("the server wants this machine to restart: "+leave.Message, "reason", leave.Reason)
-	return nil
+	_, err = s.Run(ctx)
+	return err
 }
 
 func collector(log *slog.Logger) *inventory.Collector {

@@ -108,7 +108,7 @@ func (s *Session) obey(e event) (*Leave, error) {
 	case *protocol.Directive_Wait:
 		s.Log.Info("waiting: "+d.Wait.GetMessage(), "reason", d.Wait.GetReason())
 	case *protocol.Directive_Leave:
-		s.Log.Info("leaving: "+d.Leave.GetMessage(), "reason", d.Leave.GetReason())
+		s.Log.Info("the server wants this machine to restart: "+d.Leave.GetMessage(), "reason", d.Leave.GetReason())
 		return &Leave{Reason: d.Leave.GetReason(), Message: d.Leave.GetMessage()}, nil
 	default:
 		s.Log.Warn("the server wants something that this agent does not know; waiting")
