@@ -96,7 +96,19 @@ func (p *pki) authority(file, cn string, established bool, now time.Time) (*pair
 		}
 		return made.encode()
 	}
-	return ca, ensureRoot(filepath.Join(p.dir, file), established, make, parse)
+	if err := ensureRoot(filepath.Join(p.dir, file), established, make, parse); err != nil {
+		return nil, err
+	}
+	return ca, checkClock(filepath.Join(p.dir, file), ca.cert, now)
+}
+
+// checkClock refuses to start outside the life of a CA: no client would accept what it signs, and the usual cause is a clock that is wrong.
+func checkClock(path string, ca *x509.Certificate, now time.Time) error {
+	if now.Before(ca.NotBefore) || now.After(ca.NotAfter) {
+		return fmt.Errorf("%s is valid from %s to %s, but this machine's clock says %s; set the clock", path,
+			ca.NotBefore.Format(time.DateOnly), ca.NotAfter.Format(time.DateOnly), now.UTC().Format(time.DateTime))
+	}
+	return nil
 }
 
 // ensureRoot reads a file that cannot be made again, or makes it where that loses nothing.

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/sfyra-tests/testapi"
+)
+
+// Secrets of tenants are out of the controllers' reach; those of the installation can be had by name only.
+func TestControllersAndSecrets(t *testing.T) {
+	api, tenant := testapi.Config(t), testapi.Namespace(t)
+	admin, controller := clientset(t, api.AdminConfig).CoreV1(), clientset(t, api.ControllerConfig).CoreV1()
+	if _, err := admin.Secrets(tenant).Create(t.Context(), secret("s", "x"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	get, list := metav1.GetOptions{}, metav1.ListOptions{}
+	forbidden := map[string]func(namespace string) error{
+		"get": func(n string) error { _, err := controller.Secrets(n).Get(t.Context(), "s", get); return err },
+		"create": func(n string) error {
+			_, err := controller.Secrets(n).Create(t.Context(), secret("t", "x"), metav1.CreateOptions{})
+			return err
+		},
+		"update": func(n string) error {
+			_, err := controller.Secrets(n).Update(t.Context(), secret("s", "y"), metav1.UpdateOptions{})
+			return err
+		},
+		"list":   func(n string) error { _, err := controller.Secrets(n).List(t.Context(), list); return err },
+		"watch":  func(n string) error { _, err := controller.Secrets(n).Watch(t.Context(), list); return err },
+		"delete": func(n string) error { return controller.Secrets(n).Delete(t.Context(), "s", metav1.DeleteOptions{}) },
+	}
+	for verb, do := range forbidden {
+		if err := do(tenant); !apierrors.IsForbidden(err) {
+			t.Errorf("%s outside %s: %v, want forbidden", verb, v1alpha1.SystemNamespace, err)
+		}
+	}
+	const inside = v1alpha1.SystemNamespace
+	if _, err := controller.Secrets(inside).Create(t.Context(), secret("s", "x"), metav1.CreateOptions{}); err != nil {
+		t.Errorf("create inside: %v", err)
+	}
+	if err := forbidden["get"](inside); err != nil {
+		t.Errorf("get inside: %v", err)
+	}
+	if err := forbidden["update"](inside); err != nil {
+		t.Errorf("update inside: %v", err)
+	}
+	for _, verb := range []string{"list", "watch", "delete"} {
+		if err := forbidden[verb](inside); !apierrors.IsForbidden(err) {
+			t.Errorf("%s inside: %v, want forbidden", verb, err)
+		}
+	}
+}
+
+// The controllers can do their work, and cannot make themselves more than they are.
+func TestControllersAtWork(t *testing.T) {
+	api, ns := testapi.Config(t), testapi.Namespace(t)
+	c, err := client.New(api.ControllerConfig, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := server("work-" + ns)
+	s.Object["spec"] = map[string]any{}
+	if err := c.Create(t.Context(), s); err != nil {
+		t.Fatalf("creating a Server: %v", err)
+	}
+	if err := c.Status().Patch(t.Context(), s, client.RawPatch("application/merge-patch+json", []byte(`{"status":{}}`))); err != nil {
+		t.Errorf("patching its status: %v", err)
+	}
+	if err := c.Delete(t.Context(), s); err != nil {
+		t.Errorf("deleting it: %v", err)
+	}
+	cs := clientset(t, api.ControllerConfig)
+	event := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e"}, InvolvedObject: corev1.ObjectReference{Namespace: ns}}
+	if _, err := cs.CoreV1().Events(ns).Create(t.Context(), event, metav1.CreateOptions{}); err != nil {
+		t.Errorf("creating an event: %v", err)
+	}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "l"}}
+	if _, err := cs.CoordinationV1().Leases(v1alpha1.SystemNamespace).Create(t.Context(), lease, metav1.CreateOptions{}); err != nil {
+		t.Errorf("creating a lease: %v", err)
+	}
+	if _, err := cs.RbacV1().ClusterRoles().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("listing cluster roles: %v, want forbidden", err)
+	}
+	crd := &unstructuredCRD
+	if err := c.Delete(t.Context(), crd.DeepCopy()); !apierrors.IsForbidden(err) {
+		t.Errorf("deleting a CRD: %v, want forbidden", err)
+	}
+	if err := c.Get(t.Context(), client.ObjectKey{Name: crd.GetName()}, crd.DeepCopy()); err != nil {
+		t.Errorf("reading a CRD: %v", err)
+	}
+}
+
+var unstructuredCRD = metav1.PartialObjectMetadata{
+	TypeMeta:   metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"},
+	ObjectMeta: metav1.ObjectMeta{Name: "servers.metal.ingot.dev"},
+}
+
+// A client without a certificate, or with one of another authority, is nobody.
+func TestStrangers(t *testing.T) {
+	api := testapi.Config(t)
+	anonymous := *api.AdminConfig
+	anonymous.CertData, anonymous.KeyData = nil, nil
+	if _, err := clientset(t, &anonymous).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("anonymous: %v, want forbidden", err)
+	}
+	if _, err := clientset(t, api.AdminConfig).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Errorf("control, administrator: %v", err)
+	}
+}
