@@ -95,9 +95,13 @@ func (w *worker) contact() error {
 	if err := w.open(); err != nil {
 		return err
 	}
+	before := w.latest().At
 	if order := w.begin(); order != nil {
 		if err := w.perform(order.Action); err != nil {
 			return w.dropOn(err)
+		}
+		if w.latest().At != before {
+			return nil // the order was read back a moment ago
 		}
 	}
 	_, err := w.readPower()

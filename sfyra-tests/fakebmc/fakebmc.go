@@ -161,11 +161,24 @@ func (b *BMC) DropSessions() { b.sessions.drop() }
 // Close ends all connections, consoles included, and returns when nothing of the BMC runs any more.
 func (b *BMC) Close() error {
 	b.closing.Do(func() {
+		b.mu.Lock()
 		b.cancel()
+		b.mu.Unlock()
 		_ = b.server.Close() // what matters is that it ended
 		b.work.Wait()
 	})
 	return nil
+}
+
+// enter counts a request as running, unless the BMC ends. Under the lock, so that Close waits for all that got in.
+func (b *BMC) enter() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ctx.Err() != nil {
+		return false
+	}
+	b.work.Add(1)
+	return true
 }
 
 // Handler is the service without its listener, for tests that need no connection.

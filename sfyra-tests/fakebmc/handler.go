@@ -18,13 +18,17 @@ func (b *BMC) handler() http.Handler {
 // guard logs each request, applies faults and demands credentials.
 func (b *BMC) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !b.enter() {
+			panic(http.ErrAbortHandler) // the way to drop a connection without an answer
+		}
+		defer b.work.Done()
 		user, presented := b.authenticate(r)
 		recorder := &statusRecorder{ResponseWriter: w}
 		defer func() {
 			b.note(Request{Method: r.Method, Path: r.URL.Path, User: user, Presented: presented, Status: recorder.status})
 		}()
 		if b.faults.hang(r.Context(), b.ctx) != nil {
-			panic(http.ErrAbortHandler) // the way to drop a connection without an answer
+			panic(http.ErrAbortHandler)
 		}
 		switch fault := b.faults.get(); {
 		case user == "" && !b.open(r):

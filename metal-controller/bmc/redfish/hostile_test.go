@@ -91,7 +91,7 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 		"pages without end": {answers{"/redfish/v1/Systems": text(200,
 			`{"Members":[],"Members@odata.nextLink":"/redfish/v1/Systems"}`)}, bmc.ErrUnsupported},
 		"members without end": {answers{"/redfish/v1/Systems": text(200,
-			`{"Members":[`+strings.Repeat(`{"@odata.id":"/redfish/v1/Systems/1"},`, 100000)+`{}]}`)}, bmc.ErrUnsupported},
+			`{"Members":[`+strings.Repeat(`{"@odata.id":"/redfish/v1/Systems/1"},`, 10000)+`{}]}`)}, bmc.ErrUnsupported},
 		"refuses":     {status(401), bmc.ErrUnauthorized},
 		"forbids":     {status(403), bmc.ErrUnauthorized},
 		"busy":        {status(503), bmc.ErrUnreachable},
@@ -124,6 +124,41 @@ func TestStatesBetween(t *testing.T) {
 		if state, err := power(t.Context(), target); state != want || err != nil {
 			t.Errorf("%s reads %s, %v", text1, state, err)
 		}
+	}
+}
+
+// TestOrderWhileTheHostChanges: a BMC that refuses an order with 409 is not a failure where the state explains it.
+func TestOrderWhileTheHostChanges(t *testing.T) {
+	const order = "/redfish/v1/Systems/1/Reset"
+	body := func(state string) string {
+		return `{"@odata.id":"/redfish/v1/Systems/1","PowerState":"` + state + `","Actions":{"#ComputerSystem.Reset":{"target":"` + order + `"}}}`
+	}
+	for _, c := range []struct {
+		before, after string
+		want          error
+	}{
+		{"PoweringOn", "PoweringOn", nil},
+		{"Off", "On", nil},
+		{"Off", "Off", bmc.ErrUnsupported},
+	} {
+		var state atomic.Value
+		var refused atomic.Int64
+		state.Store(c.before)
+		target, _ := serve(t, answers{
+			"/redfish/v1/Systems/1": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body(state.Load().(string)))) },
+			order: func(w http.ResponseWriter, _ *http.Request) {
+				state.Store(c.after)
+				refused.Add(1)
+				w.WriteHeader(409)
+			}})
+		d, err := redfish.Open(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.SetPower(t.Context(), bmc.On); !errors.Is(err, c.want) || refused.Load() != 1 {
+			t.Errorf("%s, then %s: %v after %d orders", c.before, c.after, err, refused.Load())
+		}
+		_ = d.Close(t.Context())
 	}
 }
 

@@ -51,8 +51,9 @@ func (d *driver) SetPower(ctx context.Context, want bmc.PowerState) error {
 	if !conflict(err) {
 		return err
 	}
-	// The host changed between reading and the order. If it is where it should be, all is well.
-	if now, readErr := d.Power(ctx); readErr == nil && now == want {
+	// The host changed between reading and the order, or is still changing. If it is where it should be, or between
+	// two states, the caller goes on reading.
+	if now, readErr := d.Power(ctx); readErr == nil && (now == want || now == bmc.Unknown) {
 		return nil
 	}
 	return err
