@@ -119,8 +119,7 @@ func (c *core) needsProbe(now time.Time, n *subnet, a *address, r *request) bool
 	if !n.local || (a.state == leased && a.client == r.client) {
 		return false
 	}
-	d := now.Sub(a.clear)
-	return a.clear.IsZero() || d < 0 || d > freshTime
+	return !a.isClear(now)
 }
 
 // probed tells what the probe of ip found. The client of b itself may answer: it may still hold the address from before.
@@ -139,6 +138,29 @@ func (c *core) probed(now time.Time, b []byte, ip netip.Addr, holder macAddr) (c
 		n.setAside(a, now.Add(asideTime))
 	}
 	return true
+}
+
+// withoutProbe answers a DISCOVER when no probe may run: with an address that was probed a short while ago. In a flood of
+// made-up clients every probe is taken by them; a true client then gets what their probes found out.
+func (c *core) withoutProbe(now time.Time, b []byte, source netip.Addr) step {
+	r, reason := parse(b, source)
+	if r == nil {
+		return silent(reason)
+	}
+	n := c.subnetOf(r)
+	if n == nil || r.typ != dhcpv4.MessageTypeDiscover || n.reserved[r.mac] != nil {
+		return step{silence: Overload, mac: r.mac}
+	}
+	r.subnet = n
+	if a := n.byClient[r.client]; a != nil && a.state == offered {
+		n.setFree(a) // by the attempt before
+	}
+	a := n.findClear(now)
+	if a == nil {
+		return step{silence: Overload, mac: r.mac}
+	}
+	n.offer(a, r, now.Add(offerTime))
+	return step{reply: c.offer(r, a), mac: r.mac}
 }
 
 func (c *core) inform(r *request) step {

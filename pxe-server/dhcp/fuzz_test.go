@@ -17,6 +17,7 @@ func FuzzPacket(f *testing.F) {
 	} {
 		f.Add(p.ToBytes())
 	}
+	f.Add(msg(discover, 1, ciaddr("48.48.48.48")).ToBytes()) // was answered to that address
 	f.Add([]byte{1, 1, 6, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		b := newBench(t)

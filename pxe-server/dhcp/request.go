@@ -18,8 +18,9 @@ const (
 	OtherServer  Reason = "other-server"  // the client chose another server
 	UnknownLease Reason = "unknown-lease" // no record of the client: RFC 2131 4.3.2 asks for silence
 	PoolEmpty    Reason = "pool-empty"
-	TooBig       Reason = "too-big" // the reply cannot fit into what the client takes
-	Done         Reason = "done"    // RELEASE and DECLINE have no answer
+	TooBig       Reason = "too-big"  // the reply cannot fit into what the client takes
+	Done         Reason = "done"     // RELEASE and DECLINE have no answer
+	Repeated     Reason = "repeated" // the client's packet before it is still worked on
 	Limited      Reason = "limited"
 	Overload     Reason = "overload"
 	Failed       Reason = "failed" // the lease could not be saved, or sending failed
@@ -89,8 +90,11 @@ func check(p *dhcpv4.DHCPv4, source netip.Addr) (*request, Reason) {
 		wants: toAddr(p.Options[50]), serverID: toAddr(p.Options[54]),
 	}
 	switch r.typ {
-	case dhcpv4.MessageTypeDiscover, dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeInform,
-		dhcpv4.MessageTypeRelease, dhcpv4.MessageTypeDecline:
+	case dhcpv4.MessageTypeDiscover:
+		r.ciaddr = netip.Addr{} // it has none yet (RFC 2131 table 5); believing it would send the OFFER anywhere
+		return r, ""
+	case dhcpv4.MessageTypeRequest, dhcpv4.MessageTypeInform, dhcpv4.MessageTypeRelease,
+		dhcpv4.MessageTypeDecline:
 		return r, ""
 	}
 	return nil, NotARequest

@@ -192,13 +192,15 @@ func (s *Server) work(ctx context.Context, queue <-chan inbound, wg *sync.WaitGr
 		}
 		if st := s.handle(p); !st.probe.IsValid() {
 			s.finish(st)
+		} else if s.probes.Held(p.mac) > 0 {
+			s.drop(Repeated)
 		} else if leave, ok := s.probes.Enter(p.mac); ok {
 			wg.Go(func() {
 				defer leave()
 				s.finish(s.probe(ctx, p, st))
 			})
 		} else {
-			s.drop(Overload)
+			s.finish(s.withoutProbe(p))
 		}
 	}
 }
@@ -207,6 +209,12 @@ func (s *Server) handle(p inbound) step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.core.handle(s.cfg.Now(), p.bytes, p.source)
+}
+
+func (s *Server) withoutProbe(p inbound) step {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.withoutProbe(s.cfg.Now(), p.bytes, p.source)
 }
 
 // probe tries addresses until one is in nobody's use, then decides about the packet again.

@@ -195,3 +195,22 @@ func (n *subnet) expireOffers(now time.Time) {
 		n.free.MoveToFront(a.elem)
 	}
 }
+
+func (a *address) isClear(now time.Time) bool {
+	d := now.Sub(a.clear)
+	return !a.clear.IsZero() && d >= 0 && d <= freshTime
+}
+
+// findClear looks for a probed address among the first free ones, then the oldest offers.
+func (n *subnet) findClear(now time.Time) *address {
+	const look = 64
+	n.expireOffers(now)
+	for _, l := range []*list.List{n.free, n.offers} {
+		for i, e := 0, l.Front(); e != nil && i < look; i, e = i+1, e.Next() {
+			if a := e.Value.(*address); a.isClear(now) {
+				return a
+			}
+		}
+	}
+	return nil
+}

@@ -35,6 +35,13 @@ func (g *Gate[K]) Busy() int {
 	return g.busy
 }
 
+// Held is the number of slots that key holds.
+func (g *Gate[K]) Held(key K) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held[key]
+}
+
 func (g *Gate[K]) leave(key K) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

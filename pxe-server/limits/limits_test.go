@@ -97,6 +97,9 @@ func TestGate(t *testing.T) {
 	if !okB || okC {
 		t.Fatalf("b %v, c %v: want true, false (full)", okB, okC)
 	}
+	if a, d := g.Held("a"), g.Held("d"); a != 2 || d != 0 {
+		t.Errorf("a holds %d, d holds %d; want 2, 0", a, d)
+	}
 	leave1()
 	leave1() // a second call frees nothing more
 	if g.Busy() != 2 {
