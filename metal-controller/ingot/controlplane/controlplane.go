@@ -53,6 +53,9 @@ var errStopped = errors.New("control plane stopped")
 // plane runs until Stop.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	o = o.withDefaults()
+	if o.Port < 0 || o.Port > 65535 {
+		return nil, fmt.Errorf("%d is no port", o.Port)
+	}
 	redirectLogs(o.Log)
 	listener, err := listen(ctx, netip.AddrPortFrom(o.BindAddress, uint16(o.Port)))
 	if err != nil {

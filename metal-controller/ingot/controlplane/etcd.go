@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"k8s.io/klog/v2"
 )
 
 const (
@@ -69,8 +70,13 @@ func etcdConfig(data string, client url.URL, sockets *socketDir, log io.Writer) 
 
 func etcdLogger(w io.Writer) *zap.Logger {
 	e := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
-	return zap.New(zapcore.NewCore(e, zapcore.AddSync(w), zap.WarnLevel)).Named("etcd")
+	return zap.New(zapcore.NewCore(e, zapcore.AddSync(w), zap.WarnLevel), zap.WithFatalHook(fatal{})).Named("etcd")
 }
+
+// fatal lets etcd end the process, for example when the disk fails, the way the Kubernetes libraries do, so that one hook can tell the user.
+type fatal struct{}
+
+func (fatal) OnWrite(*zapcore.CheckedEntry, []zapcore.Field) { klog.OsExit(1) }
 
 // stop closes the store; what it has acknowledged is on the disk already.
 func (e *etcd) stop() {
