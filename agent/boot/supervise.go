@@ -20,7 +20,8 @@ func IsWorker() bool { return os.Getenv(workerVariable) == "1" && os.Getppid() =
 // an orderly end, an error that says what happened otherwise.
 func Supervise() error {
 	worker, err := os.StartProcess("/proc/self/exe", []string{"ingot-agent"}, &os.ProcAttr{
-		Env:   []string{workerVariable + "=1", "GOTRACEBACK=single"},
+		// The limit is soft: it makes the collector work earlier on machines with little memory.
+		Env:   []string{workerVariable + "=1", "GOTRACEBACK=single", "GOMEMLIMIT=48MiB"},
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})
 	if err != nil {
