@@ -217,10 +217,11 @@ func (s *Server) run(ctx context.Context, t *transfer, ses *session, client neti
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
+	buf := make([]byte, maxRequest)
 	out, err := ses.begin(time.Now())
 	for done := false; err == nil && !done; {
 		if err = write(c, out); err == nil {
-			out, done, err = next(c, ses)
+			out, done, err = next(c, ses, buf)
 			t.proven.Store(ses.proven)
 		}
 	}
@@ -234,11 +235,10 @@ func (s *Server) run(ctx context.Context, t *transfer, ses *session, client neti
 }
 
 // next waits for a packet or the deadline.
-func next(c *net.UDPConn, ses *session) (out [][]byte, done bool, err error) {
+func next(c *net.UDPConn, ses *session, b []byte) (out [][]byte, done bool, err error) {
 	if err := c.SetReadDeadline(ses.deadline); err != nil {
 		return nil, false, err
 	}
-	b := make([]byte, maxRequest)
 	n, err := c.Read(b)
 	var late net.Error
 	switch {
