@@ -2,15 +2,17 @@ package agentserver
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/identity"
 	"ingot.dev/ingot/pxe-server/boot"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"ingot.dev/ingot/agent/protocol"
 )
 
 // Enroll gives a machine a certificate for this boot. All it says is unproven: trust level 0.
@@ -58,6 +60,9 @@ func (s *Server) link(ctx context.Context, id boot.Identity) (string, error) {
 // match finds the Server that the evidence names; empty when none does.
 func (s *Server) match(id boot.Identity, table []server) (string, error) {
 	m := boot.Resolve(id, rows(table))
+	if len(m.Conflict) > 0 && s.settling(m.Conflict, table) {
+		return "", refuse(codeUnavailable, "", "this machine was registered twice a moment ago, which is being put right: try again")
+	}
 	if len(m.Conflict) > 0 {
 		s.cfg.Sightings.Conflict(m.Conflict)
 		return "", refuse(codeConflict, reasons.IdentityConflict,
@@ -74,6 +79,16 @@ func (s *Server) match(id boot.Identity, table []server) (string, error) {
 	return m.Server, nil
 }
 
+// settleTime is how long two new Servers of one machine may be the work of two enrolments at once, of which one is taking its own back.
+const settleTime = 15 * time.Second
+
+// settling says that one of the Servers is so new that it may go away by itself.
+func (s *Server) settling(names []string, table []server) bool {
+	return slices.ContainsFunc(table, func(t server) bool {
+		return slices.Contains(names, t.row.Name) && !t.row.Registered && s.cfg.Now().Sub(t.created) < settleTime
+	})
+}
+
 // mayLink says whether unproven evidence may link a machine to the Server.
 func (s *Server) mayLink(t server) error {
 	switch {
@@ -85,10 +100,11 @@ func (s *Server) mayLink(t server) error {
 	return nil
 }
 
-// server is one Server as matching sees it, and who manages it.
+// server is one Server as matching sees it, who manages it, and when it was created.
 type server struct {
 	row     boot.Server
 	manager string
+	created time.Time
 }
 
 func rows(table []server) []boot.Server {
@@ -109,15 +125,22 @@ func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error
 	if err := s.cfg.Client.List(ctx, &inventories); err != nil {
 		return nil, err
 	}
-	managers := map[string]string{}
+	byName := map[string]*metal.Server{}
 	for i := range servers.Items {
-		if r := servers.Items[i].Spec.Record; r != nil && r.ManagedBy != nil {
-			managers[servers.Items[i].Name] = r.ManagedBy.Installation
-		}
+		byName[servers.Items[i].Name] = &servers.Items[i]
 	}
 	var out []server
 	for _, row := range identity.Table(servers.Items, inventories.Items) {
-		out = append(out, server{row: row, manager: managers[row.Name]})
+		object := byName[row.Name]
+		out = append(out, server{row: row, manager: managerOf(object), created: object.CreationTimestamp.Time})
 	}
 	return out, nil
+}
+
+// managerOf is the installation that manages the Server; empty when none does yet.
+func managerOf(s *metal.Server) string {
+	if r := s.Spec.Record; r != nil && r.ManagedBy != nil {
+		return r.ManagedBy.Installation
+	}
+	return ""
 }

@@ -51,10 +51,7 @@ func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerIn
 	if err := s.getServer(ctx, who.server, &own); err != nil {
 		return s.internal("reading the Server", err)
 	}
-	self := server{row: boot.Server{Name: own.Name, Identity: identity.Of(&own, nil), Accepted: own.Spec.Accepted}}
-	if r := own.Spec.Record; r != nil && r.ManagedBy != nil {
-		self.manager = r.ManagedBy.Installation
-	}
+	self := server{row: boot.Server{Name: own.Name, Identity: identity.Of(&own, nil), Accepted: own.Spec.Accepted}, manager: managerOf(&own)}
 	if err := s.mayLink(self); err != nil {
 		return err
 	}

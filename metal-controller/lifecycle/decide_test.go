@@ -249,15 +249,3 @@ func TestPowerAge(t *testing.T) {
 		t.Errorf("the shown reading got %s old with %d writes in an hour", worst, writes)
 	}
 }
-
-// FuzzDecide runs the properties on observations that the fuzzer finds.
-func FuzzDecide(f *testing.F) {
-	f.Add([]byte{0, 1, 2, 3})
-	f.Add([]byte("any bytes make an observation, longer ones a richer one, since each draw takes eight of them........"))
-	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) {
-		o := observations().Draw(t, "o")
-		if p := lifecycle.Decide(o); switches(p.Action) && p.Pending == nil {
-			t.Fatal("an action that status does not show")
-		}
-	}))
-}

@@ -10,13 +10,17 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"k8s.io/apimachinery/pkg/types"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	agent "ingot.dev/ingot/agent/protocol"
@@ -33,39 +37,54 @@ const patience = 60 * time.Second
 // controller is a running setup.Run.
 type controller struct {
 	setup.Services
-	pin string
+}
+
+// config is a Config that works, changed.
+func config(t *testing.T, change func(*setup.Config)) setup.Config {
+	t.Helper()
+	cfg := setup.Config{
+		REST: rest.CopyConfig(testapi.Config(t).ControllerConfig), AgentListen: "127.0.0.1:0", AgentURL: "https://127.0.0.1:8443", Log: testLogger(t),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	return cfg
 }
 
 // start runs a controller until the test ends.
 func start(t *testing.T, change func(*setup.Config)) *controller {
 	t.Helper()
+	c, _ := startUntil(t, change)
+	return c
+}
+
+// startUntil runs a controller until the test ends or stop is called.
+func startUntil(t *testing.T, change func(*setup.Config)) (c *controller, stop func()) {
+	t.Helper()
 	ready := make(chan setup.Services, 1)
-	cfg := setup.Config{
-		REST: testapi.Config(t).ControllerConfig, AgentListen: "127.0.0.1:0", AgentURL: "https://127.0.0.1:8443",
-		Log: testLogger(t), Ready: func(s setup.Services) { ready <- s },
-	}
-	if change != nil {
-		change(&cfg)
-	}
+	cfg := config(t, change)
+	cfg.Ready = func(s setup.Services) { ready <- s }
+	t.Cleanup(func() { clearAPI(t) })
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- setup.Run(ctx, cfg) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	select {
 	case s := <-ready:
-		return &controller{Services: s}
+		return &controller{Services: s}, stop
 	case err := <-ended:
 		ended <- nil
 		t.Fatalf("Run ended: %v", err)
 	case <-time.After(patience):
 		t.Fatal("the controller did not become ready")
 	}
-	return nil
+	return nil, nil
 }
 
 // admin is a client with all rights.
@@ -80,6 +99,27 @@ func admin(t *testing.T) client.WithWatch {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// clearAPI deletes what a test left behind, so that tests do not meet.
+func clearAPI(t *testing.T) {
+	for _, kind := range []client.Object{&metal.Server{}, &metal.ServerInventory{}} {
+		if err := admin(t).DeleteAllOf(context.Background(), kind); err != nil {
+			t.Errorf("deleting: %v", err)
+		}
+	}
+}
+
+// create makes objects and deletes them at the end, so that tests do not meet.
+func create(t *testing.T, objects ...client.Object) {
+	t.Helper()
+	a := admin(t)
+	for _, o := range objects {
+		if err := a.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = a.Delete(context.Background(), o) })
+	}
 }
 
 // eventually waits until check holds for the Server, and returns it. It looks at every change, and at nothing in between.
@@ -109,26 +149,41 @@ func eventually(t *testing.T, name string, check func(*metal.Server) bool) *meta
 // machine is an agent's side of a connection.
 type machine struct {
 	key    *ecdsa.PrivateKey
+	cert   *tls.Certificate
 	server string
 	client agent.AgentClient
+}
+
+// sources counts addresses on the loopback, so that each machine has its own, as on a real network.
+var sources atomic.Uint32
+
+func nextSource() string {
+	n := sources.Add(1) + 1
+	return fmt.Sprintf("127.0.%d.%d", 1+n/250, 1+n%250)
 }
 
 // boots enrols a machine as the agent does: without a certificate first, then with the one it got. The pin is checked as the agent checks it.
 func boots(t *testing.T, c *controller, bootID string, e *agent.Evidence) (*machine, error) {
 	t.Helper()
+	return bootsFrom(t, c, nextSource(), bootID, e)
+}
+
+// bootsFrom is boots with a source address of its own choice.
+func bootsFrom(t *testing.T, c *controller, source, bootID string, e *agent.Evidence) (*machine, error) {
+	t.Helper()
 	m := &machine{key: newKey(t)}
-	view := firstView(t, c.Boot)
-	m.client = dial(t, c.AgentAddr, view.Agent.Pin, nil)
+	pin := firstView(t, c.Boot).Agent.Pin
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, m.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := m.client.Enroll(t.Context(), &agent.EnrollRequest{BootId: bootID, Evidence: e, Csr: csr})
+	r, err := agent.NewAgentClient(dial(t, c.AgentAddr, source, pin, nil)).Enroll(t.Context(), &agent.EnrollRequest{BootId: bootID, Evidence: e, Csr: csr})
 	if err != nil {
 		return nil, err
 	}
 	m.server = r.Server
-	m.client = dial(t, c.AgentAddr, view.Agent.Pin, &tls.Certificate{Certificate: [][]byte{r.Certificate}, PrivateKey: m.key})
+	m.cert = &tls.Certificate{Certificate: [][]byte{r.Certificate}, PrivateKey: m.key}
+	m.client = agent.NewAgentClient(dial(t, c.AgentAddr, source, pin, m.cert))
 	return m, nil
 }
 
@@ -141,19 +196,21 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 	return key
 }
 
-// dial connects to the agent port, trusting the pin alone.
-func dial(t *testing.T, addr, pin string, cert *tls.Certificate) agent.AgentClient {
+// dial connects to the agent port from a source address, trusting the pin alone.
+func dial(t *testing.T, addr, source, pin string, cert *tls.Certificate) *grpc.ClientConn {
 	t.Helper()
 	cfg := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, VerifyConnection: func(s tls.ConnectionState) error { return pinned(s, pin) }}
 	if cert != nil {
 		cfg.Certificates = []tls.Certificate{*cert}
 	}
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(credentials.NewTLS(cfg)))
+	d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(cfg)),
+		grpc.WithContextDialer(func(ctx context.Context, to string) (net.Conn, error) { return d.DialContext(ctx, "tcp", to) }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return agent.NewAgentClient(conn)
+	return conn
 }
 
 // pinned checks that the chain ends in the pinned authority and holds for our address.
@@ -224,10 +281,18 @@ func (f *fakeBMC) SetPower(_ context.Context, want bmc.PowerState) error {
 func (f *fakeBMC) SetBootNetwork(context.Context, bool) error { return nil }
 func (f *fakeBMC) Close(context.Context) error                { return nil }
 
+func (f *fakeBMC) set(state bmc.PowerState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.on = state == bmc.On
+}
+
 func (f *fakeBMC) orders() []bmc.PowerState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]bmc.PowerState(nil), f.calls...)
 }
 
-func key(name string) types.NamespacedName { return types.NamespacedName{Name: name} }
+func clientKey(m metav1.ObjectMeta) client.ObjectKey {
+	return client.ObjectKey{Namespace: m.Namespace, Name: m.Name}
+}

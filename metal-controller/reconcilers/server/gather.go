@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,7 +18,7 @@ import (
 func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycle.Observation, error) {
 	o := lifecycle.Observation{
 		Now: r.Now(), Installation: r.Installation, Server: server,
-		ConflictsWith: r.Sightings.Conflicts(server.Name),
+		ConflictsWith: r.conflicts(ctx, server.Name),
 	}
 	var inventory metal.ServerInventory
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: server.Name}, &inventory); err == nil {
@@ -31,6 +32,14 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 	var err error
 	o.Power, err = r.power(ctx, server)
 	return o, err
+}
+
+// conflicts names the other Servers that evidence was seen to point to, as far as they still exist: deleting the wrong one ends the conflict.
+func (r *Reconciler) conflicts(ctx context.Context, name string) []string {
+	return slices.DeleteFunc(r.Sightings.Conflicts(name), func(other string) bool {
+		var s metal.Server
+		return apierrors.IsNotFound(r.Client.Get(ctx, types.NamespacedName{Name: other}, &s))
+	})
 }
 
 // power is the latest reading of the BMC, or why there is none. A server of another installation is not talked to.

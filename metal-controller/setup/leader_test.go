@@ -1,0 +1,110 @@
+package setup_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/bmc"
+	"ingot.dev/ingot/metal-controller/setup"
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+// TestLeaderElection: of two replicas one talks to BMCs, both serve agents and pxe-servers, and the second takes over when the first ends.
+func TestLeaderElection(t *testing.T) {
+	machines := []*fakeBMC{{}, {}}
+	replica := func(i int) func(*setup.Config) {
+		return func(c *setup.Config) {
+			c.LeaderElection = true
+			c.OpenBMC = func(context.Context, bmc.Target) (bmc.Driver, error) { return machines[i], nil }
+		}
+	}
+	first, stop := startUntil(t, replica(0))
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: "bmc-elect"}, StringData: map[string]string{"username": "u", "password": "p"}}
+	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "elect"}, Spec: metal.ServerSpec{
+		BMC:          &metal.BMC{Protocol: metal.BMCRedfish, Endpoint: "192.0.2.9", CredentialsSecret: "bmc-elect"},
+		PowerRequest: &metal.PowerRequest{ID: "e1", Action: metal.PowerActionOn, RequestedAt: metav1.Now()},
+	}}
+	create(t, secret, server)
+	s := eventually(t, "elect", doneWith("e1"))
+	second := start(t, replica(1))
+	for _, c := range []*controller{first, second} {
+		viewWhere(t, c.Boot, func(v *protocol.View) bool { return target(v, "elect") == "Agent" })
+	}
+	if got := machines[1].orders(); len(got) != 0 {
+		t.Errorf("the replica without leadership ordered %v", got)
+	}
+	machines[1].set(bmc.On)
+	stop()
+	s.Spec.PowerRequest = &metal.PowerRequest{ID: "e2", Action: metal.PowerActionOff, RequestedAt: metav1.Now()}
+	if err := admin(t).Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "elect", doneWith("e2"))
+	if a, b := machines[0].orders(), machines[1].orders(); !slices.Equal(a, []bmc.PowerState{bmc.On}) || !slices.Equal(b, []bmc.PowerState{bmc.Off}) {
+		t.Errorf("the first leader ordered %v, the second %v", a, b)
+	}
+}
+
+// doneWith says that a power request was done and read back.
+func doneWith(id string) func(*metal.Server) bool {
+	return func(s *metal.Server) bool {
+		return s.Spec.Record != nil && s.Spec.Record.Power != nil && s.Spec.Record.Power.ID == id && s.Spec.Record.Power.Step == metal.PowerDone &&
+			hasReason(s, reasons.PowerReady, reasons.PowerRequestDone)
+	}
+}
+
+// TestCredentialsMissing: the condition names the Secret, and the request goes on once it is there. The password is shown nowhere.
+func TestCredentialsMissing(t *testing.T) {
+	machine := &fakeBMC{}
+	start(t, func(c *setup.Config) {
+		c.OpenBMC = func(context.Context, bmc.Target) (bmc.Driver, error) { return machine, nil }
+	})
+	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "creds"}, Spec: metal.ServerSpec{
+		BMC: &metal.BMC{Protocol: metal.BMCRedfish, Endpoint: "192.0.2.9", CredentialsSecret: "bmc-later"},
+	}}
+	create(t, server)
+	s := eventually(t, "creds", func(s *metal.Server) bool { return hasReason(s, reasons.BMCReachable, reasons.CredentialsMissing) })
+	create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: "bmc-later"}, StringData: map[string]string{"username": "u", "password": "canary-7731"}})
+	s.Spec.PowerRequest = &metal.PowerRequest{ID: "k1", Action: metal.PowerActionOn, RequestedAt: metav1.Now()}
+	if err := admin(t).Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	s = eventually(t, "creds", doneWith("k1"))
+	for _, c := range s.Status.Conditions {
+		if strings.Contains(c.Message, "canary-7731") {
+			t.Errorf("the condition %s shows the password", c.Type)
+		}
+	}
+}
+
+// TestDamagedAuthority: a damaged authority is an error that says what to do, and is not replaced.
+func TestDamagedAuthority(t *testing.T) {
+	start(t, nil) // makes it
+	var secret corev1.Secret
+	key := metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: "ingot-pxe-ca"}
+	if err := admin(t).Get(t.Context(), clientKey(key), &secret); err != nil {
+		t.Fatal(err)
+	}
+	good := secret.DeepCopy()
+	secret.Data["tls.crt"] = []byte("junk")
+	if err := admin(t).Update(t.Context(), &secret); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		good.ResourceVersion = ""
+		if err := admin(t).Update(context.Background(), good); err != nil {
+			t.Error(err)
+		}
+	})
+	err := setup.Run(t.Context(), config(t, nil))
+	if err == nil || !strings.Contains(err.Error(), "ingot-pxe-ca") || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("Run: %v", err)
+	}
+}
