@@ -85,7 +85,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")
 	f.StringVar(&o.file.Controller.Key, "key", "", "key of the certificate (PEM file)")
 	f.StringVar(&o.file.Controller.CA, "ca", "", "CA of the controller (PEM file)")
-	f.BoolVar(&o.file.DHCP.Off, "dhcp-off", false, "another DHCP server gives addresses and names our boot files")
+	f.BoolVar(&o.file.DHCP.Disabled, "no-dhcp", false, "another DHCP server gives addresses and names our boot files")
 	f.StringArrayVar(&o.pools, "dhcp-pool", nil, "addresses to give away, FIRST-LAST; may be repeated")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -126,7 +126,7 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("cert", func() { file.Controller.Certificate = o.file.Controller.Certificate })
 	set("key", func() { file.Controller.Key = o.file.Controller.Key })
 	set("ca", func() { file.Controller.CA = o.file.Controller.CA })
-	set("dhcp-off", func() { file.DHCP.Off = o.file.DHCP.Off })
+	set("no-dhcp", func() { file.DHCP.Disabled = o.file.DHCP.Disabled })
 	set("dhcp-pool", func() { file.DHCP.Network.Pools = o.pools })
 	if err != nil {
 		return fmt.Errorf("reading --address: %w", err)

@@ -44,7 +44,7 @@ type Endpoint struct {
 
 // FileDHCP is DHCP in words for people: pools are "first-last", times as in "1h30m".
 type FileDHCP struct {
-	Off          bool              `json:"off,omitempty"`
+	Disabled     bool              `json:"disabled,omitempty"`
 	Network      FileNetwork       `json:"network,omitzero"`
 	Relayed      []FileNetwork     `json:"relayed,omitempty"`
 	Reservations []FileReservation `json:"reservations,omitempty"`
@@ -97,7 +97,7 @@ func (f FileDHCP) config() (DHCP, error) {
 	if f.Network.Prefix.IsValid() {
 		all = append(all, errors.New("dhcp.network.prefix: it comes from the interface; remove it"))
 	}
-	d := DHCP{Off: f.Off, Network: own}
+	d := DHCP{Disabled: f.Disabled, Network: own}
 	for i, n := range f.Relayed {
 		s, err := n.subnet(fmt.Sprintf("dhcp.relayed[%d]", i))
 		all = append(all, err)

@@ -53,8 +53,8 @@ type Config struct {
 
 // DHCP is what machines get besides their boot files.
 type DHCP struct {
-	// Off leaves addresses to somebody else, who then has to name our boot files as well.
-	Off bool
+	// Disabled leaves addresses to somebody else, who then has to name our boot files as well.
+	Disabled bool
 	// Network holds pools, router, name servers and lease time of the interface's own network. Its prefix comes from the interface.
 	Network dhcp.Subnet
 	// Relayed are networks behind DHCP relays.
@@ -96,8 +96,8 @@ func (c Config) Check() error {
 	bad(c.AgentImage != "", "agentImage: name the folder with the agent image")
 	d := c.DHCP
 	pools := len(d.Network.Pools) + len(d.Reservations) + len(d.Relayed)
-	bad(d.Off || pools > 0, "dhcp: give a pool, a reservation or a relayed network; or switch DHCP off if another server does it")
-	bad(!d.Off || pools == 0, "dhcp: it is off, so pools, reservations and relayed networks do nothing; remove them")
+	bad(d.Disabled || pools > 0, "dhcp: give a pool, a reservation or a relayed network; or disable it if another server does it")
+	bad(!d.Disabled || pools == 0, "dhcp: it is disabled, so pools, reservations and relayed networks do nothing; remove them")
 	return errors.Join(all...)
 }
 

@@ -24,7 +24,7 @@ func (s *server) openSockets(addr netip.AddrPort, network netip.Prefix) error {
 	if s.tftp, err = tftp.New(s.tftpConfig(addr.Addr())); err != nil {
 		return errors.Join(err, s.listen.Close())
 	}
-	if s.cfg.DHCP.Off {
+	if s.cfg.DHCP.Disabled {
 		return nil
 	}
 	if s.dhcp, err = dhcp.New(s.dhcpConfig(addr, network)); err != nil {
