@@ -78,11 +78,13 @@ func (e *Env) report(ctx context.Context, checks []check) error {
 
 // planeChecks look at the control plane that the flags name.
 func (e *Env) planeChecks() []check {
-	d, err := e.config.ToDiscoveryClient()
+	err := e.configured()
+	var d discovery.DiscoveryInterface
+	if err == nil {
+		d, err = e.config.ToDiscoveryClient()
+	}
 	if err != nil {
-		return []check{{"control plane", func(context.Context) finding {
-			return bad("%v; start one with `ingot up`, or name one with --kubeconfig", err)
-		}}}
+		return []check{{"control plane", func(context.Context) finding { return bad("%v", err) }}}
 	}
 	return []check{
 		{"control plane", func(context.Context) finding {

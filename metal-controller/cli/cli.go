@@ -98,11 +98,26 @@ func readable(path string) bool {
 	return f.Close() == nil
 }
 
+// configured refuses kubectl's fallback to localhost:8080, where nobody listens and whose error misleads.
+func (e *Env) configured() error {
+	raw, err := e.config.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	if len(raw.Clusters) == 0 && *e.config.APIServer == "" {
+		return errors.New("no control plane is configured; start one with `ingot up`, or name one with --kubeconfig")
+	}
+	return nil
+}
+
 // Client talks to the API server that the flags name.
 func (e *Env) Client() (client.WithWatch, error) {
+	if err := e.configured(); err != nil {
+		return nil, err
+	}
 	config, err := e.config.ToRESTConfig()
 	if err != nil {
-		return nil, fmt.Errorf("no control plane is configured: %w; start one with `ingot up`, or name one with --kubeconfig", err)
+		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	config.WarningHandler = warnings{e.Streams.ErrOut}
 	c, err := client.NewWithWatch(config, client.Options{Scheme: Scheme()})

@@ -63,6 +63,9 @@ func (g *get) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return &ExitError{Code: CodeUsage, Err: err}
 	}
+	if err := g.env.configured(); err != nil {
+		return err
+	}
 	namespace, _, err := g.env.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return fmt.Errorf("reading the kubeconfig: %w", err)

@@ -17,10 +17,13 @@ func newVersion(env *Env) *cobra.Command {
 			if clientOnly {
 				return nil
 			}
-			d, err := env.config.ToDiscoveryClient()
-			if err != nil {
+			if env.configured() != nil {
 				fmt.Fprintln(env.Streams.Out, "Control plane: none configured")
 				return nil
+			}
+			d, err := env.config.ToDiscoveryClient()
+			if err != nil {
+				return fmt.Errorf("reading the kubeconfig: %w", err)
 			}
 			v, err := d.ServerVersion()
 			if err != nil {

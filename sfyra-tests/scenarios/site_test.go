@@ -32,7 +32,7 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
 
-func TestMain(m *testing.M) { netns.TestMain(m) }
+func TestMain(m *testing.M) { netns.Main(m) }
 
 // bootLimit is how long one server may take from power-on to its inventory, before the factor of emulation.
 const bootLimit = time.Minute
