@@ -11,6 +11,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/big"
+	"net"
+	"net/http"
 	"time"
 )
 
@@ -50,19 +52,32 @@ func (b *BMC) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// SwapCertificate makes the BMC show a new certificate to every connection made from now on, and drops idle ones, as a
-// BMC does that restarts its web server.
+// SwapCertificate makes the BMC show a new certificate to every connection made from now on, and drops those that
+// are open, as a BMC does that restarts its web server. Consoles stay.
 func (b *BMC) SwapCertificate() error {
 	fresh, err := selfSigned(b.config.Now())
 	if err != nil {
 		return err
 	}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.certificate = fresh
-	b.mu.Unlock()
-	b.server.SetKeepAlivesEnabled(false) // closes idle connections
-	b.server.SetKeepAlivesEnabled(true)
+	for conn := range b.conns {
+		_ = conn.Close() // it may be gone already
+	}
 	return nil
+}
+
+// track keeps the set of open connections.
+func (b *BMC) track(conn net.Conn, state http.ConnState) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		b.conns[conn] = struct{}{}
+	case http.StateClosed, http.StateHijacked:
+		delete(b.conns, conn)
+	}
 }
 
 func (b *BMC) tlsConfig() *tls.Config {

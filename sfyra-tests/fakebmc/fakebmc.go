@@ -58,6 +58,7 @@ type BMC struct {
 	mu          sync.Mutex
 	certificate tls.Certificate
 	assetTag    string
+	conns       map[net.Conn]struct{}
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -91,7 +92,7 @@ func newBMC(config Config) (*BMC, error) {
 		return nil, fmt.Errorf("starting bmc: machine, username and password are needed")
 	}
 	config = withDefaults(config)
-	b := &BMC{config: config, faults: config.Faults, requests: &requestLog{},
+	b := &BMC{config: config, faults: config.Faults, requests: &requestLog{}, conns: map[net.Conn]struct{}{},
 		assetTag: config.Machine.Identity().AssetTag,
 		sessions: newSessions(config.SessionLimit, config.Now)}
 	if config.Certificate != nil {
@@ -140,6 +141,7 @@ func (b *BMC) newServer() *http.Server {
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1, as BMCs speak
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
+		ConnState:         b.track,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return b.ctx },
 		ErrorLog:          slog.NewLogLogger(b.config.Log.Handler(), slog.LevelDebug),

@@ -165,6 +165,10 @@ func (w *wire) exchange(r *http.Request) (*http.Response, *bmc.Error) {
 		return nil, failure
 	}
 	if failure := judgeBody(r.Method, body); failure != nil {
+		if err := r.Context().Err(); err != nil {
+			// A server that sees us go may still end its half of an answer properly.
+			failure = classify(err)
+		}
 		return nil, failure
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
