@@ -2,7 +2,6 @@ package boot
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 )
 
@@ -38,15 +37,16 @@ const (
 	firstStagePause = "5"
 )
 
-// FirstStage writes the script that asks the HTTP server at addr for the machine's own script, at the path scriptPath.
-func FirstStage(addr netip.AddrPort, scriptPath string) ([]byte, error) {
-	if !addr.IsValid() || addr.Addr().Zone() != "" || addr.Addr().IsUnspecified() {
-		return nil, fmt.Errorf("%w: %s is not an address that machines can reach", ErrUnsafe, addr)
+// FirstStage writes the script that asks the HTTP server at base, such as "http://192.0.2.1:7480", for the machine's own script, at the path
+// scriptPath.
+func FirstStage(base, scriptPath string) ([]byte, error) {
+	host, ok := strings.CutPrefix(base, "http://")
+	if !ok || host == "" || strings.ContainsAny(host, "/?#%") {
+		return nil, fmt.Errorf("%w: %q is not http://HOST:PORT", ErrUnsafe, base)
 	}
-	if err := checkWord(scriptPath); err != nil {
+	if err := checkWord(base + scriptPath); err != nil {
 		return nil, err
 	}
-	base := "http://" + addr.String()
 	text := strings.NewReplacer("{base}", base, "{script}", base+scriptPath, "{tries}", firstStageTries, "{pause}", firstStagePause).Replace(firstStage)
 	return []byte(text), nil
 }

@@ -78,6 +78,9 @@ func (c Config) check() error {
 	if c.Loaders == nil || c.Image == nil || c.View == nil || c.Events == nil || c.Now == nil || c.Rand == nil {
 		return errors.New("HTTP boot server: a part of its configuration is missing")
 	}
+	if !c.Addr.IsValid() || c.Addr.Addr().IsUnspecified() || c.Addr.Addr().Zone() != "" {
+		return fmt.Errorf("HTTP boot server: %s is not an address that machines can reach", c.Addr)
+	}
 	return nil
 }
 
