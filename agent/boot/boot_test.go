@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,13 +114,6 @@ func TestOutcome(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%#x: got %v, want %q", status, err, want)
 		}
-	}
-}
-
-func TestThisTestIsNoWorker(t *testing.T) {
-	t.Setenv(workerVariable, "1")
-	if os.Getppid() != 1 && IsWorker() {
-		t.Error("a process that somebody else started takes itself for the worker")
 	}
 }
 

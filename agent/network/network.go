@@ -74,7 +74,7 @@ type Network struct {
 
 // Bounds of one round over all interfaces.
 const (
-	bootLinkTime  = 30 * time.Second // spanning tree and long link training
+	firstLinkTime = 30 * time.Second // spanning tree and long link training
 	otherLinkTime = 5 * time.Second  // they came up while the first was tried
 	dhcpTime      = 30 * time.Second
 	linkPoll      = 250 * time.Millisecond
@@ -111,7 +111,11 @@ func (n *Network) round(ctx context.Context) (Lease, bool) {
 		}
 	}
 	for i, one := range all {
-		if lease, ok := n.try(ctx, one, next(all, i)); ok {
+		bound := otherLinkTime
+		if i == 0 {
+			bound = firstLinkTime
+		}
+		if lease, ok := n.try(ctx, one, bound, next(all, i)); ok {
 			return lease, true
 		}
 	}
@@ -138,11 +142,7 @@ func next(all []Interface, i int) string {
 }
 
 // try waits for a link on one interface, then for a lease.
-func (n *Network) try(ctx context.Context, i Interface, then string) (Lease, bool) {
-	bound := otherLinkTime
-	if i.MAC == n.BootMAC || n.BootMAC == "" {
-		bound = bootLinkTime
-	}
+func (n *Network) try(ctx context.Context, i Interface, bound time.Duration, then string) (Lease, bool) {
 	if !n.link(ctx, i, bound) {
 		n.Log.Warn(fmt.Sprintf("no link on %s after %s: check the cable; %s", i.Name, bound, then))
 		return Lease{}, false
