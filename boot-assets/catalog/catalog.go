@@ -22,7 +22,8 @@ const (
 	IPXE = "ipxe.efi"
 	// UNDIOnly is iPXE over the UNDI driver, for BIOS.
 	UNDIOnly = "undionly.kpxe"
-	// AutoExec is the script that iPXE 1.21 and later fetches from where it was itself loaded, before anything else.
+	// AutoExec is the script that the UEFI programs of iPXE 1.21 and later fetch from where they were themselves loaded, before anything else.
+	// UNDIOnly of that version does not; it asks DHCP, where its user class leads it to the same script at FirstStagePath.
 	AutoExec = "autoexec.ipxe"
 	// Kernel and Initramfs are the agent image.
 	Kernel    = "vmlinuz"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,13 +134,15 @@ func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := NewEvents(time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
-		away, tries := true, 0
-		var got []string
+		var away atomic.Bool
+		var tries atomic.Int32
+		var got []string // read after synctest.Wait
+		away.Store(true)
 		done := make(chan error)
 		go func() {
 			done <- e.Run(ctx, func(_ context.Context, batch []*protocol.BootEvent) error {
-				tries++
-				if away {
+				tries.Add(1)
+				if away.Load() {
 					return errors.New("away")
 				}
 				for _, ev := range batch {
@@ -155,10 +158,11 @@ func TestRun(t *testing.T) {
 		synctest.Wait()
 		begin("b2")
 		<-time.After(time.Hour) // the bubble's clock
-		if tries < 100 || tries > 400 || len(got) != 0 {
-			t.Errorf("%d tries in an hour, got %v", tries, got)
+		synctest.Wait()
+		if n := tries.Load(); n < 100 || n > 400 || len(got) != 0 {
+			t.Errorf("%d tries in an hour, got %v", n, got)
 		}
-		away = false
+		away.Store(false)
 		<-time.After(longestWait)
 		synctest.Wait()
 		begin("b3")
