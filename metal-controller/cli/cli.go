@@ -20,6 +20,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
@@ -120,6 +121,7 @@ func (e *Env) Client() (client.WithWatch, error) {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	config.WarningHandler = warnings{e.Streams.ErrOut}
+	log.SetLogger(logr.Discard())
 	c, err := client.NewWithWatch(config, client.Options{Scheme: Scheme()})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the API server at %s: %w; is `ingot up` running?", config.Host, err)

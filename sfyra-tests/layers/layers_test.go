@@ -24,7 +24,7 @@ type rule struct {
 	reason string
 }
 
-// io are the standard packages that a pure package has no use for.
+// effects are the standard packages that a pure package has no use for.
 var effects = []string{"os", "os/exec", "net", "net/http", "math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "syscall"}
 
 // deep rules look at everything that is reached; shallow ones only at what is imported directly, since apimachinery itself reaches net and os.
@@ -131,7 +131,13 @@ func violations(packages []goPackage, r rule, reach func(goPackage) []string) []
 // under is whether path is prefix or lies below it.
 func under(path, prefix string) bool {
 	prefix = strings.TrimSuffix(prefix, "/")
-	return path == prefix || strings.HasPrefix(path, prefix+"/")
+	return path == prefix || !standard(prefix) && strings.HasPrefix(path, prefix+"/") // net/url is pure, net is not
+}
+
+// standard is whether a path is of the standard library: its first element has no dot.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
 }
 
 func list(t *testing.T, dir string) []goPackage {

@@ -19,10 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/cli"
@@ -32,7 +34,10 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
 
-func TestMain(m *testing.M) { netns.Main(m) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	netns.Main(m)
+}
 
 // bootLimit is how long one server may take from power-on to its inventory, before the factor of emulation.
 const bootLimit = time.Minute
@@ -89,23 +94,23 @@ func program(t *testing.T) string {
 // startUp starts `ingot up` and waits until it serves.
 func (s *site) startUp() {
 	s.t.Helper()
-	log, err := os.OpenFile(filepath.Join(s.dir, "up.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(filepath.Join(s.dir, "up.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.upLog = log
+	s.upLog = file
 	args := []string{"up", "--state-dir", s.stateDir(), "--interface", s.rack.Bridge(), "--agent-image", os.Getenv("INGOT_AGENT_IMAGE")}
 	for _, a := range strings.Fields(rack.KernelArgs()) {
 		args = append(args, "--agent-arg", a)
 	}
 	s.up = exec.Command(program(s.t), args...)
-	s.up.Stdout, s.up.Stderr = log, log
+	s.up.Stdout, s.up.Stderr = file, file
 	s.up.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.up.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	s.await(90*time.Second, "`ingot up` says that it is ready", func() bool {
-		text, err := os.ReadFile(log.Name())
+		text, err := os.ReadFile(file.Name())
 		return err == nil && strings.Count(string(text), "Ingot is ready") > strings.Count(string(text), "stopped; all data")
 	})
 	s.connect()
