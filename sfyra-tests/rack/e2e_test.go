@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds one wait for a guest under emulation on a busy host.
-const patience = 120 * time.Second
+const patience = 150 * time.Second
 
 func startRack(t *testing.T, specs ...Spec) *Rack {
 	t.Helper()

@@ -52,13 +52,13 @@ func (a *assembler) printer() {
 	a.label("print")
 	a.emit(0xac, 0x84, 0xc0)       // lodsb; test al, al
 	a.jump(0x74, "printed")        // jz printed
-	a.emit(0x88, 0xc3)             // mov bl, al
+	a.emit(0x88, 0xc1)             // mov cl, al
 	a.emit(0x66, 0xba, 0xfd, 0x03) // mov dx, 0x3fd
 	a.label("busy")
 	a.emit(0xec, 0xa8, 0x20)       // in al, dx; test al, 0x20
 	a.jump(0x74, "busy")           // jz busy
 	a.emit(0x66, 0xba, 0xf8, 0x03) // mov dx, 0x3f8
-	a.emit(0x88, 0xd8, 0xee)       // mov al, bl; out dx, al
+	a.emit(0x88, 0xc8, 0xee)       // mov al, cl; out dx, al
 	a.jump(0xeb, "print")          // jmp print
 	a.label("printed")
 	a.emit(0xc3) // ret

@@ -11,6 +11,9 @@ const Banner = "INGOT TEST OS BOOTED FROM DISK"
 // Farewell is what it prints when the power button made it switch off.
 const Farewell = "INGOT TEST OS SWITCHES OFF"
 
+// RebootKey typed on the serial port makes it reboot the machine.
+const RebootKey = 'r'
+
 // Facts of the PE32+ format (Microsoft PE/COFF specification) and of EFI
 // images (UEFI 2.10 section 2.1.1).
 const (
@@ -92,10 +95,14 @@ func peHeader(codeSize, rawSize uint32) []byte {
 
 // code gets the system table in rdx (Microsoft calling convention, UEFI 2.10
 // section 2.3.4.1). It switches the firmware's watchdog off, prints, and waits
-// for the power button with the processor halted between timer ticks.
+// for the power button or the key with the processor halted between timer
+// ticks. Keys come through the firmware, whose own timer empties the serial
+// port. The button's port is where OVMF puts it on the q35, the reset is the
+// chipset's register 0xcf9 (ICH9 datasheet).
 func code() []byte {
 	a := &assembler{}
 	a.emit(0x48, 0x83, 0xec, 0x28)             // sub rsp, 0x28
+	a.emit(0x48, 0x89, 0xd3)                   // mov rbx, rdx
 	a.emit(0x48, 0x8b, 0x42, 0x60)             // mov rax, [rdx+0x60]  boot services
 	a.emit(0x31, 0xc9, 0x31, 0xd2)             // xor ecx, ecx; xor edx, edx
 	a.emit(0x45, 0x31, 0xc0, 0x45, 0x31, 0xc9) // xor r8d, r8d; xor r9d, r9d
@@ -104,10 +111,19 @@ func code() []byte {
 	a.emit(0x66, 0xba, 0x02, 0x06, 0x66, 0xb8, 0x00, 0x01) // mov dx, 0x602; mov ax, 0x100
 	a.emit(0x66, 0xef)                                     // out dx, ax           enable the button
 	a.label("idle")
-	a.emit(0xf4)                               // hlt
-	a.emit(0x66, 0xba, 0x00, 0x06, 0x66, 0xed) // mov dx, 0x600; in ax, dx
-	a.emit(0xf6, 0xc4, 0x01)                   // test ah, 1           pressed?
-	a.jump(0x74, "idle")                       // jz idle
+	a.emit(0xf4)                                     // hlt
+	a.emit(0x66, 0xba, 0x00, 0x06, 0x66, 0xed)       // mov dx, 0x600; in ax, dx
+	a.emit(0xf6, 0xc4, 0x01)                         // test ah, 1           pressed?
+	a.jump(0x75, "off")                              // jnz off
+	a.emit(0x48, 0x8b, 0x4b, 0x30)                   // mov rcx, [rbx+0x30]  console input
+	a.emit(0x48, 0x8d, 0x54, 0x24, 0x20)             // lea rdx, [rsp+0x20]
+	a.emit(0xff, 0x51, 0x08)                         // call [rcx+8]         ReadKeyStroke
+	a.emit(0x48, 0x85, 0xc0)                         // test rax, rax        a key?
+	a.jump(0x75, "idle")                             // jnz idle
+	a.emit(0x66, 0x83, 0x7c, 0x24, 0x22, RebootKey)  // cmp word [rsp+0x22], 'r'
+	a.jump(0x75, "idle")                             // jne idle
+	a.emit(0x66, 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee) // mov dx, 0xcf9; mov al, 6; out dx, al
+	a.label("off")
 	a.print("farewell")
 	a.emit(0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x20) // mov dx, 0x604; mov ax, 0x2000
 	a.emit(0x66, 0xef)                                     // out dx, ax           S5
