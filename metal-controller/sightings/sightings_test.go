@@ -1,0 +1,151 @@
+package sightings_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/sightings"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 123456789, time.UTC)
+
+// clock only moves when told.
+type clock struct{ now time.Time }
+
+func (c *clock) read() time.Time { return c.now }
+
+func boot(id string, stages ...string) metal.BootTimeline {
+	b := metal.BootTimeline{ID: id}
+	for i, s := range stages {
+		b.Stages = append(b.Stages, metal.BootStage{Stage: s, At: metav1.NewMicroTime(epoch.Add(time.Duration(i) * time.Second))})
+	}
+	return b
+}
+
+func stages(b metal.BootTimeline) (names []string) {
+	for _, s := range b.Stages {
+		names = append(names, s.Stage)
+	}
+	return names
+}
+
+// TestTimeline: what was seen before the machine had a name joins its server when it enrols.
+func TestTimeline(t *testing.T) {
+	c := &clock{epoch.Add(time.Minute)}
+	s := sightings.New(c.read)
+	s.Boot("", boot("b1", "DHCP", "Script"))
+	s.Boot("", metal.BootTimeline{ID: ""}) // without an id it is nobody's
+	if got := s.Drain(); len(got) != 0 {
+		t.Errorf("an unknown machine woke %v", got)
+	}
+	s.Adopt("srv", "b1", "Enrolled")
+	s.Boot("srv", boot("b1", "DHCP")) // seen again: the first time stays
+	got := s.Boots("srv")
+	if len(got) != 1 || !slices.Equal(stages(got[0]), []string{"DHCP", "Script", "Enrolled"}) {
+		t.Fatalf("%+v", got)
+	}
+	if names := s.Drain(); !slices.Equal(names, []string{"srv"}) {
+		t.Errorf("woken: %v", names)
+	}
+	for i := range 5 {
+		s.Boot("srv", boot(fmt.Sprint("n", i), "DHCP"))
+	}
+	if got = s.Boots("srv"); len(got) != 3 || got[0].ID != "n4" || got[2].ID != "n2" {
+		t.Errorf("the last three: %+v", got)
+	}
+}
+
+// TestMerge: status and memory join; merging again changes nothing, so that an idle server costs no writes.
+func TestMerge(t *testing.T) {
+	s := sightings.New((&clock{epoch}).read)
+	s.Boot("srv", boot("b2", "DHCP"))
+	s.Boot("srv", boot("b3", "DHCP"))
+	shown := []metal.BootTimeline{boot("b1", "DHCP"), boot("b0", "DHCP")}
+	once := sightings.Merge(shown, s.Boots("srv"))
+	if len(once) != 3 || once[0].ID != "b3" || once[1].ID != "b2" || once[2].ID != "b1" {
+		t.Fatalf("%+v", once)
+	}
+	twice := sightings.Merge(once, s.Boots("srv"))
+	if fmt.Sprint(once) != fmt.Sprint(twice) {
+		t.Errorf("%+v\n%+v", once, twice)
+	}
+	if len(shown) != 2 || len(sightings.Merge(nil, nil)) != 0 {
+		t.Error("the input changed")
+	}
+}
+
+func TestConflicts(t *testing.T) {
+	c := &clock{epoch}
+	s := sightings.New(c.read)
+	s.Conflict([]string{"a", "b"})
+	if got := s.Conflicts("a"); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("a conflicts with %v", got)
+	}
+	if got := s.Drain(); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("woken: %v", got)
+	}
+	s.Conflict([]string{"a", "b"})
+	if got := s.Drain(); len(got) != 0 {
+		t.Errorf("the same again woke %v", got)
+	}
+	c.now = epoch.Add(11 * time.Minute)
+	if got := s.Conflicts("a"); got != nil {
+		t.Errorf("an old conflict is shown: %v", got)
+	}
+}
+
+func TestSessions(t *testing.T) {
+	s := sightings.New((&clock{epoch}).read)
+	end1 := s.Connected("srv", "b1")
+	end2 := s.Connected("srv", "b2")
+	if id, ok := s.Session("srv"); !ok || id != "b2" {
+		t.Errorf("%q %v", id, ok)
+	}
+	end2()
+	if id, ok := s.Session("srv"); !ok || id != "b1" {
+		t.Errorf("%q %v", id, ok)
+	}
+	end1()
+	if _, ok := s.Session("srv"); ok {
+		t.Error("still connected")
+	}
+	s.At("srv", []string{"192.0.2.1"})
+	if got := s.Addresses("srv"); !slices.Equal(got, []string{"192.0.2.1"}) {
+		t.Errorf("%v", got)
+	}
+	s.Forget("srv")
+	if s.Addresses("srv") != nil || s.Addresses("nobody") != nil || s.Boots("nobody") != nil {
+		t.Error("something is remembered")
+	}
+}
+
+// TestBounds: made-up servers, boots and stages do not fill the memory.
+func TestBounds(t *testing.T) {
+	s := sightings.New((&clock{epoch}).read)
+	for i := range 3000 {
+		s.Boot("", boot(fmt.Sprint("u", i), "DHCP"))
+	}
+	s.Adopt("srv", "u0", "Enrolled") // long forgotten
+	if got := s.Boots("srv"); len(got[0].Stages) != 1 {
+		t.Errorf("%+v", got)
+	}
+	many := metal.BootTimeline{ID: "m"}
+	for i := range 100 {
+		many.Stages = append(many.Stages, metal.BootStage{Stage: fmt.Sprint(i)})
+	}
+	s.Boot("srv", many)
+	if got := s.Boots("srv"); len(got[0].Stages) != 32 {
+		t.Errorf("%d stages", len(got[0].Stages))
+	}
+	for i := range 20100 {
+		s.Boot(fmt.Sprint("s", i), boot("b", "DHCP"))
+	}
+	if got := s.Boots("s20099"); got != nil {
+		t.Error("there is no bound on servers")
+	}
+}
