@@ -70,6 +70,9 @@ func start(t testing.TB, dir string, flags ...string) *testapi.Process {
 	return p
 }
 
+// stopLimit is well below the minute for which the API server would wait for its clients if it were not told otherwise.
+const stopLimit = 40 * time.Second
+
 // stop ends it with a signal and checks the exit code of a clean end.
 func stop(t testing.TB, p *testapi.Process, s syscall.Signal) {
 	t.Helper()
@@ -78,8 +81,8 @@ func stop(t testing.TB, p *testapi.Process, s syscall.Signal) {
 	}
 	select {
 	case <-p.Ended():
-	case <-time.After(time.Minute):
-		t.Fatalf("still running a minute after %v\n%s", s, p.Stderr())
+	case <-time.After(stopLimit):
+		t.Fatalf("still running %v after %v\n%s", stopLimit, s, p.Stderr())
 	}
 	if err := p.Wait(); err != nil && s != syscall.SIGKILL {
 		t.Fatalf("ended after %v: %v\n%s", s, err, p.Stderr())

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"ingot.dev/ingot/crds/version"
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
@@ -57,6 +59,18 @@ func TestModes(t *testing.T) {
 			t.Errorf("%s: mode %v, want %v", file, info.Mode().Perm(), mode)
 		}
 	}
+}
+
+// A client that watches does not hold the stop up.
+func TestStopsWhileWatched(t *testing.T) {
+	p := start(t, stateDir(t))
+	w, err := clientset(t, p.AdminConfig).CoreV1().Namespaces().Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	<-w.ResultChan() // it is really open
+	stop(t, p, syscall.SIGTERM)
 }
 
 func TestLongPath(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"time"
 
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/version"
@@ -20,6 +21,9 @@ import (
 
 // serviceCIDR is where Services would get their addresses. Nothing routes it; the API server insists on having one.
 const serviceCIDR = "10.96.0.0/16"
+
+// watchGrace is how long clients have to end their watches when the API server stops.
+const watchGrace = 2 * time.Second
 
 // issuer names who issues service account tokens.
 const issuer = "https://kubernetes.default.svc"
@@ -78,6 +82,9 @@ func serverOptions(dir string, listener net.Listener, etcdURL string, keys *pki)
 	o.ServiceClusterIPRanges = serviceCIDR
 	o.EndpointReconcilerType = "none" // else a loopback address to advertise is refused
 	o.Features.EnableProfiling = false
+	// Watches are ended rather than waited for: a client that watches would otherwise hold the stop up for a minute.
+	o.GenericServerRunOptions.ShutdownSendRetryAfter = true
+	o.GenericServerRunOptions.ShutdownWatchTerminationGracePeriod = watchGrace
 	return o
 }
 
