@@ -59,7 +59,7 @@ func drivers(ctx context.Context, log *slog.Logger) {
 	n := loader.Always(ctx)
 	n += loader.Coldplug(ctx)
 	log.Info("loaded drivers", "modules", n)
-	go loader.Watch(ctx, time.Second, time.Minute)
+	go loader.Watch(ctx, 2*time.Second, time.Minute)
 }
 
 // talk connects, reads the hardware meanwhile, and follows the controller.

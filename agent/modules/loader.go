@@ -24,7 +24,8 @@ type Loader struct {
 	insert func(file string) error
 	after  func(time.Duration) <-chan time.Time
 	log    *slog.Logger
-	done   map[string]bool
+	// done holds modules, seen the files of devices.
+	done, seen map[string]bool
 }
 
 // Config is what a Loader needs.
@@ -46,7 +47,7 @@ const loadTime = 30 * time.Second
 func New(c Config) *Loader {
 	l := &Loader{
 		index: c.Index, byName: map[string]Module{}, table: newTable(c.Index.Modules), sys: c.Root,
-		insert: c.Insert, after: c.After, log: c.Log, done: map[string]bool{},
+		insert: c.Insert, after: c.After, log: c.Log, done: map[string]bool{}, seen: map[string]bool{},
 	}
 	for _, m := range c.Index.Modules {
 		l.byName[normal(m.Name)] = m
@@ -71,13 +72,13 @@ const maxRounds = 8
 func (l *Loader) Coldplug(ctx context.Context) int {
 	total := 0
 	for range maxRounds {
-		n := 0
-		for _, alias := range l.modaliases() {
+		devices := l.newModaliases()
+		for _, alias := range devices {
 			for _, name := range l.table.match(alias) {
-				n += l.load(ctx, name)
+				total += l.load(ctx, name)
 			}
 		}
-		if total += n; n == 0 || ctx.Err() != nil {
+		if len(devices) == 0 || ctx.Err() != nil {
 			break
 		}
 	}
@@ -96,23 +97,40 @@ func (l *Loader) Watch(ctx context.Context, poll, most time.Duration) {
 	}
 }
 
-// maxAliases bounds one look; the largest servers have some thousand devices.
-const maxAliases = 16384
+// maxDevices bounds what is kept in mind; the largest servers have some thousand devices.
+const maxDevices = 16384
 
-// modaliases are the names of all devices on all buses, each once.
-func (l *Loader) modaliases() []string {
-	files, err := fs.Glob(l.sys, "sys/bus/*/devices/*/modalias")
-	if err != nil {
-		return nil
-	}
+// newModaliases are the names of the devices on all buses that were not there at the last look, each name once. A device is
+// read only once, since reading them all takes long on a large machine.
+func (l *Loader) newModaliases() []string {
 	var out []string
-	for _, f := range files[:min(len(files), maxAliases)] {
-		if b, err := fs.ReadFile(l.sys, f); err == nil {
-			out = append(out, strings.TrimSpace(string(b)))
+	for _, bus := range l.names("sys/bus") {
+		devices := path.Join("sys/bus", bus, "devices")
+		for _, device := range l.names(devices) {
+			file := path.Join(devices, device, "modalias")
+			if l.seen[file] || len(l.seen) >= maxDevices {
+				continue
+			}
+			l.seen[file] = true
+			if b, err := fs.ReadFile(l.sys, file); err == nil {
+				out = append(out, strings.TrimSpace(string(b)))
+			}
 		}
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+func (l *Loader) names(dir string) []string {
+	entries, err := fs.ReadDir(l.sys, dir)
+	if err != nil {
+		return nil
+	}
+	out := make([]string, len(entries))
+	for i, e := range entries {
+		out[i] = e.Name()
+	}
+	return out
 }
 
 // load loads a module after what it needs, and returns how many modules that were.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -120,12 +121,17 @@ func refused(err error) bool {
 	return false
 }
 
-// plain shortens an error of gRPC to what a person needs.
+// plain shortens an error of gRPC to what a person needs: a failed connection comes wrapped in `desc = "transport: …"`.
 func plain(err error) string {
-	if s, ok := status.FromError(unwrapStatus(err)); ok && s.Code() != codes.Unknown {
-		return fmt.Sprintf("%s (%s)", s.Message(), s.Code())
+	s, ok := status.FromError(unwrapStatus(err))
+	if !ok || s.Code() == codes.Unknown {
+		return err.Error()
 	}
-	return err.Error()
+	message := s.Message()
+	if _, inner, wrapped := strings.Cut(message, `desc = "`); wrapped {
+		message = strings.TrimPrefix(strings.TrimSuffix(inner, `"`), "transport: ")
+	}
+	return message
 }
 
 // unwrapStatus finds the error of gRPC inside of ours.

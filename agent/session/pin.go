@@ -68,7 +68,7 @@ func (p Pin) verify(chain []*x509.Certificate, host string) error {
 		others.AddCert(c)
 	}
 	if !pinned {
-		return fmt.Errorf("%w: no CA in its chain has the pinned key", ErrPin)
+		return fmt.Errorf("%w: no CA in its chain has the pinned key; if the controller is new, restart this machine", ErrPin)
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: others, DNSName: host, CurrentTime: when,
