@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
@@ -34,6 +35,13 @@ func testLogger(t *testing.T) logr.Logger {
 // TestRegister is the walking skeleton without wires: a machine enrols, reports, and is told to leave since its disk holds an operating system.
 func TestRegister(t *testing.T) {
 	c := start(t, nil)
+	// What the pxe-server saw of the boot before the machine had a name joins its timeline.
+	_, err := c.Boot.Report(t.Context(), &protocol.ReportRequest{Events: []*protocol.BootEvent{
+		{BootId: "boot-register", Firmware: "uefi-pxe", Target: "Agent", Stages: []*protocol.Stage{{Stage: "DHCP", AtMicros: time.Now().UnixMicro()}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	m, err := boots(t, c, "boot-register", &agent.Evidence{Macs: []string{"02:00:00:00:01:01"}, Uuid: "11111111-2222-3333-4444-000000000101"})
 	if err != nil {
 		t.Fatal(err)
@@ -63,8 +71,14 @@ func TestRegister(t *testing.T) {
 		}
 	}
 	s := eventually(t, m.server, func(s *metal.Server) bool {
-		return s.Status.Boot != nil && s.Status.Boot.Target == metal.BootTargetLocalDisk && len(s.Status.Addresses) == 1
+		return s.Status.Boot != nil && s.Status.Boot.Target == metal.BootTargetLocalDisk && len(s.Status.Addresses) == 1 &&
+			len(s.Status.Boots) == 1 && len(s.Status.Boots[0].Stages) == 3
 	})
+	for i, stage := range []string{"DHCP", "Enrolled", "Inventory"} {
+		if got := s.Status.Boots[0].Stages[i].Stage; got != stage {
+			t.Errorf("stage %d of the boot is %s; want %s", i, got, stage)
+		}
+	}
 	if s.Status.State != metal.StateDiscovered || !meta.IsStatusConditionTrue(s.Status.Conditions, reasons.Registered) || s.Spec.Record.ManagedBy == nil {
 		t.Errorf("status %+v, record %+v", s.Status, s.Spec.Record)
 	}
