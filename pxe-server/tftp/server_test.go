@@ -302,3 +302,23 @@ func TestErrors(t *testing.T) {
 		t.Errorf("a taken port: %v", err)
 	}
 }
+
+// The answer comes from the address that was asked, whatever the server is bound to.
+func TestAddresses(t *testing.T) {
+	for bind, ask := range map[string]string{"0.0.0.0:0": "127.0.0.7", "[::]:0": "::1", "[::1]:0": "::1", "127.0.0.2:0": "127.0.0.2"} {
+		s := serve(t, Config{Addr: netip.MustParseAddrPort(bind)})
+		to := netip.AddrPortFrom(netip.MustParseAddr(ask), s.Addr().Port())
+		c, err := net.ListenUDP("udp", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &raw{t, c, s}
+		for _, q := range [][]byte{rrq("empty", "octet"), rrq("nothing", "octet"), {0, opWRQ, 'x', 0, 'o', 0}} {
+			r.send(q, to)
+			if _, from := r.read(); from.Addr().Unmap() != to.Addr() {
+				t.Errorf("bound to %s, asked %v: answered from %v", bind, to, from)
+			}
+		}
+		c.Close()
+	}
+}
