@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,11 @@ func TestMain(m *testing.M) {
 }
 
 func play(part string) int {
+	if part == "parent" {
+		code, err := Reexec(context.Background(), nil, Options{Env: []string{role + "=wait"}})
+		fmt.Println(code, err)
+		return code
+	}
 	namespace, err := Enter(context.Background())
 	if err != nil {
 		fmt.Println(err)
@@ -154,6 +160,38 @@ func TestContextEndsTheChild(t *testing.T) {
 	_ = writer.Close()
 	if err != nil || code != 4 {
 		t.Errorf("code %d, %v", code, err)
+	}
+}
+
+// TestKilledParentTakesTheChildAlong reads a pipe that both hold: it ends only
+// when both have ended.
+func TestKilledParentTakesTheChildAlong(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command(self)
+	parent.Env = append(os.Environ(), role+"=parent")
+	held, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(held)
+	line, err := lines.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "pid ") || line == fmt.Sprintf("pid %d\n", parent.Process.Pid) {
+		t.Fatalf("the child says %q, %v", line, err)
+	}
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+		t.Errorf("the child went on: %q, %v", rest, err)
+	}
+	if err := parent.Wait(); err == nil {
+		t.Error("the parent was not killed")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
@@ -58,6 +59,7 @@ func plug(t *testing.T, tap string) *os.File {
 		t.Fatal(err)
 	}
 	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	up := carrier(t, tap)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +68,28 @@ func plug(t *testing.T, tap string) *os.File {
 	if err := nic.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
+	up()
 	return nic
+}
+
+// carrier watches for the link of a tap: the kernel drops what is sent before
+// it has noticed that the cable is in.
+func carrier(t *testing.T, tap string) (await func()) {
+	t.Helper()
+	updates, done := make(chan netlink.LinkUpdate, 16), make(chan struct{})
+	if err := netlink.LinkSubscribe(updates, done); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		for update := range updates {
+			if attrs := update.Attrs(); attrs.Name == tap && attrs.OperState == netlink.OperUp {
+				break
+			}
+		}
+		close(done)
+		for range updates { // it closes the channel when it has ended
+		}
+	}
 }
 
 func frame(to net.HardwareAddr, kind uint16, text string) []byte {
