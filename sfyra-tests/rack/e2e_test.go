@@ -127,9 +127,9 @@ func TestPowerIsTheProcess(t *testing.T) {
 	if status, err := witness.Status(t.Context()); err != nil || status != "running" {
 		t.Errorf("the second monitor says %q, %v", status, err)
 	}
-	awaitOutput(t, openConsole(t, s), "BdsDxe")
+	awaitOutput(t, openConsole(t, s), "Start PXE over IPv4")
 	log, err := os.ReadFile(s.File(qemu.SerialFile))
-	if err != nil || !bytes.Contains(log, []byte("BdsDxe")) {
+	if err != nil || !bytes.Contains(log, []byte("Start PXE")) {
 		t.Errorf("the serial log holds %d bytes, %v", len(log), err)
 	}
 	if err := s.ForceOff(t.Context()); err != nil {
