@@ -125,6 +125,12 @@ func create(t *testing.T, objects ...client.Object) {
 // eventually waits until check holds for the Server, and returns it. It looks at every change, and at nothing in between.
 func eventually(t *testing.T, name string, check func(*metal.Server) bool) *metal.Server {
 	t.Helper()
+	return eventuallyAny(t, func(s *metal.Server) bool { return s.Name == name && check(s) })
+}
+
+// eventuallyAny is eventually for a Server whose name the test does not know.
+func eventuallyAny(t *testing.T, check func(*metal.Server) bool) *metal.Server {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	w, err := admin(t).Watch(ctx, &metal.ServerList{})
@@ -135,7 +141,7 @@ func eventually(t *testing.T, name string, check func(*metal.Server) bool) *meta
 	var last *metal.Server
 	for e := range w.ResultChan() {
 		s, ok := e.Object.(*metal.Server)
-		if !ok || s.Name != name {
+		if !ok {
 			continue
 		}
 		if last = s; check(s) {
