@@ -119,10 +119,11 @@ func rows(table []server) []boot.Server {
 func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error) {
 	var servers metal.ServerList
 	var inventories metal.ServerInventoryList
-	if err := from.List(ctx, &servers); err != nil {
+	// What is listed is only read, so the cache need not copy thousands of inventories for each call.
+	if err := from.List(ctx, &servers, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, err
 	}
-	if err := s.cfg.Client.List(ctx, &inventories); err != nil {
+	if err := s.cfg.Client.List(ctx, &inventories, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, err
 	}
 	byName := map[string]*metal.Server{}

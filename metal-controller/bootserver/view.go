@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/identity"
@@ -48,10 +49,11 @@ func (s *Server) WatchView(_ *protocol.WatchViewRequest, stream grpc.ServerStrea
 func (s *Server) view(ctx context.Context) (*protocol.View, error) {
 	var servers metal.ServerList
 	var inventories metal.ServerInventoryList
-	if err := s.cfg.Reader.List(ctx, &servers); err != nil {
+	// What is listed is only read, so the cache need not copy it.
+	if err := s.cfg.Reader.List(ctx, &servers, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing Servers: %w", err)
 	}
-	if err := s.cfg.Reader.List(ctx, &inventories); err != nil {
+	if err := s.cfg.Reader.List(ctx, &inventories, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing ServerInventories: %w", err)
 	}
 	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent}

@@ -14,6 +14,8 @@ import (
 const (
 	powerRefresh = 210 * time.Second
 	powerRecheck = 30 * time.Second
+	// credentialsRecheck is how often the Secret is read again while it is missing or refused: Secrets are not watched.
+	credentialsRecheck = 20 * time.Second
 )
 
 // bmcReachable says whether the BMC answers and can be believed, and shows the power.
@@ -21,6 +23,9 @@ func bmcReachable(o *Observation, p *Plan) {
 	status, reason := bmcVerdict(o)
 	p.set(reasons.BMCReachable, status, reason, bmcMessage(o, reason))
 	p.Power = shownPower(o, reason)
+	if reason == reasons.CredentialsMissing || reason == reasons.BMCUnauthorized {
+		p.again(credentialsRecheck)
+	}
 	if reason == reasons.BMCAnswers && p.Power.ObservedAt != nil {
 		p.again(max(p.Power.ObservedAt.Add(powerRefresh).Sub(o.Now), powerRecheck))
 	}

@@ -62,7 +62,7 @@ func (p *ports) open(ctx context.Context, addr, flag string, server *grpc.Server
 	if err != nil {
 		return "", fmt.Errorf("listening for %s: %w", flag, err)
 	}
-	p.listen = append(p.listen, listening{server, socket})
+	p.listen = append(p.listen, listening{server, newCrowd(socket)})
 	return socket.Addr().String(), nil
 }
 
