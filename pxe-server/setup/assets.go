@@ -26,7 +26,7 @@ func loadAssets(image string, addr netip.AddrPort) (assets, error) {
 	dir := os.DirFS(image)
 	text, err := fs.ReadFile(dir, "manifest.json")
 	if err != nil {
-		return assets{}, fmt.Errorf("reading the agent image in %s: %w; build it with `make image`", image, err)
+		return assets{}, fmt.Errorf("reading the agent image in %s: %w; build it with `make images`", image, err)
 	}
 	m, err := catalog.ParseManifest(text)
 	if err != nil {

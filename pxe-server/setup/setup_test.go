@@ -63,7 +63,7 @@ func TestDamagedImage(t *testing.T) {
 	if _, err := loadAssets(dir, somewhere); !errors.Is(err, catalog.ErrManifest) {
 		t.Errorf("manifest: %v", err)
 	}
-	if _, err := loadAssets(t.TempDir(), somewhere); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "make image") {
+	if _, err := loadAssets(t.TempDir(), somewhere); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "make images") {
 		t.Errorf("empty folder: %v", err)
 	}
 }
@@ -83,7 +83,7 @@ func TestRunFailsEarly(t *testing.T) {
 		"controller: say":            func(c *Config) { c.Controller = nil },
 		"`ip link` lists":            func(c *Config) { c.Interface = "none0" },
 		"making the state folder":    func(c *Config) { c.StateDir = "/proc/none/state" },
-		"make image":                 func(c *Config) { c.AgentImage = t.TempDir() },
+		"make images":                func(c *Config) { c.AgentImage = t.TempDir() },
 	} {
 		cfg := good
 		change(&cfg)
