@@ -2,49 +2,20 @@ package agentserver
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"crypto/x509"
 	"net/url"
 
+	"ingot.dev/ingot/metal-controller/agentserver/claims"
 	"ingot.dev/ingot/metal-controller/authority"
 )
 
-// maxCSR bounds a certificate request: RSA 4096 with its signature is about 1.6 KiB.
-const maxCSR = 8 << 10
-
-// checkCSR returns the public key of a request that proves to hold its private key. Nothing else in the request counts:
-// what is signed is what we allow, never what was asked for.
-func checkCSR(der []byte) (crypto.PublicKey, error) {
-	if len(der) == 0 || len(der) > maxCSR {
-		return nil, refuse(codeInvalid, "", "the certificate request is empty or too large")
-	}
-	csr, err := x509.ParseCertificateRequest(der)
+// requestedKey is the key of a certificate request; the caller is told what is wrong with it.
+func requestedKey(der []byte) (crypto.PublicKey, error) {
+	key, err := claims.Key(der)
 	if err != nil {
-		return nil, refuse(codeInvalid, "", "the certificate request is not PKCS #10 in DER form")
+		return nil, refuse(codeInvalid, "", err.Error())
 	}
-	if !goodKey(csr.PublicKey) {
-		return nil, refuse(codeInvalid, "", "the key is not P-256, Ed25519 or RSA of 2048 to 4096 bits")
-	}
-	if err := csr.CheckSignature(); err != nil {
-		return nil, refuse(codeInvalid, "", "the certificate request is not signed by its own key")
-	}
-	return csr.PublicKey, nil
-}
-
-// goodKey bounds the work that a key can cause, and its weakness.
-func goodKey(key crypto.PublicKey) bool {
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		return k.Curve == elliptic.P256()
-	case ed25519.PublicKey:
-		return true
-	case *rsa.PublicKey:
-		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096
-	}
-	return false
+	return key, nil
 }
 
 // sign issues a certificate for one boot of one server: client authentication only, for an hour.

@@ -11,21 +11,22 @@ import (
 	"ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/agentserver/claims"
 	"ingot.dev/ingot/metal-controller/identity"
 	"ingot.dev/ingot/pxe-server/boot"
 )
 
 // Enroll gives a machine a certificate for this boot. All it says is unproven: trust level 0.
 func (s *Server) Enroll(ctx context.Context, r *protocol.EnrollRequest) (*protocol.EnrollResponse, error) {
-	if !bootIDForm.MatchString(r.GetBootId()) {
+	if !claims.BootID(r.GetBootId()) {
 		return nil, refuse(codeInvalid, "", "boot_id is empty or malformed; it comes from the kernel line")
 	}
-	key, err := checkCSR(r.GetCsr())
+	key, err := requestedKey(r.GetCsr())
 	if err != nil {
 		return nil, err
 	}
-	id := cleanEvidence(r.GetEvidence())
-	if !recognisable(id) {
+	id := claims.Identity(r.GetEvidence())
+	if !claims.Recognisable(id) {
 		return nil, refuse(codeInvalid, "", "no MAC address, serial number or UUID could tell this machine apart from others")
 	}
 	name, err := s.link(ctx, id)
@@ -38,7 +39,7 @@ func (s *Server) Enroll(ctx context.Context, r *protocol.EnrollRequest) (*protoc
 		return nil, err
 	}
 	s.cfg.Sightings.Adopt(name, r.GetBootId(), "Enrolled")
-	s.cfg.Log.Info("Enrolled an agent", "server", name, "bootID", r.GetBootId(), "source", sourceOf(ctx), "agent", cleanText(r.GetAgentVersion(), 64))
+	s.cfg.Log.Info("Enrolled an agent", "server", name, "bootID", r.GetBootId(), "source", sourceOf(ctx), "agent", claims.Text(r.GetAgentVersion(), 64))
 	return &protocol.EnrollResponse{
 		Server: name, Certificate: der, Ca: s.cfg.Authority.DER(), ValidSeconds: int64(certificateLifetime.Seconds()),
 	}, nil

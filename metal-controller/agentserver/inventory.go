@@ -14,6 +14,7 @@ import (
 	"ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/agentserver/claims"
 	"ingot.dev/ingot/metal-controller/identity"
 	"ingot.dev/ingot/pxe-server/boot"
 )
@@ -24,7 +25,7 @@ func (s *Server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 	if r.GetInventory() == nil {
 		return nil, refuse(codeInvalid, "", "the inventory is missing")
 	}
-	spec, cut := convert(r.GetInventory())
+	spec, cut := claims.Inventory(r.GetInventory())
 	spec.Agent.BootID = who.bootID
 	if err := s.mayReport(ctx, who, &spec); err != nil {
 		s.audit(protocol.Agent_ReportInventory_FullMethodName, sourceOf(ctx), err)
@@ -36,7 +37,7 @@ func (s *Server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 	if len(cut) > 0 {
 		s.cfg.Events.Event(who.server, true, reasons.InventoryTruncated, "The agent reported more than Ingot keeps; cut: "+strings.Join(cut, ", ")+".")
 	}
-	s.cfg.Sightings.At(who.server, cleanAddresses(r.GetInventory().GetAddresses()))
+	s.cfg.Sightings.At(who.server, claims.Addresses(r.GetInventory().GetAddresses()))
 	s.cfg.Sightings.Adopt(who.server, who.bootID, "Inventory")
 	return &protocol.ReportInventoryResponse{}, nil
 }
@@ -67,7 +68,7 @@ func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerIn
 
 // sameMachine says whether the inventory's identity names the Server that reported it. A Server that declares nothing takes any that is nobody's.
 func (s *Server) sameMachine(name string, m boot.Match, declared boot.Identity) error {
-	if m.Server == name || m.Server == "" && len(m.Conflict) == 0 && !recognisable(declared) {
+	if m.Server == name || m.Server == "" && len(m.Conflict) == 0 && !claims.Recognisable(declared) {
 		return nil
 	}
 	others := m.Conflict

@@ -108,7 +108,7 @@ func (s *Server) GRPC() *grpc.Server {
 // Renew replaces the certificate of a boot by a fresh one for the same Server and boot.
 func (s *Server) Renew(ctx context.Context, r *protocol.RenewRequest) (*protocol.RenewResponse, error) {
 	who := callerOf(ctx)
-	key, err := checkCSR(r.GetCsr())
+	key, err := requestedKey(r.GetCsr())
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,8 @@
-package agentserver
+// Package claims turns what a machine says of itself into data that is safe to match, store and show. All of it may be forged: this package
+// makes it well-formed and bounded, never true.
+//
+// It is pure (layer 1): messages in, API types out.
+package claims
 
 import (
 	"regexp"
@@ -17,14 +21,17 @@ const (
 	maxText = 128
 )
 
+// BootID says whether a boot id has the form that ours have.
+func BootID(s string) bool { return bootIDForm.MatchString(s) }
+
 var (
 	macForm    = regexp.MustCompile(`^([0-9a-f]{2}:){5}[0-9a-f]{2}$`)
 	uuidForm   = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 	bootIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 )
 
-// cleanText makes one line of printable text out of what firmware or a stranger wrote, of at most limit characters.
-func cleanText(s string, limit int) string {
+// Text makes one line of printable text out of what firmware or a stranger wrote, of at most limit characters.
+func Text(s string, limit int) string {
 	if len(s) > limit*utf8.UTFMax*2 {
 		s = s[:limit*utf8.UTFMax*2] // a bound on the work; the character cut in two is dropped below
 	}
@@ -76,13 +83,13 @@ func cleanMACs(in []string) []string {
 	return out
 }
 
-// cleanEvidence is what a machine says of itself in the form that is matched and stored. The MAC that it booted from counts only when the
+// Identity is what a machine says of itself in the form that is matched and stored. The MAC that it booted from counts only when the
 // machine names no other: it may be an adapter that moves between machines.
-func cleanEvidence(e *protocol.Evidence) boot.Identity {
+func Identity(e *protocol.Evidence) boot.Identity {
 	id := boot.Identity{
 		MACs:         cleanMACs(e.GetMacs()),
-		Manufacturer: cleanText(e.GetManufacturer(), maxText),
-		Serial:       cleanText(e.GetSerial(), maxText),
+		Manufacturer: Text(e.GetManufacturer(), maxText),
+		Serial:       Text(e.GetSerial(), maxText),
 		UUID:         cleanUUID(e.GetUuid()),
 	}
 	if len(id.MACs) == 0 {
@@ -91,7 +98,7 @@ func cleanEvidence(e *protocol.Evidence) boot.Identity {
 	return id
 }
 
-// recognisable says that a machine with this evidence could be told apart at its next boot: it must at least match itself.
-func recognisable(id boot.Identity) bool {
+// Recognisable says that a machine with this evidence could be told apart at its next boot: it must at least match itself.
+func Recognisable(id boot.Identity) bool {
 	return boot.Resolve(id, []boot.Server{{Name: "self", Identity: id}}).Server == "self"
 }

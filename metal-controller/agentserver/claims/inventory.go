@@ -1,4 +1,4 @@
-package agentserver
+package claims
 
 import (
 	"net/netip"
@@ -19,11 +19,11 @@ const (
 	maxAddresses = 64
 )
 
-// convert turns a report into API types: every text one printable line, every list and number bounded. It names the lists that it had to cut.
-func convert(in *protocol.Inventory) (metal.ServerInventorySpec, []string) {
+// Inventory turns a report into API types: every text one printable line, every list and number bounded. It names the lists that it had to cut.
+func Inventory(in *protocol.Inventory) (metal.ServerInventorySpec, []string) {
 	c := &converter{}
 	out := metal.ServerInventorySpec{
-		Arch:      cleanText(in.GetArch(), 16),
+		Arch:      Text(in.GetArch(), 16),
 		System:    system(in.GetSystem()),
 		Baseboard: board(in.GetBaseboard()),
 		Chassis:   board(in.GetChassis()),
@@ -36,8 +36,8 @@ func convert(in *protocol.Inventory) (metal.ServerInventorySpec, []string) {
 		Disks: list(c, "disks", in.GetDisks(), maxDisks, disk),
 		NICs:  list(c, "nics", in.GetNics(), maxNICs, nic),
 		PCI:   list(c, "pci", in.GetPci(), maxPCI, pci),
-		TPM:   metal.TPM{Present: in.GetTpm().GetPresent(), Version: cleanText(in.GetTpm().GetVersion(), 8)},
-		Agent: metal.AgentInfo{Version: cleanText(in.GetAgentVersion(), 64), Kernel: cleanText(in.GetKernel(), maxText)},
+		TPM:   metal.TPM{Present: in.GetTpm().GetPresent(), Version: Text(in.GetTpm().GetVersion(), 8)},
+		Agent: metal.AgentInfo{Version: Text(in.GetAgentVersion(), 64), Kernel: Text(in.GetKernel(), maxText)},
 	}
 	return out, c.cut
 }
@@ -60,23 +60,23 @@ func list[P, A any](c *converter, name string, in []P, limit int, item func(P) A
 
 func system(p *protocol.System) metal.SystemInfo {
 	return metal.SystemInfo{
-		Manufacturer: cleanText(p.GetManufacturer(), maxText), Product: cleanText(p.GetProduct(), maxText),
-		Version: cleanText(p.GetVersion(), maxText), Serial: cleanText(p.GetSerial(), maxText),
-		SKU: cleanText(p.GetSku(), maxText), Family: cleanText(p.GetFamily(), maxText), UUID: cleanUUID(p.GetUuid()),
+		Manufacturer: Text(p.GetManufacturer(), maxText), Product: Text(p.GetProduct(), maxText),
+		Version: Text(p.GetVersion(), maxText), Serial: Text(p.GetSerial(), maxText),
+		SKU: Text(p.GetSku(), maxText), Family: Text(p.GetFamily(), maxText), UUID: cleanUUID(p.GetUuid()),
 	}
 }
 
 func board(p *protocol.Board) metal.BoardInfo {
 	return metal.BoardInfo{
-		Manufacturer: cleanText(p.GetManufacturer(), maxText), Product: cleanText(p.GetProduct(), maxText),
-		Serial: cleanText(p.GetSerial(), maxText), AssetTag: cleanText(p.GetAssetTag(), maxText),
+		Manufacturer: Text(p.GetManufacturer(), maxText), Product: Text(p.GetProduct(), maxText),
+		Serial: Text(p.GetSerial(), maxText), AssetTag: Text(p.GetAssetTag(), maxText),
 	}
 }
 
 func firmware(p *protocol.Firmware) metal.FirmwareInfo {
 	f := metal.FirmwareInfo{
-		Vendor: cleanText(p.GetVendor(), maxText), Version: cleanText(p.GetVersion(), maxText),
-		Date: cleanText(p.GetDate(), 32), SecureBoot: p.GetSecureBoot(),
+		Vendor: Text(p.GetVendor(), maxText), Version: Text(p.GetVersion(), maxText),
+		Date: Text(p.GetDate(), 32), SecureBoot: p.GetSecureBoot(),
 	}
 	if m := metal.BootMode(p.GetMode()); m == metal.BootModeUEFI || m == metal.BootModeBIOS {
 		f.Mode = m
@@ -86,24 +86,24 @@ func firmware(p *protocol.Firmware) metal.FirmwareInfo {
 
 func cpu(p *protocol.CPU) metal.CPU {
 	return metal.CPU{
-		Socket: cleanText(p.GetSocket(), 64), Manufacturer: cleanText(p.GetManufacturer(), maxText), Model: cleanText(p.GetModel(), maxText),
+		Socket: Text(p.GetSocket(), 64), Manufacturer: Text(p.GetManufacturer(), maxText), Model: Text(p.GetModel(), maxText),
 		Cores: max(p.GetCores(), 0), Threads: max(p.GetThreads(), 0), SpeedMHz: max(p.GetSpeedMhz(), 0),
 	}
 }
 
 func dimm(p *protocol.DIMM) metal.DIMM {
 	return metal.DIMM{
-		Slot: cleanText(p.GetSlot(), 64), SizeBytes: max(p.GetSizeBytes(), 0), Type: cleanText(p.GetType(), 32), SpeedMTs: max(p.GetSpeedMts(), 0),
-		Manufacturer: cleanText(p.GetManufacturer(), maxText), Part: cleanText(p.GetPart(), maxText), Serial: cleanText(p.GetSerial(), maxText),
+		Slot: Text(p.GetSlot(), 64), SizeBytes: max(p.GetSizeBytes(), 0), Type: Text(p.GetType(), 32), SpeedMTs: max(p.GetSpeedMts(), 0),
+		Manufacturer: Text(p.GetManufacturer(), maxText), Part: Text(p.GetPart(), maxText), Serial: Text(p.GetSerial(), maxText),
 	}
 }
 
 func disk(p *protocol.Disk) metal.Disk {
 	return metal.Disk{
-		Name: cleanText(p.GetName(), 64), SizeBytes: max(p.GetSizeBytes(), 0), Model: cleanText(p.GetModel(), maxText),
-		Serial: cleanText(p.GetSerial(), maxText), WWID: cleanText(p.GetWwid(), 256), Transport: cleanText(p.GetTransport(), 16),
+		Name: Text(p.GetName(), 64), SizeBytes: max(p.GetSizeBytes(), 0), Model: Text(p.GetModel(), maxText),
+		Serial: Text(p.GetSerial(), maxText), WWID: Text(p.GetWwid(), 256), Transport: Text(p.GetTransport(), 16),
 		Rotational: p.GetRotational(), Removable: p.GetRemovable(), ReadOnly: p.GetReadOnly(),
-		SectorBytes: max(p.GetSectorBytes(), 0), PCIAddress: cleanText(p.GetPciAddress(), 16), Contents: contents(p.GetContents()),
+		SectorBytes: max(p.GetSectorBytes(), 0), PCIAddress: Text(p.GetPciAddress(), 16), Contents: contents(p.GetContents()),
 	}
 }
 
@@ -118,9 +118,9 @@ func contents(s string) metal.DiskContents {
 
 func nic(p *protocol.NIC) metal.NIC {
 	return metal.NIC{
-		Name: cleanText(p.GetName(), 32), MAC: cleanMAC(p.GetMac()), PermanentMAC: cleanMAC(p.GetPermanentMac()),
-		Driver: cleanText(p.GetDriver(), 64), SpeedMbps: max(p.GetSpeedMbps(), 0), Carrier: p.GetCarrier(),
-		PCIAddress: cleanText(p.GetPciAddress(), 16), Neighbor: neighbor(p.GetNeighbor()),
+		Name: Text(p.GetName(), 32), MAC: cleanMAC(p.GetMac()), PermanentMAC: cleanMAC(p.GetPermanentMac()),
+		Driver: Text(p.GetDriver(), 64), SpeedMbps: max(p.GetSpeedMbps(), 0), Carrier: p.GetCarrier(),
+		PCIAddress: Text(p.GetPciAddress(), 16), Neighbor: neighbor(p.GetNeighbor()),
 	}
 }
 
@@ -129,20 +129,20 @@ func neighbor(p *protocol.Neighbor) *metal.Neighbor {
 		return nil
 	}
 	return &metal.Neighbor{
-		ChassisID: cleanText(p.GetChassisId(), 256), PortID: cleanText(p.GetPortId(), 256),
-		PortDescription: cleanText(p.GetPortDescription(), 256), SystemName: cleanText(p.GetSystemName(), 256),
+		ChassisID: Text(p.GetChassisId(), 256), PortID: Text(p.GetPortId(), 256),
+		PortDescription: Text(p.GetPortDescription(), 256), SystemName: Text(p.GetSystemName(), 256),
 	}
 }
 
 func pci(p *protocol.PCIDevice) metal.PCIDevice {
 	return metal.PCIDevice{
-		Address: cleanText(p.GetAddress(), 16), Vendor: cleanText(p.GetVendor(), 4), Device: cleanText(p.GetDevice(), 4),
-		Class: cleanText(p.GetClass(), 6), Driver: cleanText(p.GetDriver(), 64),
+		Address: Text(p.GetAddress(), 16), Vendor: Text(p.GetVendor(), 4), Device: Text(p.GetDevice(), 4),
+		Class: Text(p.GetClass(), 6), Driver: Text(p.GetDriver(), 64),
 	}
 }
 
-// cleanAddresses keeps what is an IP address, without zone, each once.
-func cleanAddresses(in []string) []string {
+// Addresses keeps what is an IP address, without zone, each once.
+func Addresses(in []string) []string {
 	var out []string
 	for _, s := range in[:min(len(in), 4*maxAddresses)] {
 		a, err := netip.ParseAddr(strings.TrimSpace(s))

@@ -1,4 +1,4 @@
-package agentserver
+package claims
 
 import (
 	"strings"
@@ -15,7 +15,7 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
-func TestCleanText(t *testing.T) {
+func TestText(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                           "",
 		"  Acme   Inc.\t":            "Acme Inc.",
@@ -28,25 +28,25 @@ func TestCleanText(t *testing.T) {
 		strings.Repeat("a ", 200):    strings.TrimSpace(strings.Repeat("a ", 64)),
 		strings.Repeat("\x00", 9999): "",
 	} {
-		if got := cleanText(in, maxText); got != want {
-			t.Errorf("cleanText(%.30q) = %q; want %q", in, got, want)
+		if got := Text(in, maxText); got != want {
+			t.Errorf("Text(%.30q) = %q; want %q", in, got, want)
 		}
 	}
 }
 
-func TestCleanEvidence(t *testing.T) {
-	got := cleanEvidence(&protocol.Evidence{
+func TestIdentity(t *testing.T) {
+	got := Identity(&protocol.Evidence{
 		Uuid: " 4C4C4544-0035-3010-8031-C4C04F4A3132", Manufacturer: "Acme\n", Serial: "S1",
 		Macs: []string{"52:54:00:AA:BB:CC", "52:54:00:aa:bb:cc", "00:00:00:00:00:00", "01:00:5e:00:00:01", "junk"}, BootMac: "52:54:00:00:00:99",
 	})
 	if len(got.MACs) != 1 || got.MACs[0] != "52:54:00:aa:bb:cc" || got.UUID != "4c4c4544-0035-3010-8031-c4c04f4a3132" || got.Manufacturer != "Acme" {
 		t.Errorf("got %+v", got)
 	}
-	if only := cleanEvidence(&protocol.Evidence{BootMac: "52:54:00:00:00:99"}); len(only.MACs) != 1 {
+	if only := Identity(&protocol.Evidence{BootMac: "52:54:00:00:00:99"}); len(only.MACs) != 1 {
 		t.Errorf("the MAC that it booted from is all it has: %+v", only)
 	}
 	for name, e := range map[string]*protocol.Evidence{"nothing": nil, "a zero UUID": {Uuid: "00000000-0000-0000-0000-000000000000"}, "a placeholder": {Manufacturer: "Acme", Serial: "To be filled by O.E.M."}} {
-		if recognisable(cleanEvidence(e)) {
+		if Recognisable(Identity(e)) {
 			t.Errorf("%s tells machines apart", name)
 		}
 	}
@@ -66,17 +66,17 @@ func FuzzEvidence(f *testing.F) {
 	f.Add("", "\xff\x00\n", "<script>", "ff:ff:ff:ff:ff:ff", "0")
 	f.Add(strings.Repeat("0", 36), strings.Repeat("é ", 300), "Default string", "", "::::::::")
 	f.Fuzz(func(t *testing.T, uuid, manufacturer, serial, mac, bootMAC string) {
-		id := cleanEvidence(&protocol.Evidence{Uuid: uuid, Manufacturer: manufacturer, Serial: serial, Macs: []string{mac, mac}, BootMac: bootMAC})
+		id := Identity(&protocol.Evidence{Uuid: uuid, Manufacturer: manufacturer, Serial: serial, Macs: []string{mac, mac}, BootMac: bootMAC})
 		fits(t, "manufacturer", id.Manufacturer, maxText)
 		fits(t, "serial", id.Serial, maxText)
 		if id.UUID != "" && !uuidForm.MatchString(id.UUID) || len(id.MACs) > 1 || len(id.MACs) == 1 && !macForm.MatchString(id.MACs[0]) {
 			t.Errorf("%+v", id)
 		}
-		again := cleanEvidence(&protocol.Evidence{Uuid: id.UUID, Manufacturer: id.Manufacturer, Serial: id.Serial, Macs: id.MACs})
+		again := Identity(&protocol.Evidence{Uuid: id.UUID, Manufacturer: id.Manufacturer, Serial: id.Serial, Macs: id.MACs})
 		if again.Manufacturer != id.Manufacturer || again.Serial != id.Serial || again.UUID != id.UUID || len(again.MACs) != len(id.MACs) {
 			t.Errorf("cleaned twice: %+v and %+v", id, again)
 		}
-		_ = recognisable(id)
+		_ = Recognisable(id)
 	})
 }
 
@@ -109,9 +109,9 @@ func FuzzInventory(f *testing.F) {
 		if proto.Unmarshal(b, &in) != nil {
 			return
 		}
-		out, _ := convert(&in)
+		out, _ := Inventory(&in)
 		checkBounds(t, &out)
-		if a := cleanAddresses(in.Addresses); len(a) > maxAddresses {
+		if a := Addresses(in.Addresses); len(a) > maxAddresses {
 			t.Errorf("%d addresses", len(a))
 		}
 		_ = boot.Resolve(identity.Of(&metal.Server{}, &out), nil)
