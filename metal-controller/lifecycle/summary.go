@@ -31,7 +31,19 @@ func cpus(list []metal.CPU) string {
 	if model == "" {
 		model = "unknown model"
 	}
-	return clip(fmt.Sprintf("%d x %s", len(list), model), 256)
+	text := clip(fmt.Sprintf("%d x %s", len(list), model), 240)
+	if n := cores(list); n > 0 {
+		text += ", " + count(int(n), "core")
+	}
+	return text
+}
+
+// count writes "1 disk", "2 disks".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func cores(list []metal.CPU) int32 {
@@ -44,17 +56,17 @@ func cores(list []metal.CPU) int32 {
 
 // disks counts the disks that stay in the machine and sums their sizes.
 func disks(list []metal.Disk) string {
-	count, total := 0, float64(0)
+	own, total := 0, float64(0)
 	for _, d := range list {
 		if !d.Removable {
-			count++
+			own++
 			total += float64(max(d.SizeBytes, 0))
 		}
 	}
-	if count == 0 {
-		return "none"
+	if own == 0 {
+		return "no disks"
 	}
-	return fmt.Sprintf("%d, %s", count, decimalSize(total))
+	return count(own, "disk") + ", " + decimalSize(total)
 }
 
 func nics(list []metal.NIC) string {
@@ -65,7 +77,10 @@ func nics(list []metal.NIC) string {
 			up++
 		}
 	}
-	s := fmt.Sprintf("%d (%d up)", len(list), up)
+	if len(list) == 0 {
+		return "no NICs"
+	}
+	s := fmt.Sprintf("%s, %d up", count(len(list), "NIC"), up)
 	if fastest > 0 {
 		s += fmt.Sprintf(", %g Gb/s", float64(fastest)/1000)
 	}

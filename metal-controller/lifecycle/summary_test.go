@@ -19,8 +19,8 @@ func TestSummary(t *testing.T) {
 	}
 	got := *lifecycle.Decide(w.o).Summary
 	want := metal.InventorySummary{
-		Manufacturer: "Acme", Product: "S1", Serial: "X", Arch: "amd64", CPU: "2 x Fast 9", Cores: 16, Memory: "96 GiB",
-		Disks: "2, 4.3 TB", NICs: "2 (1 up), 25 Gb/s", MAC: "02:00:00:00:00:02",
+		Manufacturer: "Acme", Product: "S1", Serial: "X", Arch: "amd64", CPU: "2 x Fast 9, 16 cores", Cores: 16, Memory: "96 GiB",
+		Disks: "2 disks, 4.3 TB", NICs: "2 NICs, 1 up, 25 Gb/s", MAC: "02:00:00:00:00:02",
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -43,7 +43,7 @@ func TestSummaryBounds(t *testing.T) {
 		t.Errorf("too long: %+v", s)
 	}
 	w.o.Inventory = &metal.ServerInventorySpec{Memory: metal.Memory{TotalBytes: 512 << 20}, CPUs: []metal.CPU{{}}}
-	if s := lifecycle.Decide(w.o).Summary; s.Memory != "512 MiB" || s.Disks != "none" || s.CPU != "1 x unknown model" {
+	if s := lifecycle.Decide(w.o).Summary; s.Memory != "512 MiB" || s.Disks != "no disks" || s.CPU != "1 x unknown model" {
 		t.Errorf("small: %+v", s)
 	}
 }
