@@ -9,12 +9,17 @@ import (
 
 	"ingot.dev/ingot/crds/manifests"
 	"ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/config"
 )
 
 // objects is what every start applies, in order: the system namespace, what the controllers may do, CRDs and policies.
 func objects() ([]*unstructured.Unstructured, error) {
+	rights, err := controllerRights()
+	if err != nil {
+		return nil, err
+	}
 	var all []*unstructured.Unstructured
-	for _, o := range append([]any{systemNamespace()}, controllerRights()...) {
+	for _, o := range append([]any{systemNamespace()}, rights...) {
 		u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 		if err != nil {
 			return nil, err
@@ -34,39 +39,19 @@ func systemNamespace() any {
 	}
 }
 
-// controllerRights are what the group of Ingot's controllers may do, and no more: it is not system:masters.
-func controllerRights() []any {
+// controllerRights are what the group of Ingot's controllers may do, and no more: it is not system:masters. The rules are those of the
+// ServiceAccount in a management cluster.
+func controllerRights() ([]any, error) {
+	everywhere, inSystemOnly, err := config.Rules()
 	return []any{
-		&rbacv1.ClusterRole{TypeMeta: rbacType("ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: controllerGroup}, Rules: clusterRules()},
+		&rbacv1.ClusterRole{TypeMeta: rbacType("ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: controllerGroup}, Rules: everywhere},
 		&rbacv1.ClusterRoleBinding{
 			TypeMeta: rbacType("ClusterRoleBinding"), ObjectMeta: metav1.ObjectMeta{Name: controllerGroup},
 			RoleRef: roleRef("ClusterRole"), Subjects: controllerSubjects(),
 		},
-		&rbacv1.Role{TypeMeta: rbacType("Role"), ObjectMeta: inSystem(), Rules: systemRules()},
+		&rbacv1.Role{TypeMeta: rbacType("Role"), ObjectMeta: inSystem(), Rules: inSystemOnly},
 		&rbacv1.RoleBinding{TypeMeta: rbacType("RoleBinding"), ObjectMeta: inSystem(), RoleRef: roleRef("Role"), Subjects: controllerSubjects()},
-	}
-}
-
-func clusterRules() []rbacv1.PolicyRule {
-	write := []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
-	read := []string{"get", "list", "watch"}
-	return []rbacv1.PolicyRule{
-		rule("metal.ingot.dev", []string{"*"}, write), // with all subresources
-		rule("", []string{"events"}, []string{"get", "list", "watch", "create", "update", "patch"}),
-		rule("events.k8s.io", []string{"events"}, []string{"get", "list", "watch", "create", "update", "patch"}),
-		rule("", []string{"namespaces"}, read), // a class names the namespaces that may claim, also by label
-		rule("apiextensions.k8s.io", []string{"customresourcedefinitions"}, read),
-		rule("coordination.k8s.io", []string{"leases"}, write[:7]),
-	}
-}
-
-// systemRules hold in the system namespace only. Secrets cannot be listed or watched: each is fetched by its name.
-func systemRules() []rbacv1.PolicyRule {
-	return []rbacv1.PolicyRule{rule("", []string{"secrets"}, []string{"get", "create", "update"})}
-}
-
-func rule(group string, resources, verbs []string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: resources, Verbs: verbs}
+	}, err
 }
 
 func rbacType(kind string) metav1.TypeMeta {
