@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -47,8 +48,8 @@ func command() *cobra.Command {
 
 Replicas elect a leader that reconciles Servers and talks to BMCs; every replica answers agents and pxe-servers.
 For one program with everything in it, the API server included, use "ingot up".`,
-		Example: `  metal-controller --kubeconfig ~/.kube/config --agent-url https://192.0.2.1:8443
-  metal-controller issue-pxe-certificate --site rack1 --out ./rack1 --server 192.0.2.1:8444`,
+		Example: `  metal-controller --kubeconfig ~/.kube/config --agent-url https://192.0.2.1:7443
+  metal-controller issue-pxe-certificate --site rack1 --out ./rack1 --server 192.0.2.1:7444`,
 		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		Version: version.String(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -67,17 +68,16 @@ For one program with everything in it, the API server included, use "ingot up".`
 
 func (f *flags) register(c *cobra.Command) {
 	l := c.Flags()
-	l.BoolVar(&f.LeaderElection, "leader-elect", true, "let several replicas share the work")
-	l.StringVar(&f.AgentListen, "agent-listen", ":8443", "address of the port for agents")
-	l.StringVar(&f.AgentURL, "agent-url", "", "how machines reach that port, for instance https://192.0.2.1:8443 (required)")
+	l.BoolVar(&f.LeaderElection, "leader-elect", true, "elect the one replica that acts; without it this must be the only one")
+	l.StringVar(&f.AgentListen, "agent-listen", ":7443", "address of the port for agents")
+	l.StringVar(&f.AgentURL, "agent-url", "", "how machines reach that port, for instance https://192.0.2.1:7443 (required)")
 	l.StringSliceVar(&f.AgentSANs, "agent-san", nil, "further name or address in that port's certificate (repeatable)")
-	l.StringSliceVar(&f.AgentArgs, "agent-arg", nil, "extra argument on the agent's kernel line (repeatable)")
-	l.StringVar(&f.BootListen, "boot-listen", ":8444", "address of the port for pxe-servers")
-	l.StringSliceVar(&f.BootSANs, "boot-san", nil, "name or address in that port's certificate besides the agent port's (repeatable)")
+	l.StringArrayVar(&f.AgentArgs, "agent-arg", nil, "further argument on the agent's kernel line (repeatable)")
+	l.StringVar(&f.BootListen, "boot-listen", ":7444", "address of the port for pxe-servers; empty for none")
+	l.StringSliceVar(&f.BootSANs, "boot-san", nil, "further name or address in that port's certificate; it has the agent port's already (repeatable)")
 	l.StringVar(&f.policy, "unknown-policy", string(boot.RegisterOnce), "what to do with machines that no Server describes: register-once, ignore or hold")
 	l.IntVar(&f.MaxUnaccepted, "max-unaccepted", 0, "how many Servers may wait for acceptance before no more are registered (default 1000)")
-	l.StringVar(&f.MetricsAddr, "metrics-addr", "", "address of the metrics port, for instance :8080 (default none)")
-	l.StringVar(&f.HealthAddr, "health-addr", "", "address of the health port, for instance :8081 (default none)")
+	l.StringVar(&f.MetricsAddr, "metrics-address", "127.0.0.1:7490", "address for metrics and health (/metrics, /healthz, /readyz); empty for none")
 }
 
 // complete turns flags into a Config.
@@ -101,8 +101,11 @@ func loadREST(file string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = file
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) { // its words speak of a variable that nobody wants
+		return nil, errors.New("no API server is configured: name a kubeconfig with --kubeconfig or $KUBECONFIG, or run in a Pod with a service account")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("finding the API server: %w; name a file with --kubeconfig", err)
+		return nil, fmt.Errorf("finding the API server: %w; name another file with --kubeconfig", err)
 	}
 	return cfg, nil
 }
@@ -118,6 +121,9 @@ It writes tls.crt, tls.key and ca.crt into a folder; copy them to the pxe-server
 The certificate holds for a year. Whoever has the key sees which machine boots what, and may report boots of any server.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if site == "" || out == "" {
+				return errors.New("--site and --out are needed: --site rack1 --out ./rack1, for instance")
+			}
 			if err := f.complete(); err != nil {
 				return err
 			}
@@ -125,17 +131,12 @@ The certificate holds for a year. Whoever has the key sees which machine boots w
 				return err
 			}
 			_, err := fmt.Fprintf(c.OutOrStdout(), "Wrote tls.crt, tls.key and ca.crt to %s. On the machine of the site %s run:\n"+
-				"  pxe-server --controller %s --cert tls.crt --key tls.key --ca ca.crt --interface INTERFACE\n", out, site, server)
+				"  pxe-server --interface INTERFACE --dhcp-pool FIRST-LAST --agent-image FOLDER --controller %s --cert tls.crt --key tls.key --ca ca.crt\n", out, site, server)
 			return err
 		},
 	}
 	c.Flags().StringVar(&site, "site", "", "name of the site")
 	c.Flags().StringVar(&out, "out", "", "folder to write into")
-	c.Flags().StringVar(&server, "server", "HOST:8444", "where the pxe-server reaches the controller's --boot-listen")
-	for _, name := range []string{"site", "out"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err) // a flag that is not defined a few lines above: a mistake in this file
-		}
-	}
+	c.Flags().StringVar(&server, "server", "HOST:7444", "where the pxe-server reaches the controller's --boot-listen")
 	return c
 }

@@ -22,7 +22,7 @@ func TestHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range []string{"--kubeconfig", "--leader-elect", "--agent-listen", "--agent-url", "--boot-listen", "--unknown-policy", "--metrics-addr", "--health-addr", "issue-pxe-certificate", "ingot up"} {
+	for _, word := range []string{"--kubeconfig", "--leader-elect", "--agent-listen", "--agent-url", "--boot-listen", "--unknown-policy", "--metrics-address", ":7443", ":7444", ":7490", "issue-pxe-certificate", "ingot up"} {
 		if !strings.Contains(out, word) {
 			t.Errorf("--help says nothing of %s", word)
 		}
@@ -32,10 +32,10 @@ func TestHelp(t *testing.T) {
 // TestErrors: each mistake is named, with what to do.
 func TestErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		"--kubeconfig":      {"--kubeconfig", "/nonexistent/file", "--agent-url", "https://192.0.2.1:8443"},
+		"--kubeconfig":      {"--kubeconfig", "/nonexistent/file", "--agent-url", "https://192.0.2.1:7443"},
 		"unknown flag":      {"--capture-everything"},
 		"unknown command":   {"capture"},
-		"required flag":     {"issue-pxe-certificate"},
+		"--site and --out":  {"issue-pxe-certificate"},
 		"--kubeconfig\x00":  {"issue-pxe-certificate", "--site", "r1", "--out", t.TempDir(), "--kubeconfig", "/nonexistent/file"},
 		"invalid argument ": {"--max-unaccepted", "many"},
 	} {

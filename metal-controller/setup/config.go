@@ -19,12 +19,15 @@ import (
 
 // withDefaults fills in what was left out and refuses what cannot work.
 func (c Config) withDefaults() (Config, error) {
-	if c.REST == nil || c.AgentListen == "" || c.AgentURL == "" {
-		return c, errors.New("the controller needs an API server, --agent-listen and --agent-url")
+	if c.REST == nil || c.AgentListen == "" {
+		return c, errors.New("the controller needs an API server and --agent-listen")
+	}
+	if c.AgentURL == "" {
+		return c, errors.New("--agent-url is missing: say how machines reach --agent-listen, for instance https://192.0.2.1:7443")
 	}
 	u, err := url.Parse(c.AgentURL)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
-		return c, fmt.Errorf("--agent-url %q: it must look like https://192.0.2.1:8443, an address that the machines can reach", c.AgentURL)
+		return c, fmt.Errorf("--agent-url %q: it must look like https://192.0.2.1:7443, an address that the machines can reach", c.AgentURL)
 	}
 	c.AgentSANs = append([]string{u.Hostname()}, c.AgentSANs...)
 	switch c.UnknownPolicy {

@@ -148,18 +148,18 @@ func (a *app) changed(object any) {
 	}
 }
 
+// addProbes serves /healthz and /readyz beside the metrics: one port less to open and to know.
 func (a *app) addProbes() error {
-	if err := a.manager.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("adding the health probe: %w", err)
-	}
 	synced := func(r *http.Request) error {
 		if !a.manager.GetCache().WaitForCacheSync(r.Context()) {
 			return fmt.Errorf("the cache is not filled yet")
 		}
 		return nil
 	}
-	if err := a.manager.AddReadyzCheck("cache", synced); err != nil {
-		return fmt.Errorf("adding the readiness probe: %w", err)
+	for path, check := range map[string]healthz.Checker{"/healthz": healthz.Ping, "/readyz": synced} {
+		if err := a.manager.AddMetricsServerExtraHandler(path, healthz.CheckHandler{Checker: check}); err != nil {
+			return fmt.Errorf("adding the probe %s: %w", path, err)
+		}
 	}
 	return nil
 }

@@ -36,8 +36,8 @@ type Config struct {
 	REST *rest.Config
 	// LeaderElection lets several replicas share the work. The embedded control plane runs one and goes without.
 	LeaderElection bool
-	// AgentListen is the address of the agent port, for instance ":8443". AgentURL is how machines reach it, for instance
-	// "https://192.0.2.1:8443"; AgentSANs are further names in its certificate.
+	// AgentListen is the address of the agent port, for instance ":7443". AgentURL is how machines reach it, for instance
+	// "https://192.0.2.1:7443"; AgentSANs are further names in its certificate.
 	AgentListen string
 	AgentURL    string
 	AgentSANs   []string
@@ -51,8 +51,8 @@ type Config struct {
 	UnknownPolicy boot.UnknownPolicy
 	// MaxUnaccepted bounds Servers that nobody accepted; 0 is a thousand.
 	MaxUnaccepted int
-	// MetricsAddr and HealthAddr are listen addresses; empty is none.
-	MetricsAddr, HealthAddr string
+	// MetricsAddr is where metrics and health are served; empty is nowhere.
+	MetricsAddr string
 	Log                     logr.Logger
 	// Now and Random are the clock and the randomness; nil are the system's.
 	Now    func() time.Time
@@ -115,7 +115,7 @@ func newManager(cfg Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
 		Scheme:                        scheme,
 		Logger:                        cfg.Log,
 		Metrics:                       metricsserver.Options{BindAddress: orNone(cfg.MetricsAddr)},
-		HealthProbeBindAddress:        orNone(cfg.HealthAddr),
+		HealthProbeBindAddress:        orNone(""), // addProbes puts them beside the metrics
 		LeaderElection:                cfg.LeaderElection,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       metal.SystemNamespace,

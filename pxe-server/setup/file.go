@@ -114,11 +114,14 @@ func (f FileDHCP) config() (DHCP, error) {
 }
 
 func (e Endpoint) check() error {
+	if e.Address == "" {
+		return errors.New("controller.address: say where the controller's port for pxe-servers is, HOST:7444 (--controller)")
+	}
 	if host, port, err := net.SplitHostPort(e.Address); err != nil || host == "" || port == "" {
 		return fmt.Errorf("controller.address: %q is not HOST:PORT", e.Address)
 	}
 	if e.Certificate == "" || e.Key == "" || e.CA == "" {
-		return errors.New("controller: certificate, key and ca are needed")
+		return errors.New("controller: certificate, key and ca are needed (--cert, --key, --ca); `metal-controller issue-pxe-certificate` writes them")
 	}
 	return nil
 }

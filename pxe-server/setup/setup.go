@@ -89,14 +89,14 @@ func (c Config) Check() error {
 			all = append(all, fmt.Errorf(format, args...))
 		}
 	}
-	bad(c.Interface != "", "interface: name the network interface that machines boot through")
+	bad(c.Interface != "", "interface: name the network interface that machines boot through (--interface)")
 	bad(!c.Address.IsValid() || c.Address.Is4(), "address: %v is not an IPv4 address", c.Address)
 	bad(c.HTTPPort >= 0 && c.HTTPPort < 1<<16, "httpPort: %d is not a port", c.HTTPPort)
-	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases")
-	bad(c.AgentImage != "", "agentImage: name the folder with the agent image")
+	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases (--state-dir)")
+	bad(c.AgentImage != "", "agentImage: name the folder with the agent image (--agent-image)")
 	d := c.DHCP
 	pools := len(d.Network.Pools) + len(d.Reservations) + len(d.Relayed)
-	bad(d.Disabled || pools > 0, "dhcp: give a pool, a reservation or a relayed network; or disable it if another server does it")
+	bad(d.Disabled || pools > 0, "dhcp: give a pool (--dhcp-pool), a reservation or a relayed network; or disable it (--no-dhcp) if another server does it")
 	bad(!d.Disabled || pools == 0, "dhcp: it is disabled, so pools, reservations and relayed networks do nothing; remove them")
 	return errors.Join(all...)
 }
