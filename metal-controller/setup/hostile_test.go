@@ -1,6 +1,7 @@
 package setup_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -8,10 +9,12 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	eventsv1 "k8s.io/api/events/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	agent "ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 )
 
 // TestHostileInventory (T37): what is too large is refused before it is read; what is merely absurd is cut, cleaned and taken.
@@ -59,4 +62,17 @@ func TestHostileInventory(t *testing.T) {
 	if text, _ := json.Marshal(server.Spec); strings.ContainsAny(string(text), "\n\r\x1b") || len(server.Labels) != 0 {
 		t.Errorf("control characters or labels got through: %s %v", text, server.Labels)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	w, err := admin(t).Watch(ctx, &eventsv1.EventList{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		if event, ok := e.Object.(*eventsv1.Event); ok && event.Regarding.Name == m.server && event.Reason == reasons.InventoryTruncated {
+			return
+		}
+	}
+	t.Error("no event tells that the inventory was cut")
 }
