@@ -185,6 +185,11 @@ func TestPace(t *testing.T) {
 	seen := 0
 	rapid.Check(t, func(t *rapid.T) {
 		o := observations().Draw(t, "o")
+		if rapid.IntRange(0, 3).Draw(t, "likely") > 0 { // most observations call for no command at all
+			o.Installation, o.Server.Spec.Record = "here", nil
+			o.Server.Spec.BMC = &metal.BMC{Endpoint: "192.0.2.1", CredentialsSecret: "secret"}
+			o.Server.Spec.PowerRequest = &metal.PowerRequest{ID: "r1", Action: metal.PowerActionOn, RequestedAt: metav1.NewTime(o.Now)}
+		}
 		p := lifecycle.Decide(o)
 		if !switches(p.Action) {
 			return
