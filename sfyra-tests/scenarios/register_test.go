@@ -189,6 +189,29 @@ func TestRegisterUEFIHTTPBoot(t *testing.T) {
 	checkDisks(t, spec, s.inventory("h1").Spec.Disks)
 }
 
+// TestHostileStrings: what SMBIOS says reaches a boot script, a kernel line, logs and the API, and is only text everywhere.
+func TestHostileStrings(t *testing.T) {
+	spec := plain("x1", 0x51)
+	spec.Serial = "S#1 ${net0/mac} || shell ; poweroff & <b>"
+	spec.Product = "a\\nb \"c\" 'd' `e` $(f) %s ../../x"
+	s := newSite(t, spec)
+	if err := s.machine("x1").PowerOn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.await(bootLimit, "it registers", func() bool { return len(s.inventories()) == 1 })
+	i := s.inventories()[0]
+	if i.Spec.System.Serial != spec.Serial || i.Spec.System.Product != spec.Product {
+		t.Errorf("serial %q and product %q, QEMU was given %q and %q", i.Spec.System.Serial, i.Spec.System.Product, spec.Serial, spec.Product)
+	}
+	if !strings.HasPrefix(i.Name, "srv-") {
+		t.Errorf("its name is %q: names are never derived from hardware", i.Name)
+	}
+	v := s.awaitServer(i.Name, "its boot is known by its script", bootLimit, func(v *metal.Server) bool { return len(v.Status.Boots) == 1 })
+	if v.Status.Boots[0].ID != i.Spec.Agent.BootID {
+		t.Errorf("the boot is %q, the agent says %q", v.Status.Boots[0].ID, i.Spec.Agent.BootID)
+	}
+}
+
 // TestUnknownIsNotCaptured: a machine with an operating system, which nobody declared, registers once and then boots its disk; no byte of it changes.
 func TestUnknownIsNotCaptured(t *testing.T) {
 	spec := plain("u1", 0x21)
