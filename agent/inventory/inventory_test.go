@@ -45,17 +45,27 @@ func TestDisksOfARecordedGuest(t *testing.T) {
 	data := images{"vda": bootable(), "sda": {1}, "sdb": nil}
 	got := collect(recorded(t, "qemu-ovmf.txtar"), data, macs{}).Collect(t.Context()).GetDisks()
 	want := []*protocol.Disk{
-		{Name: "nvme0n1", SizeBytes: 64 << 20, Model: "QEMU NVMe Ctrl", Serial: "NV-1", Transport: "nvme", SectorBytes: 512,
+		{
+			Name: "nvme0n1", SizeBytes: 64 << 20, Model: "QEMU NVMe Ctrl", Serial: "NV-1", Transport: "nvme", SectorBytes: 512,
 			Wwid:       "nvme.1b36-4e562d31-51454d55204e564d65204374726c-00000001",
-			PciAddress: "0000:00:02.0", Contents: "Blank"},
-		{Name: "sda", SizeBytes: 64 << 20, Model: "QEMU HARDDISK", Serial: "SC-1", Wwid: "naa.5000c50000000002", Transport: "scsi",
-			Rotational: true, SectorBytes: 512, PciAddress: "0000:00:04.0", Contents: "Data"},
-		{Name: "sdb", SizeBytes: 64 << 20, Model: "QEMU HARDDISK", Serial: "SA-1", Wwid: "naa.5000c50000000001", Transport: "sata",
-			Rotational: true, SectorBytes: 512, PciAddress: "0000:00:1f.2", Contents: "Unreadable"},
-		{Name: "sdc", SizeBytes: 32 << 20, Model: "QEMU HARDDISK", Transport: "usb", Removable: true,
-			Rotational: true, SectorBytes: 512, PciAddress: "0000:00:07.0", Contents: "Blank"},
-		{Name: "vda", SizeBytes: 64 << 20, Serial: "VB-1", Transport: "virtio", Rotational: true, SectorBytes: 512,
-			PciAddress: "0000:00:03.0", Contents: "Bootable"},
+			PciAddress: "0000:00:02.0", Contents: "Blank",
+		},
+		{
+			Name: "sda", SizeBytes: 64 << 20, Model: "QEMU HARDDISK", Serial: "SC-1", Wwid: "naa.5000c50000000002", Transport: "scsi",
+			Rotational: true, SectorBytes: 512, PciAddress: "0000:00:04.0", Contents: "Data",
+		},
+		{
+			Name: "sdb", SizeBytes: 64 << 20, Model: "QEMU HARDDISK", Serial: "SA-1", Wwid: "naa.5000c50000000001", Transport: "sata",
+			Rotational: true, SectorBytes: 512, PciAddress: "0000:00:1f.2", Contents: "Unreadable",
+		},
+		{
+			Name: "sdc", SizeBytes: 32 << 20, Model: "QEMU HARDDISK", Transport: "usb", Removable: true,
+			Rotational: true, SectorBytes: 512, PciAddress: "0000:00:07.0", Contents: "Blank",
+		},
+		{
+			Name: "vda", SizeBytes: 64 << 20, Serial: "VB-1", Transport: "virtio", Rotational: true, SectorBytes: 512,
+			PciAddress: "0000:00:03.0", Contents: "Bootable",
+		},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("got %d disks, want %d: neither loop0 nor sr0 is one", len(got), len(want))
@@ -80,8 +90,10 @@ func TestInterfacesOfARecordedGuest(t *testing.T) {
 	inv := collect(tree, images{}, macs{"eth0": "52:54:00:aa:00:02", "eth1": "52:54:00:aa:00:ff", "usb0": "02:00:00:00:00:99"}).Collect(t.Context())
 	want := []*protocol.NIC{
 		{Name: "eth0", Mac: "52:54:00:aa:00:02", PermanentMac: "52:54:00:aa:00:02", Driver: "virtio_net", PciAddress: "0000:00:06.0"},
-		{Name: "eth1", Mac: "52:54:00:aa:00:01", PermanentMac: "52:54:00:aa:00:ff", Driver: "e1000e", PciAddress: "0000:00:05.0",
-			Carrier: true, SpeedMbps: 1000},
+		{
+			Name: "eth1", Mac: "52:54:00:aa:00:01", PermanentMac: "52:54:00:aa:00:ff", Driver: "e1000e", PciAddress: "0000:00:05.0",
+			Carrier: true, SpeedMbps: 1000,
+		},
 		{Name: "usb0", Mac: "02:00:00:00:00:99", PermanentMac: "02:00:00:00:00:99", Driver: "cdc_ether"},
 	}
 	if len(inv.GetNics()) != len(want) {

@@ -50,8 +50,10 @@ func device(tree fstest.MapFS, bus, name, alias string) {
 }
 
 func loader(tree fs.FS, k *kernel, console *strings.Builder) *Loader {
-	return New(Config{Index: index, Root: tree, Insert: k.insert, After: func(time.Duration) <-chan time.Time { return nil },
-		Log: slog.New(slog.NewTextHandler(console, nil))})
+	return New(Config{
+		Index: index, Root: tree, Insert: k.insert, After: func(time.Duration) <-chan time.Time { return nil },
+		Log: slog.New(slog.NewTextHandler(console, nil)),
+	})
 }
 
 func TestAlwaysLoadsNeedsFirstAndOnce(t *testing.T) {

@@ -167,14 +167,28 @@ func TestKeep(t *testing.T) {
 		run      time.Duration
 		want     []string
 	}{
-		{"at T1, and again", nil, 61 * time.Minute,
-			[]string{"renew at 30m0s", "configure eth1 10.0.0.7/24", "renew at 1h0m0s", "configure eth1 10.0.0.7/24"}},
-		{"an outage is waited out", []any{ErrNoServer, ErrNoServer}, 53 * time.Minute,
-			[]string{"renew at 30m0s", "renew at 45m0s", "renew at 52m30s", "configure eth1 10.0.0.7/24"}},
-		{"another address replaces the old one", []any{lease("eth1", "10.0.0.9/24")}, 31 * time.Minute,
-			[]string{"renew at 30m0s", "remove 10.0.0.7/24", "configure eth1 10.0.0.9/24", "changed 10.0.0.9/24"}},
-		{"a refusal ends the lease at once", []any{ErrRefused}, 31 * time.Minute,
-			[]string{"renew at 30m0s", "remove 10.0.0.7/24", "up eth1", "request eth1", "configure eth1 10.0.0.7/24", "changed 10.0.0.7/24"}},
+		{
+			"at T1, and again", nil, 61 * time.Minute,
+			[]string{"renew at 30m0s", "configure eth1 10.0.0.7/24", "renew at 1h0m0s", "configure eth1 10.0.0.7/24"},
+		},
+		{
+			"an outage is waited out",
+			[]any{ErrNoServer, ErrNoServer},
+			53 * time.Minute,
+			[]string{"renew at 30m0s", "renew at 45m0s", "renew at 52m30s", "configure eth1 10.0.0.7/24"},
+		},
+		{
+			"another address replaces the old one",
+			[]any{lease("eth1", "10.0.0.9/24")},
+			31 * time.Minute,
+			[]string{"renew at 30m0s", "remove 10.0.0.7/24", "configure eth1 10.0.0.9/24", "changed 10.0.0.9/24"},
+		},
+		{
+			"a refusal ends the lease at once",
+			[]any{ErrRefused},
+			31 * time.Minute,
+			[]string{"renew at 30m0s", "remove 10.0.0.7/24", "up eth1", "request eth1", "configure eth1 10.0.0.7/24", "changed 10.0.0.7/24"},
+		},
 	} {
 		m := &machine{interfaces: two[1:], link: every, server: every, renewals: c.renewals}
 		if got := keep(t, m, c.run); !slices.Equal(got, c.want) {

@@ -23,6 +23,7 @@ func (v Verb) wants() PowerState {
 		return On
 	case PowerOff:
 		return Off
+	case BootNetworkOnce, BootNetworkAlways:
 	}
 	return ""
 }

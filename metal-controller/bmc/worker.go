@@ -35,8 +35,10 @@ type worker struct {
 
 func newWorker(p *Plane, server string, target Target) *worker {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &worker{plane: p, server: server, target: target, ctx: ctx, cancel: cancel,
-		done: make(chan struct{}), kick: make(chan struct{}, 1), reading: Reading{Power: Unknown}}
+	return &worker{
+		plane: p, server: server, target: target, ctx: ctx, cancel: cancel,
+		done: make(chan struct{}), kick: make(chan struct{}, 1), reading: Reading{Power: Unknown},
+	}
 }
 
 // inherit retires the worker of the target before and takes over what it knew and had to do.

@@ -69,8 +69,10 @@ func New(name string, env *Env) *cobra.Command {
 }
 
 // rare are kubectl's flags that few people need; they work and are not shown.
-var rare = []string{"as", "as-uid", "as-group", "as-user-extra", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster", "disable-compression",
-	"insecure-skip-tls-verify", "request-timeout", "server", "tls-server-name", "token", "user"}
+var rare = []string{
+	"as", "as-uid", "as-group", "as-user-extra", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster", "disable-compression",
+	"insecure-skip-tls-verify", "request-timeout", "server", "tls-server-name", "token", "user",
+}
 
 func hideRareFlags(root *cobra.Command) {
 	for _, name := range rare {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -55,7 +56,11 @@ func checkAPI(cfg *rest.Config) error {
 	if err != nil {
 		return fmt.Errorf("reading the configuration of the API server: %w", err)
 	}
-	if _, err := d.ServerVersion(); err != nil {
+	_, err = d.ServerVersion()
+	if apierrors.IsUnauthorized(err) {
+		return fmt.Errorf("reaching the API server %s: it does not know who we are; check the credentials in the kubeconfig, a token may have ended", cfg.Host)
+	}
+	if err != nil {
 		return fmt.Errorf("reaching the API server %s: %w; check --kubeconfig", cfg.Host, err)
 	}
 	list, err := d.ServerResourcesForGroupVersion(metal.GroupVersion.String())

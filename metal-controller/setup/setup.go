@@ -53,7 +53,7 @@ type Config struct {
 	MaxUnaccepted int
 	// MetricsAddr is where metrics and health are served; empty is nowhere.
 	MetricsAddr string
-	Log                     logr.Logger
+	Log         logr.Logger
 	// Now and Random are the clock and the randomness; nil are the system's.
 	Now    func() time.Time
 	Random io.Reader

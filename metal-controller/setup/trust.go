@@ -58,6 +58,9 @@ func ensureNamespace(ctx context.Context, c client.Client) error {
 	if apierrors.IsNotFound(err) {
 		err = c.Create(ctx, ns)
 	}
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("looking for the namespace %s: %w; rights and namespace come with kubectl apply --server-side -f metal-controller/config", metal.SystemNamespace, err)
+	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("making the namespace %s: %w", metal.SystemNamespace, err)
 	}

@@ -155,9 +155,9 @@ func TestResolveProperties(t *testing.T) {
 }
 
 func disjoint(a, b []string) bool {
-	real := func(l []string) []string {
+	given := func(l []string) []string {
 		return slices.DeleteFunc(slices.Clone(l), func(m string) bool { return m == "" || m == "00:00:00:00:00:00" })
 	}
-	a, b = real(a), real(b)
+	a, b = given(a), given(b)
 	return len(a) > 0 && len(b) > 0 && !slices.ContainsFunc(a, func(m string) bool { return slices.Contains(b, m) })
 }

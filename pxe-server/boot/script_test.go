@@ -59,8 +59,10 @@ func parseLine(line string) (statement, error) {
 // hostile draws the strings that injections are made of, alone and mixed.
 func hostile() *rapid.Generator[string] {
 	piece := rapid.OneOf(
-		rapid.SampledFrom([]string{"\n", "\r", "\r\n", "${", "${net0/mac}", "$", "{", "||", "&&", ";", "|", "&", "#", "# x", ":", ":failed", `"`, "'", "`", "\\", "\\\n", "--", "-n", "-", " ",
-			"\t", "\x00", "\x7f", "\x1b[2J", "\u2028", "ü", "\xff", "𝄞", "goto failed", "exit", "shell", "imgfree", "chain http://x", "echo", "=", "%0a", "%24%7b"}),
+		rapid.SampledFrom([]string{
+			"\n", "\r", "\r\n", "${", "${net0/mac}", "$", "{", "||", "&&", ";", "|", "&", "#", "# x", ":", ":failed", `"`, "'", "`", "\\", "\\\n", "--", "-n", "-", " ",
+			"\t", "\x00", "\x7f", "\x1b[2J", "\u2028", "ü", "\xff", "𝄞", "goto failed", "exit", "shell", "imgfree", "chain http://x", "echo", "=", "%0a", "%24%7b",
+		}),
 		rapid.StringN(0, 12, -1),
 		rapid.StringMatching(`[a-z0-9.=:/-]{0,20}`),
 	)
@@ -76,7 +78,8 @@ func TestT29Text(t *testing.T) {
 
 func checkText(t interface {
 	Fatalf(string, ...any)
-}, text string) {
+}, text string,
+) {
 	in := script{say("server %s waits.", text), do("sleep", "1")}
 	out, err := in.render()
 	if err != nil {
@@ -139,8 +142,10 @@ func TestT29Kernel(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, out)
 		}
-		want := append([]string{"kernel", "--name", "vmlinuz", p.Kernel, "initrd=initrd", "ingot.boot=" + d.BootID, "ingot.url=" + p.AgentURL,
-			"ingot.pin=" + p.AgentPin, "ingot.mac=" + p.BootMAC}, append(p.ImageArgs, p.AgentArgs...)...)
+		want := append([]string{
+			"kernel", "--name", "vmlinuz", p.Kernel, "initrd=initrd", "ingot.boot=" + d.BootID, "ingot.url=" + p.AgentURL,
+			"ingot.pin=" + p.AgentPin, "ingot.mac=" + p.BootMAC,
+		}, append(p.ImageArgs, p.AgentArgs...)...)
 		if len(s) != 12 || !reflect.DeepEqual(s[2].words, want) {
 			t.Fatalf("%d statements, want 12; kernel line %q, want %q", len(s), s[2].words, want)
 		}

@@ -2,7 +2,6 @@ package dhcp
 
 import (
 	"encoding/binary"
-
 	"time"
 )
 

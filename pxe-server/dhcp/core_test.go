@@ -18,8 +18,10 @@ func testConfig() Config {
 	return Config{
 		Interface: "br0", ServerIP: ip("10.0.0.1"), LeaseFile: "leases",
 		Subnets: []Subnet{
-			{Prefix: netip.MustParsePrefix("10.0.0.0/24"), Pools: []Range{{ip("10.0.0.1"), ip("10.0.0.3")}, {ip("10.0.0.250"), ip("10.0.0.255")}},
-				Router: ip("10.0.0.254"), DNS: []netip.Addr{ip("10.0.0.53")}, NTP: []netip.Addr{ip("10.0.0.123")}, Domain: "lab.example", LeaseTime: time.Hour},
+			{
+				Prefix: netip.MustParsePrefix("10.0.0.0/24"), Pools: []Range{{ip("10.0.0.1"), ip("10.0.0.3")}, {ip("10.0.0.250"), ip("10.0.0.255")}},
+				Router: ip("10.0.0.254"), DNS: []netip.Addr{ip("10.0.0.53")}, NTP: []netip.Addr{ip("10.0.0.123")}, Domain: "lab.example", LeaseTime: time.Hour,
+			},
 			{Prefix: netip.MustParsePrefix("10.9.0.0/16"), Pools: []Range{{ip("10.9.1.0"), ip("10.9.1.9")}}, Router: ip("10.9.0.1"), LeaseTime: 2 * time.Hour},
 		},
 		Reservations: []Reservation{{MAC: hostMAC(77), IP: ip("10.0.0.77"), Hostname: "seven"}, {MAC: hostMAC(78), IP: ip("10.0.0.3")}},

@@ -88,7 +88,7 @@ func (s *store) rewrite() error {
 	w := bufio.NewWriter(tmp)
 	fmt.Fprintf(w, "%s%d\n", leaseHeader, leaseFormat)
 	for _, r := range s.live {
-		w.WriteString(r.line())
+		fmt.Fprint(w, r.line()) // Flush tells what went wrong
 	}
 	if err := errors.Join(w.Flush(), tmp.Sync()); err != nil {
 		return errors.Join(err, tmp.Close())

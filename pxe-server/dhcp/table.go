@@ -40,8 +40,10 @@ type subnet struct {
 }
 
 func newSubnet(s Subnet, cfg Config) *subnet {
-	n := &subnet{Subnet: s, local: s.Prefix.Contains(cfg.ServerIP), byIP: map[netip.Addr]*address{}, byClient: map[string]*address{},
-		reserved: map[macAddr]*address{}, free: list.New(), offers: list.New()}
+	n := &subnet{
+		Subnet: s, local: s.Prefix.Contains(cfg.ServerIP), byIP: map[netip.Addr]*address{}, byClient: map[string]*address{},
+		reserved: map[macAddr]*address{}, free: list.New(), offers: list.New(),
+	}
 	for i := range cfg.Reservations {
 		r := &cfg.Reservations[i]
 		if mac, ok := toMAC(r.MAC); ok && s.Prefix.Contains(r.IP) {

@@ -87,7 +87,7 @@ func (e *Events) take() []*protocol.BootEvent {
 func (e *Events) putBack(batch []*protocol.BootEvent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	q := append(batch, e.queue...)
+	q := slices.Concat(batch, e.queue)
 	if over := len(q) - maxQueue; over > 0 {
 		q = q[over:]
 		e.dropped += uint64(over)

@@ -3,6 +3,8 @@ package httpboot_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net"
 	"net/http"
@@ -12,9 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/sha256"
-	"encoding/hex"
 
 	"ingot.dev/ingot/boot-assets/cache"
 	"ingot.dev/ingot/boot-assets/catalog"

@@ -22,11 +22,20 @@ func TestBucketsRefill(t *testing.T) {
 		key  string
 		want bool
 	}{
-		{0, "a", true}, {0, "a", true}, {0, "a", true}, {0, "a", false},
+		{0, "a", true},
+		{0, "a", true},
+		{0, "a", true},
+		{0, "a", false},
 		{0, "b", true}, // another source is not touched by it
-		{400 * time.Millisecond, "a", false}, {100 * time.Millisecond, "a", true}, {0, "a", false},
-		{-time.Hour, "a", false}, {time.Hour, "a", false}, // a clock that steps back and forth gives nothing
-		{time.Hour, "a", true}, {0, "a", true}, {0, "a", true}, {0, "a", false}, // never more than the burst
+		{400 * time.Millisecond, "a", false},
+		{100 * time.Millisecond, "a", true},
+		{0, "a", false},
+		{-time.Hour, "a", false},
+		{time.Hour, "a", false}, // a clock that steps back and forth gives nothing
+		{time.Hour, "a", true},
+		{0, "a", true},
+		{0, "a", true},
+		{0, "a", false}, // never more than the burst
 	} {
 		c.advance(step.wait)
 		if got := b.Allow(step.key); got != step.want {

@@ -18,10 +18,13 @@ func TestEverythingNeedsCredentials(t *testing.T) {
 	c := start(t, nil)
 	for name, auth := range map[string]func(*http.Request){
 		"nobody": anonymous, "wrong password": basic(user, "wrong"), "wrong user": basic("root", password),
-		"no password": basic(user, ""), "wrong token": token("0123"), "joined": basic(user+"\x00", password)} {
+		"no password": basic(user, ""), "wrong token": token("0123"), "joined": basic(user+"\x00", password),
+	} {
 		c.auth = auth
-		for _, path := range []string{system, sessions, "/redfish/v1/odata", "/redfish/v1/$metadata", "/redfish/v1/Managers", "/console0",
-			"/redfish/v1/Nothing", "/", "/redfish/v1/../v1/Systems/1"} {
+		for _, path := range []string{
+			system, sessions, "/redfish/v1/odata", "/redfish/v1/$metadata", "/redfish/v1/Managers", "/console0",
+			"/redfish/v1/Nothing", "/", "/redfish/v1/../v1/Systems/1",
+		} {
 			if status, header, _ := c.do("GET", path, ""); status != 401 || header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s: GET %s: %d", name, path, status)
 			}

@@ -47,9 +47,11 @@ func (b *BMC) mode() string {
 
 func (b *BMC) boot(override machine.BootOverride) object {
 	enabled, target := overrideWords(override)
-	boot := object{"BootSourceOverrideEnabled": enabled, "BootSourceOverrideTarget": target, "BootSourceOverrideMode": b.mode(),
+	boot := object{
+		"BootSourceOverrideEnabled": enabled, "BootSourceOverrideTarget": target, "BootSourceOverrideMode": b.mode(),
 		"BootSourceOverrideEnabled@Redfish.AllowableValues": []string{disabled, once, continuous},
-		"BootSourceOverrideTarget@Redfish.AllowableValues":  b.targets()}
+		"BootSourceOverrideTarget@Redfish.AllowableValues":  b.targets(),
+	}
 	if b.config.Machine.Identity().UEFI {
 		boot["HttpBootUri"] = override.URI
 	}

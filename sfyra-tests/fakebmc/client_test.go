@@ -26,8 +26,10 @@ const (
 	sessions = "/redfish/v1/SessionService/Sessions"
 )
 
-var identity = machine.Identity{UUID: "4c4c4544-0000-1000-8000-000000000001", Manufacturer: "QEMU", Product: "Lab", Serial: "SN1",
-	AssetTag: "tag", CPUs: 2, MemoryMiB: 3072, UEFI: true}
+var identity = machine.Identity{
+	UUID: "4c4c4544-0000-1000-8000-000000000001", Manufacturer: "QEMU", Product: "Lab", Serial: "SN1",
+	AssetTag: "tag", CPUs: 2, MemoryMiB: 3072, UEFI: true,
+}
 
 // client is a second Redfish client: net/http and nothing else.
 type client struct {

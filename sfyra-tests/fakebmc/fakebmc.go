@@ -92,9 +92,11 @@ func newBMC(config Config) (*BMC, error) {
 		return nil, fmt.Errorf("starting bmc: machine, username and password are needed")
 	}
 	config = withDefaults(config)
-	b := &BMC{config: config, faults: config.Faults, requests: &requestLog{}, conns: map[net.Conn]struct{}{},
+	b := &BMC{
+		config: config, faults: config.Faults, requests: &requestLog{}, conns: map[net.Conn]struct{}{},
 		assetTag: config.Machine.Identity().AssetTag,
-		sessions: newSessions(config.SessionLimit, config.Now)}
+		sessions: newSessions(config.SessionLimit, config.Now),
+	}
 	if config.Certificate != nil {
 		b.certificate = *config.Certificate
 		return b, nil

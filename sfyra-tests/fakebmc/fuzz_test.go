@@ -13,9 +13,11 @@ import (
 // FuzzBodies sends any body to every request that takes one. None may panic or answer 5xx, and what was refused may not
 // have reached the machine.
 func FuzzBodies(f *testing.F) {
-	for _, seed := range []string{``, `null`, `{}`, `[]`, `{"ResetType":"On"}`, `{"ResetType":["On"]}`, `{"AssetTag":null,"Boot":null}`,
+	for _, seed := range []string{
+		``, `null`, `{}`, `[]`, `{"ResetType":"On"}`, `{"ResetType":["On"]}`, `{"AssetTag":null,"Boot":null}`,
 		`{"Boot":{"BootSourceOverrideEnabled":"Once","BootSourceOverrideTarget":"Pxe"}}`, `{"Boot":{"HttpBootUri":7}}`,
-		`{"UserName":"admin","Password":"correct horse"}`, `{"UserName":{"a":1}}`, "{\"AssetTag\":\"\xff\"}"} {
+		`{"UserName":"admin","Password":"correct horse"}`, `{"UserName":{"a":1}}`, "{\"AssetTag\":\"\xff\"}",
+	} {
 		f.Add(seed)
 	}
 	m := memory.New(identity)

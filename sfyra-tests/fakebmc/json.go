@@ -32,8 +32,10 @@ func reply(w http.ResponseWriter, status int, body object) {
 
 // fail sends an error in Redfish's form (DSP0266, 8.7 Error responses).
 func fail(w http.ResponseWriter, status int, code, message string) {
-	reply(w, status, object{"error": object{"code": code, "message": message,
-		"@Message.ExtendedInfo": []object{{"MessageId": code, "Message": message}}}})
+	reply(w, status, object{"error": object{
+		"code": code, "message": message,
+		"@Message.ExtendedInfo": []object{{"MessageId": code, "Message": message}},
+	}})
 }
 
 // failMachine sends the status that an error of the machine stands for.

@@ -5,8 +5,10 @@ import "net/http"
 // routeSessions serves logging in and out (DSP0266, 13.3.4 Redfish session login authentication).
 func (b *BMC) routeSessions(mux *http.ServeMux) {
 	serve(mux, servicePath, func() object {
-		return object{"@odata.id": servicePath, "@odata.type": "#SessionService.v1_1_0.SessionService", "Id": "SessionService",
-			"Name": "Session Service", "ServiceEnabled": true, "SessionTimeout": int(SessionTimeout.Seconds()), "Sessions": ref(sessionsPath)}
+		return object{
+			"@odata.id": servicePath, "@odata.type": "#SessionService.v1_1_0.SessionService", "Id": "SessionService",
+			"Name": "Session Service", "ServiceEnabled": true, "SessionTimeout": int(SessionTimeout.Seconds()), "Sessions": ref(sessionsPath),
+		}
 	})
 	serveCollection(mux, sessionsPath, "SessionCollection", func() []string {
 		var paths []string
@@ -42,6 +44,8 @@ func (b *BMC) login(w http.ResponseWriter, r *http.Request) {
 	path := sessionsPath + "/" + id
 	w.Header().Set("X-Auth-Token", token)
 	w.Header().Set("Location", path)
-	reply(w, http.StatusCreated, object{"@odata.id": path, "@odata.type": "#Session.v1_1_0.Session", "Id": id,
-		"Name": "Session", "UserName": body.UserName})
+	reply(w, http.StatusCreated, object{
+		"@odata.id": path, "@odata.type": "#Session.v1_1_0.Session", "Id": id,
+		"Name": "Session", "UserName": body.UserName,
+	})
 }

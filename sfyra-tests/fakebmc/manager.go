@@ -17,22 +17,28 @@ func (b *BMC) routeManager(mux *http.ServeMux) {
 }
 
 func (b *BMC) manager() object {
-	return object{"@odata.id": managerPath, "@odata.type": "#Manager.v1_5_0.Manager", "Id": "bmc", "Name": "Manager",
+	return object{
+		"@odata.id": managerPath, "@odata.type": "#Manager.v1_5_0.Manager", "Id": "bmc", "Name": "Manager",
 		"ManagerType": "BMC", "PowerState": "On", "Model": "Ingot lab BMC", "VirtualMedia": ref(mediaPath),
 		"SerialConsole": object{"ServiceEnabled": true, "MaxConcurrentSessions": 1, "ConnectTypesSupported": []string{"Oem"}},
-		"Links":         object{"ManagerForServers": []object{ref(systemPath)}, "ManagerForChassis": []object{ref(boxPath)}}}
+		"Links":         object{"ManagerForServers": []object{ref(systemPath)}, "ManagerForChassis": []object{ref(boxPath)}},
+	}
 }
 
 func (b *BMC) chassis() object {
 	id := b.config.Machine.Identity()
-	return object{"@odata.id": boxPath, "@odata.type": "#Chassis.v1_10_0.Chassis", "Id": "1", "Name": "Chassis",
+	return object{
+		"@odata.id": boxPath, "@odata.type": "#Chassis.v1_10_0.Chassis", "Id": "1", "Name": "Chassis",
 		"ChassisType": "RackMount", "Manufacturer": id.Manufacturer, "Model": id.Product, "SerialNumber": id.Serial,
-		"Links": object{"ComputerSystems": []object{ref(systemPath)}, "ManagedBy": []object{ref(managerPath)}}}
+		"Links": object{"ComputerSystems": []object{ref(systemPath)}, "ManagedBy": []object{ref(managerPath)}},
+	}
 }
 
 // drive is empty and offers no InsertMedia: the virtual server has no such drive, and the BMC does not pretend.
 func (b *BMC) drive() object {
-	return object{"@odata.id": drivePath, "@odata.type": "#VirtualMedia.v1_3_0.VirtualMedia", "Id": "Cd", "Name": "CD",
+	return object{
+		"@odata.id": drivePath, "@odata.type": "#VirtualMedia.v1_3_0.VirtualMedia", "Id": "Cd", "Name": "CD",
 		"MediaTypes": []string{"CD", "DVD"}, "Inserted": false, "ConnectedVia": "NotConnected",
-		"Actions": object{"#VirtualMedia.EjectMedia": object{"target": drivePath + "/Actions/VirtualMedia.EjectMedia"}}}
+		"Actions": object{"#VirtualMedia.EjectMedia": object{"target": drivePath + "/Actions/VirtualMedia.EjectMedia"}},
+	}
 }

@@ -40,17 +40,21 @@ func serveCollection(mux *http.ServeMux, path, kind string, members func() []str
 		for _, member := range members() {
 			links = append(links, ref(member))
 		}
-		return object{"@odata.id": path, "@odata.type": "#" + kind + "." + kind, "Name": kind,
-			"Members": links, "Members@odata.count": len(links)}
+		return object{
+			"@odata.id": path, "@odata.type": "#" + kind + "." + kind, "Name": kind,
+			"Members": links, "Members@odata.count": len(links),
+		}
 	})
 }
 
 func one(path string) func() []string { return func() []string { return []string{path} } }
 
 func (b *BMC) root() object {
-	root := object{"@odata.id": rootPath, "@odata.type": "#ServiceRoot.v1_5_0.ServiceRoot",
+	root := object{
+		"@odata.id": rootPath, "@odata.type": "#ServiceRoot.v1_5_0.ServiceRoot",
 		"Id": "RootService", "Name": "Ingot lab BMC", "RedfishVersion": "1.8.0", "UUID": b.config.Machine.Identity().UUID,
-		"Systems": ref(systemsPath), "Managers": ref(managersPath), "Chassis": ref(chassisPath), "Links": object{}}
+		"Systems": ref(systemsPath), "Managers": ref(managersPath), "Chassis": ref(chassisPath), "Links": object{},
+	}
 	if b.config.SessionLimit > 0 {
 		root["SessionService"] = ref(servicePath)
 		root["Links"] = object{"Sessions": ref(sessionsPath)}
@@ -61,7 +65,8 @@ func (b *BMC) root() object {
 func (b *BMC) odata() object {
 	item := func(name, path string) object { return object{"name": name, "kind": "Singleton", "url": path} }
 	return object{"@odata.context": "/redfish/v1/$metadata", "value": []object{
-		item("Service", rootPath), item("Systems", systemsPath), item("Managers", managersPath), item("Chassis", chassisPath)}}
+		item("Service", rootPath), item("Systems", systemsPath), item("Managers", managersPath), item("Chassis", chassisPath),
+	}}
 }
 
 const metadata = `<?xml version="1.0" encoding="UTF-8"?>

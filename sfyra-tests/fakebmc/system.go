@@ -34,7 +34,8 @@ func (b *BMC) system(on bool, override machine.BootOverride) object {
 	b.mu.Lock()
 	tag := b.assetTag
 	b.mu.Unlock()
-	return object{"@odata.id": systemPath, "@odata.type": "#ComputerSystem.v1_13_0.ComputerSystem",
+	return object{
+		"@odata.id": systemPath, "@odata.type": "#ComputerSystem.v1_13_0.ComputerSystem",
 		"Id": "1", "Name": "system", "SystemType": "Physical",
 		"UUID": id.UUID, "Manufacturer": id.Manufacturer, "Model": id.Product, "SerialNumber": id.Serial, "SKU": id.SKU,
 		"AssetTag": tag, "PowerState": power(on), "Status": object{"State": "Enabled", "Health": "OK"},
@@ -42,8 +43,11 @@ func (b *BMC) system(on bool, override machine.BootOverride) object {
 		"MemorySummary":    object{"TotalSystemMemoryGiB": float64(id.MemoryMiB) / 1024},
 		"Boot":             b.boot(override),
 		"Links":            object{"ManagedBy": []object{ref(managerPath)}, "Chassis": []object{ref(boxPath)}},
-		"Actions": object{"#ComputerSystem.Reset": object{"target": resetPath,
-			"ResetType@Redfish.AllowableValues": resetTypes}}}
+		"Actions": object{"#ComputerSystem.Reset": object{
+			"target":                            resetPath,
+			"ResetType@Redfish.AllowableValues": resetTypes,
+		}},
+	}
 }
 
 func power(on bool) string {

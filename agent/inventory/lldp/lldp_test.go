@@ -29,8 +29,10 @@ func TestParse(t *testing.T) {
 		frame []byte
 		want  Neighbor
 	}{
-		{"all", frame(mac, port, ttl, tlv(4, "to server 7"), tlv(5, "leaf-01"), tlv(127, "\x00\x12\x0f\x01"), end),
-			Neighbor{"52:54:00:aa:bb:cc", "Eth1/7", "to server 7", "leaf-01"}},
+		{
+			"all", frame(mac, port, ttl, tlv(4, "to server 7"), tlv(5, "leaf-01"), tlv(127, "\x00\x12\x0f\x01"), end),
+			Neighbor{"52:54:00:aa:bb:cc", "Eth1/7", "to server 7", "leaf-01"},
+		},
 		{"local names", frame(tlv(1, "\x07leaf"), tlv(2, "\x07501"), ttl, end), Neighbor{ChassisID: "leaf", PortID: "501"}},
 		{"port is a MAC", frame(mac, tlv(2, "\x03\x02\x00\x00\x00\x00\x01"), ttl), Neighbor{ChassisID: "52:54:00:aa:bb:cc", PortID: "02:00:00:00:00:01"}},
 		{"chassis is an address", frame(tlv(1, "\x05\x01\x0a\x00\x00\x01"), port, ttl, end), Neighbor{ChassisID: "10.0.0.1", PortID: "Eth1/7"}},

@@ -83,7 +83,8 @@ func FuzzEvidence(f *testing.F) {
 // FuzzInventory: any message that decodes becomes an inventory within the API's bounds.
 func FuzzInventory(f *testing.F) {
 	for _, seed := range []*protocol.Inventory{
-		{}, {Arch: "amd64", System: &protocol.System{Serial: "a\nb"}, Disks: []*protocol.Disk{{Name: "sda", SizeBytes: -1, Contents: "x"}}},
+		{},
+		{Arch: "amd64", System: &protocol.System{Serial: "a\nb"}, Disks: []*protocol.Disk{{Name: "sda", SizeBytes: -1, Contents: "x"}}},
 		{Nics: []*protocol.NIC{{Mac: "AA:bb:cc:dd:ee:00", Neighbor: &protocol.Neighbor{PortId: strings.Repeat("é", 400)}}}, Addresses: []string{"::1", "fe80::1%eth0", "x"}},
 		{Cpus: make([]*protocol.CPU, 70), Pci: make([]*protocol.PCIDevice, 600), Memory: &protocol.Memory{TotalBytes: -5, Dimms: make([]*protocol.DIMM, 300)}},
 	} {

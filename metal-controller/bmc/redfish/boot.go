@@ -21,7 +21,8 @@ type override struct {
 // network chooses the target: Pxe, or UefiHttp on a machine that offers only that.
 func (o override) network() (schema.BootSourceOverrideTarget, bool) {
 	for _, target := range []schema.BootSourceOverrideTarget{
-		schema.PxeBootSourceOverrideTarget, schema.UefiHTTPBootSourceOverrideTarget} {
+		schema.PxeBootSourceOverrideTarget, schema.UefiHTTPBootSourceOverrideTarget,
+	} {
 		if len(o.Allowed) == 0 || slices.Contains(o.Allowed, target) {
 			return target, true
 		}

@@ -150,7 +150,8 @@ func TestOrderWhileTheHostChanges(t *testing.T) {
 				state.Store(c.after)
 				refused.Add(1)
 				w.WriteHeader(409)
-			}})
+			},
+		})
 		d, err := redfish.Open(t.Context(), target)
 		if err != nil {
 			t.Fatal(err)

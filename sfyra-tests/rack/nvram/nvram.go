@@ -51,6 +51,7 @@ func ForgetHTTPBoot(store []byte) (bool, error) {
 			return false, nil
 		case httpBoot:
 			http = append(http, v)
+		case other:
 		}
 	}
 	for _, v := range http {

@@ -92,5 +92,5 @@ func judge(accel Accel, err error, output []byte) error {
 		return nil
 	}
 	const longest = 500
-	return fmt.Errorf("running a guest with %s: ended with %v: %s", accel, err, bytes.TrimSpace(output[:min(len(output), longest)]))
+	return fmt.Errorf("running a guest with %s: ended with %w: %s", accel, err, bytes.TrimSpace(output[:min(len(output), longest)]))
 }
