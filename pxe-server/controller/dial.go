@@ -22,6 +22,10 @@ const (
 	keepaliveTimeout = 10 * time.Second
 )
 
+// idleAfter ends a connection on which no call is open. While the controller is there, its stream of views is; when it refuses us, the next
+// call makes a new handshake, which reads the certificate again: an expired one can be replaced without a restart.
+const idleAfter = time.Second
+
 // TLS names the files of a stand-alone pxe-server.
 type TLS struct {
 	// Certificate and Key are the pxe-server's own, CA the authority of the controller: PEM files.
@@ -37,6 +41,7 @@ func Dial(address string, files TLS) (*grpc.ClientConn, error) {
 	}
 	conn, err := grpc.NewClient(address,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithIdleTimeout(idleAfter),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: KeepaliveTime, Timeout: keepaliveTimeout}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 	)
