@@ -27,11 +27,12 @@ func (s *Server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 	}
 	spec, cut := claims.Inventory(r.GetInventory())
 	spec.Agent.BootID = who.bootID
-	if err := s.mayReport(ctx, who, &spec); err != nil {
+	own, err := s.mayReport(ctx, who, &spec)
+	if err != nil {
 		s.audit(protocol.Agent_ReportInventory_FullMethodName, sourceOf(ctx), err)
 		return nil, err
 	}
-	if err := s.write(ctx, who.server, spec); err != nil {
+	if err := s.write(ctx, own, spec); err != nil {
 		return nil, s.internal("writing the inventory", err)
 	}
 	if len(cut) > 0 {
@@ -42,19 +43,19 @@ func (s *Server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 	return &protocol.ReportInventoryResponse{}, nil
 }
 
-// mayReport refuses an unproven boot of an accepted Server, and an inventory that is not that of the machine which enrolled.
-func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerInventorySpec) error {
+// mayReport refuses an unproven boot of an accepted Server, and an inventory that is not that of the machine which enrolled. It returns the Server.
+func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerInventorySpec) (*metal.Server, error) {
 	table, err := s.table(ctx, s.cfg.Client)
 	if err != nil {
-		return s.internal("listing Servers", err)
+		return nil, s.internal("listing Servers", err)
 	}
 	var own metal.Server
 	if err := s.getServer(ctx, who.server, &own); err != nil {
-		return s.internal("reading the Server", err)
+		return nil, s.internal("reading the Server", err)
 	}
 	self := server{row: boot.Server{Name: own.Name, Identity: identity.Of(&own, nil), Accepted: own.Spec.Accepted}, manager: managerOf(&own)}
 	if err := s.mayLink(self); err != nil {
-		return err
+		return nil, err
 	}
 	// The Server itself may be missing in the cache; it is matched by what it declares, never by the inventory that is about to be replaced.
 	all := []boot.Server{self.row}
@@ -63,7 +64,7 @@ func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerIn
 			all = append(all, t.row)
 		}
 	}
-	return s.sameMachine(own.Name, boot.Resolve(identity.Of(&metal.Server{}, spec), all), self.row.Identity)
+	return &own, s.sameMachine(own.Name, boot.Resolve(identity.Of(&metal.Server{}, spec), all), self.row.Identity)
 }
 
 // sameMachine says whether the inventory's identity names the Server that reported it. A Server that declares nothing takes any that is nobody's.
@@ -92,23 +93,28 @@ func without(names []string, name string) []string {
 }
 
 // write creates or replaces the ServerInventory, and leaves it alone when only the time of the report differs.
-func (s *Server) write(ctx context.Context, name string, spec metal.ServerInventorySpec) error {
+func (s *Server) write(ctx context.Context, own *metal.Server, spec metal.ServerInventorySpec) error {
 	spec.ReportedAt = metav1.NewTime(reportedAt(s.cfg.Now()))
 	var old metal.ServerInventory
-	err := s.cfg.Live.Get(ctx, types.NamespacedName{Name: name}, &old)
+	err := s.cfg.Live.Get(ctx, types.NamespacedName{Name: own.Name}, &old)
 	if apierrors.IsNotFound(err) {
-		return s.cfg.Client.Create(ctx, &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec})
+		return s.cfg.Client.Create(ctx, &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: own.Name, OwnerReferences: ownedBy(own)}, Spec: spec})
 	}
 	if err != nil {
 		return err
 	}
 	same := old.Spec
 	same.ReportedAt = spec.ReportedAt
-	if equality.Semantic.DeepEqual(same, spec) {
+	if equality.Semantic.DeepEqual(same, spec) && equality.Semantic.DeepEqual(old.OwnerReferences, ownedBy(own)) {
 		return nil
 	}
 	// The resourceVersion of the read makes a concurrent report fail rather than be overwritten; the agent tries again.
 	changed := old.DeepCopy()
-	changed.Spec = spec
+	changed.Spec, changed.OwnerReferences = spec, ownedBy(own)
 	return s.cfg.Client.Patch(ctx, changed, client.MergeFromWithOptions(&old, client.MergeFromWithOptimisticLock{}))
+}
+
+// ownedBy lets an inventory go with its Server: one that stayed would describe whatever machine gets the name next.
+func ownedBy(own *metal.Server) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{APIVersion: metal.GroupVersion.String(), Kind: "Server", Name: own.Name, UID: own.UID}}
 }
