@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -50,7 +51,9 @@ func unserved(t *testing.T, api *testapi.API) string {
 
 // TestWithoutCRDs: on an API server without Ingot's kinds the error is the command that installs them. Every other test here is the control.
 func TestWithoutCRDs(t *testing.T) {
-	p, err := testapi.Start(programPath("ingot"), filepath.Join(t.TempDir(), "state"))
+	ingot, err := testapi.Binary()
+	ok(t, err)
+	p, err := testapi.Start(ingot, filepath.Join(t.TempDir(), "state"))
 	ok(t, err)
 	t.Cleanup(p.Kill)
 	scheme := clientFor(t, p.AdminConfig).Scheme()
@@ -59,14 +62,15 @@ func TestWithoutCRDs(t *testing.T) {
 	ok(t, err)
 	var crds apiextensionsv1.CustomResourceDefinitionList
 	ok(t, c.List(t.Context(), &crds))
-	for i := range crds.Items {
-		ok(t, c.Delete(t.Context(), &crds.Items[i]))
+	for i := range crds.Items { // unserved rather than deleted: an API server that has just begun to serve a kind is slow to delete it
+		const unserved = `[{"op":"replace","path":"/spec/versions/0/served","value":false}]`
+		ok(t, c.Patch(t.Context(), &crds.Items[i], client.RawPatch(types.JSONPatchType, []byte(unserved))))
 	}
 	cs, err := kubernetes.NewForConfig(p.AdminConfig)
 	ok(t, err)
 	await(t, "the kinds are gone", func() bool {
-		_, err := cs.Discovery().ServerResourcesForGroupVersion(metal.GroupVersion.String())
-		return err != nil
+		left, err := cs.Discovery().ServerResourcesForGroupVersion(metal.GroupVersion.String())
+		return err != nil || len(left.APIResources) == 0
 	})
 	said := failure(t, "metal-controller", append([]string{"--kubeconfig", p.Kubeconfig}, agentURL...)...)
 	if !strings.Contains(said, "kubectl apply --server-side -f crds/manifests/crd -f crds/manifests/policy") {
