@@ -17,19 +17,21 @@ import (
 //go:embed crd/*.yaml policy/*.yaml
 var files embed.FS
 
-// Files are the manifests as files: crd/*.yaml and policy/*.yaml.
-func Files() fs.FS { return files }
-
 // Objects are all manifests in an order in which they can be applied: CustomResourceDefinitions first.
 func Objects() ([]*unstructured.Unstructured, error) {
+	return Read(files, "crd/*.yaml", "policy/*.yaml")
+}
+
+// Read decodes the YAML documents of the files that the patterns match, in that order; files of one pattern are in the order of their names.
+func Read(files fs.FS, patterns ...string) ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
-	for _, dir := range []string{"crd", "policy"} {
-		names, err := fs.Glob(files, dir+"/*.yaml")
+	for _, pattern := range patterns {
+		names, err := fs.Glob(files, pattern)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("looking for embedded manifests: %w", err)
 		}
 		for _, name := range names {
-			objects, err := read(name)
+			objects, err := read(files, name)
 			if err != nil {
 				return nil, fmt.Errorf("reading embedded manifest %s: %w", name, err)
 			}
@@ -40,8 +42,8 @@ func Objects() ([]*unstructured.Unstructured, error) {
 }
 
 // read decodes the YAML documents of one file, skipping empty ones.
-func read(name string) ([]*unstructured.Unstructured, error) {
-	data, err := files.ReadFile(name)
+func read(files fs.FS, name string) ([]*unstructured.Unstructured, error) {
+	data, err := fs.ReadFile(files, name)
 	if err != nil {
 		return nil, err
 	}

@@ -5,17 +5,14 @@
 package config
 
 import (
-	"bytes"
 	"embed"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"ingot.dev/ingot/crds/manifests"
 )
 
 //go:embed *.yaml
@@ -23,19 +20,7 @@ var files embed.FS
 
 // Objects are all manifests, in the order in which they can be applied.
 func Objects() ([]*unstructured.Unstructured, error) {
-	names, err := fs.Glob(files, "*.yaml")
-	if err != nil {
-		return nil, err
-	}
-	var all []*unstructured.Unstructured
-	for _, name := range names {
-		objects, err := read(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading embedded manifest %s: %w", name, err)
-		}
-		all = append(all, objects...)
-	}
-	return all, nil
+	return manifests.Read(files, "*.yaml")
 }
 
 // Rules are what the controllers may do: everywhere, and in the system namespace only.
@@ -59,24 +44,4 @@ func Rules() (everywhere, inSystem []rbacv1.PolicyRule, err error) {
 		}
 	}
 	return everywhere, inSystem, nil
-}
-
-// read decodes the YAML documents of one file, skipping empty ones.
-func read(name string) ([]*unstructured.Unstructured, error) {
-	data, err := files.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	var objects []*unstructured.Unstructured
-	for d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096); ; {
-		object := map[string]any{}
-		switch err := d.Decode(&object); {
-		case errors.Is(err, io.EOF):
-			return objects, nil
-		case err != nil:
-			return nil, err
-		case len(object) > 0:
-			objects = append(objects, &unstructured.Unstructured{Object: object})
-		}
-	}
 }
