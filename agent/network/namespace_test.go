@@ -7,44 +7,21 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/server4"
 	"github.com/vishvananda/netlink"
+
+	"ingot.dev/ingot/sfyra-tests/island"
 )
 
-// inside marks the child that runs in namespaces of its own.
-const inside = "INGOT_TEST_NAMESPACE"
-
-// TestRealDHCP runs TestInsideNamespace in a network namespace, with a user namespace around it so that it needs no root.
+// TestRealDHCP has a cable between srv0, with a DHCP server, and cli0, which the agent finds as its hardware.
 func TestRealDHCP(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestInsideNamespace$", "-test.v", "-test.timeout=40s")
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestInsideNamespace/") {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestInsideNamespace has a cable between srv0, with a DHCP server, and cli0, which the agent finds as its hardware.
-func TestInsideNamespace(t *testing.T) {
-	if os.Getenv(inside) == "" {
+	if !island.Inside(t, "-test.timeout=40s") {
 		return
 	}
 	sys := t.TempDir()

@@ -9,12 +9,14 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+
+	"ingot.dev/ingot/sfyra-tests/island"
 )
 
 // Proof T20, short: while somebody broadcasts DISCOVERs of made-up MACs as fast as 5000 a second, machines that appear get
 // their lease.
 func TestServeInFlood(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	l := newLab(t, "10.77.0.1/24")

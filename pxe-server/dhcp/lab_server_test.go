@@ -15,11 +15,13 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/vishvananda/netlink"
+
+	"ingot.dev/ingot/sfyra-tests/island"
 )
 
 // A client of another code base, with and without the broadcast flag, through its whole life.
 func TestServeRealClient(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	l := newLab(t, "10.77.0.1/24")
@@ -47,7 +49,7 @@ func TestServeRealClient(t *testing.T) {
 }
 
 func TestServeNetboot(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	l := newLab(t, "10.77.0.1/24")
@@ -77,7 +79,7 @@ func TestServeNetboot(t *testing.T) {
 
 // A relay in a network of its own: it passes packets between its side and the server, with option 82.
 func TestServeRelayed(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	l := newLab(t, "10.77.0.1/24")
@@ -131,7 +133,7 @@ func TestServeRelayed(t *testing.T) {
 
 // Clear words for what goes wrong at the start.
 func TestNewErrors(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	newLab(t, "10.77.0.1/24")
@@ -182,7 +184,7 @@ func TestKilledServerForgetsNothing(t *testing.T) {
 		c.LeaseFile = path
 		t.Fatal(Serve(context.Background(), c))
 	}
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	l := newLab(t, "10.77.0.1/24")

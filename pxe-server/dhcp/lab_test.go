@@ -4,41 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"runtime"
-	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
-)
 
-// inNamespace runs the calling test again in a process of its own, which is root of a new user and network namespace, and
-// says so to the caller. It works for any user.
-func inNamespace(t testing.TB, args ...string) (inside bool) {
-	t.Helper()
-	const mark = "INGOT_DHCP_TEST_NAMESPACE"
-	if os.Getenv(mark) == t.Name() {
-		return true
-	}
-	cmd := exec.Command("/proc/self/exe", append([]string{"-test.run=^" + t.Name() + "$", "-test.v"}, args...)...)
-	cmd.Env = append(os.Environ(), mark+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-		Pdeathsig:   syscall.SIGKILL,
-	}
-	runtime.LockOSThread() // Pdeathsig follows the thread
-	defer runtime.UnlockOSThread()
-	out, err := cmd.CombinedOutput()
-	t.Logf("in the namespace:\n%s", out)
-	if err != nil {
-		t.Fatalf("the test failed in its namespace: %v", err)
-	}
-	return false
-}
+	"ingot.dev/ingot/sfyra-tests/island"
+)
 
 // lab is a bridge with the server's address, and hosts on it that each have a network namespace.
 type lab struct {
@@ -82,8 +53,8 @@ func (l *lab) host(n int, cidr string) host {
 	port := must[netlink.Link](t)(netlink.LinkByName(near))
 	check0(t, netlink.LinkSetMaster(port, l.bridge))
 	check0(t, netlink.LinkSetUp(port))
-	h := host{t: t, ns: newNamespace(t)}
-	check0(t, netlink.LinkSetNsFd(must[netlink.Link](t)(netlink.LinkByName(far)), int(h.ns)))
+	h := host{t: t, ns: island.NewHost(t)}
+	check0(t, netlink.LinkSetNsFd(must[netlink.Link](t)(netlink.LinkByName(far)), h.ns.FD()))
 	h.do(func() {
 		eth := must[netlink.Link](t)(netlink.LinkByName(far))
 		check0(t, netlink.LinkSetName(eth, "eth0"))
@@ -117,20 +88,7 @@ func hostMAC(n int) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, by
 
 type host struct {
 	t  testing.TB
-	ns netns.NsHandle
-}
-
-func newNamespace(t testing.TB) netns.NsHandle {
-	made := make(chan netns.NsHandle)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		ns, err := netns.New()
-		if err != nil {
-			t.Error(err)
-		}
-		made <- ns
-	}()
-	return <-made
+	ns island.Host
 }
 
 // address gives the host one; a second time it has it already.
@@ -144,20 +102,7 @@ func (h host) address(cidr string) {
 // do runs f in the host's namespace. Sockets that f opens stay there.
 func (h host) do(f func()) {
 	h.t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := netns.Set(h.ns); err != nil {
-			h.t.Error(err)
-			return
-		}
-		f()
-	}()
-	<-done
-	if h.t.Failed() {
-		h.t.FailNow()
-	}
+	h.ns.Do(h.t, f)
 }
 
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"ingot.dev/ingot/sfyra-tests/island"
 )
 
 // TestBenchWire prints OFFERs per second over a veth, beside a plain UDP echo over the same link (the floor):
 //
 //	go test -tags bench -run TestBenchWire -v ./pxe-server/dhcp
 func TestBenchWire(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	const rounds = 20_000

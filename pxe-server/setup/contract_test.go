@@ -27,6 +27,7 @@ import (
 	"ingot.dev/ingot/boot-assets/ipxe"
 	"ingot.dev/ingot/pxe-server/dhcp"
 	"ingot.dev/ingot/pxe-server/protocol"
+	"ingot.dev/ingot/sfyra-tests/island"
 )
 
 const (
@@ -145,7 +146,7 @@ func (r *running) http(t *testing.T, address string) (body []byte) {
 // TestT24Contract: for every client architecture, both protocols and iPXE, what DHCP names is served with its digest, and so is every
 // URL that a script then names. Nothing is advertised that the catalog does not list, and everything in the catalog is served.
 func TestT24Contract(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	r := run(t)

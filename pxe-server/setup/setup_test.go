@@ -14,6 +14,7 @@ import (
 
 	"ingot.dev/ingot/boot-assets/cache"
 	"ingot.dev/ingot/boot-assets/catalog"
+	"ingot.dev/ingot/sfyra-tests/island"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -95,7 +96,7 @@ func TestRunFailsEarly(t *testing.T) {
 
 // TestWithoutDHCP: boot files are served, and port 67 stays free for another server.
 func TestWithoutDHCP(t *testing.T) {
-	if !inNamespace(t) {
+	if !island.Inside(t) {
 		return
 	}
 	w := newWire(t, serverIP+"/24", "192.0.2.9/24")

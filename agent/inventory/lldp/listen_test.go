@@ -4,41 +4,18 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"ingot.dev/ingot/sfyra-tests/island"
 )
 
-const inside = "INGOT_TEST_NAMESPACE"
-
-// TestListen runs TestInsideNamespace in a network namespace, with a user namespace around it so that it needs no root.
+// TestListen has a cable; a switch at one end sends junk, then a good frame.
 func TestListen(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestInsideNamespace$", "-test.v", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestInsideNamespace/") {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestInsideNamespace has a cable; a switch at one end sends junk, then a good frame.
-func TestInsideNamespace(t *testing.T) {
-	if os.Getenv(inside) == "" {
+	if !island.Inside(t, "-test.timeout=60s") {
 		return
 	}
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "switch0"}, PeerName: "host0"}); err != nil {

@@ -1,0 +1,96 @@
+// Package island gives a test a network of its own, for any user and without a trace on the host.
+//
+// Layer 5, proof: only tests import it. Rack's netns serves programs, which pass signals and ports on; this one runs a single test.
+//
+// Invariants: the second run is root of a new user and network namespace and dies with the first; a test that did not pass there, or did not
+// run at all, does not pass here.
+package island
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netns"
+)
+
+// mark names the environment variable that tells the second run which test it is for.
+const mark = "INGOT_TEST_ISLAND"
+
+// Inside is true within the island. Outside it runs the calling test again on one, with args for the test program, and is false:
+//
+//	if !island.Inside(t) {
+//		return
+//	}
+func Inside(t testing.TB, args ...string) bool {
+	t.Helper()
+	if os.Getenv(mark) == t.Name() {
+		return true
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", append([]string{"-test.run=^" + t.Name() + "$", "-test.v"}, args...)...)
+	cmd.Env = append(os.Environ(), mark+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	runtime.LockOSThread() // Pdeathsig follows the thread
+	defer runtime.UnlockOSThread()
+	out, err := cmd.CombinedOutput()
+	t.Logf("in the namespace:\n%s", out)
+	if err != nil {
+		t.Fatalf("the test failed in its namespace: %v", err)
+	}
+	if !strings.Contains(string(out), "--- PASS: "+t.Name()+" ") {
+		t.Fatal("the test did not run in its namespace")
+	}
+	return false
+}
+
+// Host is one more network namespace, for another machine of a test that is inside. It lives as long as the test program.
+type Host struct{ ns netns.NsHandle }
+
+// NewHost makes a machine without any link but its loopback, which is down.
+func NewHost(t testing.TB) Host {
+	t.Helper()
+	made := make(chan netns.NsHandle)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		ns, err := netns.New()
+		if err != nil {
+			t.Error(err)
+		}
+		made <- ns
+	}()
+	h := Host{<-made}
+	if t.Failed() {
+		t.FailNow()
+	}
+	return h
+}
+
+// FD is the namespace's file descriptor, to move links into it.
+func (h Host) FD() int { return int(h.ns) }
+
+// Do runs f as the host. Sockets that f opens stay there; f must open them itself and not in another goroutine.
+func (h Host) Do(t testing.TB, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		if err := netns.Set(h.ns); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+	if t.Failed() {
+		t.FailNow()
+	}
+}
