@@ -81,7 +81,7 @@ func records() *rapid.Generator[*metal.ServerRecord] {
 
 func readings() *rapid.Generator[lifecycle.PowerReading] {
 	return rapid.Custom(func(t *rapid.T) lifecycle.PowerReading {
-		classes := []string{"", reasons.BMCAnswers, reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCUnauthorized, reasons.BMCLied, reasons.CredentialsMissing, "?"}
+		classes := []string{"", reasons.BMCAnswers, reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCUnauthorized, reasons.BMCLied, reasons.BMCCertificateChanged, reasons.CredentialsMissing, "?"}
 		commands := []string{"", "r1.SwitchingOn.x", "r1.SwitchingOff.x", "r2.SwitchingOff.y"}
 		return lifecycle.PowerReading{
 			State: rapid.SampledFrom([]metal.PowerState{"On", "Off", "Unknown", ""}).Draw(t, "reading"), At: times(t, "readAt").Time,
@@ -200,7 +200,7 @@ func TestPace(t *testing.T) {
 				t.Fatalf("a command %s after the last", age)
 			}
 		}
-		if o.Server.Spec.BMC == nil || o.Power.Reason == reasons.CredentialsMissing {
+		if o.Server.Spec.BMC == nil || o.Power.Reason == reasons.CredentialsMissing || o.Power.Reason == reasons.BMCCertificateChanged {
 			t.Fatal("a command to a BMC that cannot get it")
 		}
 	})

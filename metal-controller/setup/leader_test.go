@@ -84,17 +84,31 @@ func TestCredentialsMissing(t *testing.T) {
 	}
 }
 
-// TestDamagedAuthority: a damaged authority is an error that says what to do, and is not replaced.
-func TestDamagedAuthority(t *testing.T) {
+// TestDamagedTrust: an authority or an installation's id that is damaged is an error that says what to do. It is not replaced: that would lock
+// out every agent, or make every server a foreign one.
+func TestDamagedTrust(t *testing.T) {
 	start(t, nil) // makes it
-	var secret corev1.Secret
-	key := metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: "ingot-pxe-ca"}
-	if err := admin(t).Get(t.Context(), clientKey(key), &secret); err != nil {
-		t.Fatal(err)
+	for name, key := range map[string]string{"ingot-pxe-ca": "tls.crt", "ingot-agent-ca": "tls.key", "ingot-installation": "id"} {
+		t.Run(name, func(t *testing.T) {
+			damage(t, name, key)
+			err := setup.Run(t.Context(), config(t, nil))
+			if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "backup") {
+				t.Errorf("Run: %v", err)
+			}
+			if got := secretOf(t, name).Data[key]; string(got) != "junk" {
+				t.Errorf("%s was replaced by %q", key, got)
+			}
+		})
 	}
+}
+
+// damage writes junk into a Secret until the test ends.
+func damage(t *testing.T, name, key string) {
+	t.Helper()
+	secret := secretOf(t, name)
 	good := secret.DeepCopy()
-	secret.Data["tls.crt"] = []byte("junk")
-	if err := admin(t).Update(t.Context(), &secret); err != nil {
+	secret.Data[key] = []byte("junk")
+	if err := admin(t).Update(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -103,8 +117,13 @@ func TestDamagedAuthority(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	err := setup.Run(t.Context(), config(t, nil))
-	if err == nil || !strings.Contains(err.Error(), "ingot-pxe-ca") || !strings.Contains(err.Error(), "backup") {
-		t.Errorf("Run: %v", err)
+}
+
+func secretOf(t *testing.T, name string) *corev1.Secret {
+	t.Helper()
+	var secret corev1.Secret
+	if err := admin(t).Get(t.Context(), clientKey(metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name}), &secret); err != nil {
+		t.Fatal(err)
 	}
+	return &secret
 }

@@ -143,6 +143,32 @@ func TestDeafBMC(t *testing.T) {
 	}
 }
 
+// TestPin: the certificate that the record pins is the one that the BMC has to show, unless a person named another.
+func TestPin(t *testing.T) {
+	w := newWorld(t, "pin", withBMC("pin"))
+	w.settle()
+	if w.plane.pin != "" {
+		t.Fatalf("control: the pin is %q before there is one", w.plane.pin)
+	}
+	recorded, named := strings.Repeat("1", 64), strings.Repeat("2", 64)
+	s := w.server()
+	s.Spec.Record.BMCPin = &metal.BMCPin{SHA256: recorded, At: metav1.NewTime(w.now)}
+	if err := newClient(t, w.config()).Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if w.settle(); w.plane.pin != recorded {
+		t.Errorf("the pin is %q; want the record's", w.plane.pin)
+	}
+	s = w.server()
+	s.Spec.BMC.TLSFingerprint = named
+	if err := w.admin.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if w.settle(); w.plane.pin != named {
+		t.Errorf("the pin is %q; want the one of the spec", w.plane.pin)
+	}
+}
+
 // TestForeignServer: a server of another installation is shown and left alone: its BMC is not even talked to.
 func TestForeignServer(t *testing.T) {
 	w := newWorld(t, "foreign", withBMC("foreign"))

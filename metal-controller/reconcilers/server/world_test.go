@@ -172,12 +172,13 @@ type plane struct {
 	deaf    bool // acknowledges nothing and answers nothing
 	reading lifecycle.PowerReading
 	orders  []lifecycle.ActionKind
+	pin     string // of the last Ensure
 }
 
 func (p *plane) Ensure(_ string, b server.BMC) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watched = true
+	p.watched, p.pin = true, b.TLSFingerprint
 	if b.Username != "root" || string(b.Password) != "secret" {
 		p.world.t.Errorf("credentials %q %q", b.Username, string(b.Password))
 	}
