@@ -1,6 +1,9 @@
 package bmc
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Verb is what an Action ensures.
 type Verb string
@@ -57,6 +60,16 @@ type Reading struct {
 	ActionID  string
 	ActionErr error
 	ActionAt  time.Time
+	// ActionWant is the power state that this action was to end in; empty when it left the power alone, or when the address changed since.
+	ActionWant PowerState
+}
+
+// Belied is the error of the last action while readings go on to contradict it: one more poll does not make a lie true.
+func (r Reading) Belied() error {
+	if errors.Is(r.ActionErr, ErrLied) && r.ActionWant != "" && r.Power != r.ActionWant {
+		return r.ActionErr
+	}
+	return nil
 }
 
 // differs says whether a reconciler would want to know. The age of a reading and the wording of an error are not news.

@@ -66,7 +66,7 @@ func (w *worker) perform(action Action) error {
 		w.putBack()
 		return err
 	}
-	w.finish(action.ID, err)
+	w.finish(action, err)
 	return nil
 }
 
@@ -80,11 +80,13 @@ func (w *worker) putBack() {
 	w.begun = nil
 }
 
-func (w *worker) finish(id string, err error) {
+func (w *worker) finish(action Action, err error) {
 	w.mu.Lock()
 	w.begun = nil
 	w.mu.Unlock()
-	w.publish(func(r *Reading) { r.ActionID, r.ActionErr, r.ActionAt = id, err, w.now() })
+	w.publish(func(r *Reading) {
+		r.ActionID, r.ActionErr, r.ActionAt, r.ActionWant = action.ID, err, w.now(), action.Verb.wants()
+	})
 }
 
 // expire ends an order that waited too long, with the reason it waited for: what was wanted ten minutes ago must not
@@ -101,7 +103,7 @@ func (w *worker) expire() {
 	if cause == nil {
 		cause = Fail(ErrUnreachable, "waiting for the BMC", "it did not get to it")
 	}
-	w.finish(order.ID, cause)
+	w.finish(order.Action, cause)
 }
 
 // setPower orders a state and reads until it shows.

@@ -215,6 +215,10 @@ func TestIgnoredOrdersAreLies(t *testing.T) {
 		if r := b.latest(); r.ActionID != "on" || !errors.Is(r.ActionErr, bmc.ErrLied) || r.Err != nil {
 			t.Fatalf("ignored power order: %+v", r)
 		}
+		pass(10 * time.Minute)
+		if r := b.latest(); !errors.Is(r.Belied(), bmc.ErrLied) || !r.At.After(r.ActionAt) {
+			t.Fatalf("later readings made the lie true: %+v", r)
+		}
 		b.plane.Submit(server, bmc.Action{ID: "net", Verb: bmc.BootNetworkOnce})
 		pass(time.Minute)
 		if r := b.latest(); r.ActionID != "net" || !errors.Is(r.ActionErr, bmc.ErrLied) {
@@ -231,6 +235,33 @@ func TestIgnoredOrdersAreLies(t *testing.T) {
 			t.Errorf("a slow host was called a liar: %+v", r)
 		}
 	})
+}
+
+// TestALieEndsWhenThePowerShows: by itself, as when a person presses the button, or with another address, whose BMC never lied.
+func TestALieEndsWhenThePowerShows(t *testing.T) {
+	other := right
+	other.Port++
+	for name, mend := range map[string]func(*bench){
+		"button":  func(b *bench) { b.SetOn(true) },
+		"address": func(b *bench) { b.plane.Ensure(server, other) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bench) {
+				b.plane.Ensure(server, right)
+				b.Behave(bmctest.Behaviour{IgnorePower: true})
+				b.plane.Submit(server, bmc.Action{ID: "on", Verb: bmc.PowerOn})
+				pass(5 * time.Minute)
+				if b.latest().Belied() == nil { // the control
+					t.Fatalf("no lie: %+v", b.latest())
+				}
+				mend(b)
+				pass(5 * time.Minute)
+				if r := b.latest(); r.Belied() != nil || r.At.IsZero() {
+					t.Errorf("the lie stays: %+v", r)
+				}
+			})
+		})
+	}
 }
 
 func TestCallsDoNotWait(t *testing.T) {

@@ -49,7 +49,7 @@ func (w *worker) inherit(old *worker) {
 	w.before = old.done
 	w.reading.ActionID, w.reading.ActionErr, w.reading.ActionAt = old.reading.ActionID, old.reading.ActionErr, old.reading.ActionAt
 	if old.target.Host == w.target.Host && old.target.Port == w.target.Port {
-		w.reading.Power, w.reading.At, w.reading.PinSeen = old.reading.Power, old.reading.At, old.reading.PinSeen
+		w.reading.Power, w.reading.At, w.reading.PinSeen, w.reading.ActionWant = old.reading.Power, old.reading.At, old.reading.PinSeen, old.reading.ActionWant
 	}
 	if w.next = old.next; w.next == nil {
 		w.next = old.begun

@@ -48,8 +48,9 @@ func (p *plane) Submit(name string, a lifecycle.Action) {
 }
 
 // Latest is the last reading in the words of lifecycle.
-func (p *plane) Latest(name string) lifecycle.PowerReading {
-	r := p.Plane.Latest(name)
+func (p *plane) Latest(name string) lifecycle.PowerReading { return inWords(p.Plane.Latest(name)) }
+
+func inWords(r bmc.Reading) lifecycle.PowerReading {
 	out := lifecycle.PowerReading{State: metal.PowerState(r.Power), At: r.At, Pending: r.Pending, CommandAt: r.ActionAt}
 	if r.ActionErr == nil {
 		out.Done = r.ActionID
@@ -57,6 +58,9 @@ func (p *plane) Latest(name string) lifecycle.PowerReading {
 	err := r.Err
 	if err == nil && r.ActionErr != nil && r.At.Before(r.ActionAt) {
 		err = r.ActionErr // the action failed and nothing was read since
+	}
+	if err == nil {
+		err = r.Belied()
 	}
 	out.Reason, out.Message = classify(err)
 	if err == nil && r.At.IsZero() {

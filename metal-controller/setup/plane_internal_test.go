@@ -1,0 +1,40 @@
+package setup
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/bmc"
+)
+
+// TestLiesAreToldUntilThePowerShows: a reading of the state that the BMC was told to leave keeps the reason, and its opposite ends it.
+func TestLiesAreToldUntilThePowerShows(t *testing.T) {
+	noon := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	lie := bmc.Reading{
+		Power: bmc.Off, At: noon.Add(-time.Second), ActionID: "a", ActionAt: noon, ActionWant: bmc.On,
+		ActionErr: bmc.Fail(bmc.ErrLied, "setting power", "it still reads Off"),
+	}
+	later, shown, boot, silent := lie, lie, lie, lie
+	later.At = noon.Add(time.Hour)
+	shown.At, shown.Power = noon.Add(time.Hour), bmc.On
+	boot.At, boot.ActionWant = noon.Add(time.Hour), ""
+	silent.At, silent.Err = noon.Add(time.Hour), bmc.Fail(bmc.ErrUnreachable, "reading power", "no answer")
+	for name, c := range map[string]struct {
+		reading bmc.Reading
+		want    string
+	}{
+		"at once":                        {lie, reasons.BMCLied},
+		"an hour later":                  {later, reasons.BMCLied},
+		"the power shows":                {shown, reasons.BMCAnswers},
+		"a boot order and a new reading": {boot, reasons.BMCAnswers},
+		"silence comes first":            {silent, reasons.BMCUnreachable},
+		"nothing asked":                  {bmc.Reading{Power: bmc.Off, At: noon}, reasons.BMCAnswers},
+		"nothing read":                   {bmc.Reading{Power: bmc.Unknown}, reasons.BMCNotAsked},
+	} {
+		if got := inWords(c.reading); got.Reason != c.want || got.Done != "" && errors.Is(c.reading.ActionErr, bmc.ErrLied) {
+			t.Errorf("%s: %s (%s), want %s", name, got.Reason, got.Message, c.want)
+		}
+	}
+}
