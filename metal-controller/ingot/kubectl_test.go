@@ -98,3 +98,14 @@ func TestUpstreamControllers(t *testing.T) {
 	k.says(t, "", []string{"create", "namespace", k.namespace + "-x"}, "created")
 	k.says(t, "", []string{"delete", "namespace", k.namespace + "-x", "--timeout=50s"}, "deleted")
 }
+
+// TestKubectlAppliesTheManifestsAgain: moving to a management cluster, or back, applies the same files over each other.
+func TestKubectlAppliesTheManifestsAgain(t *testing.T) {
+	k := buildKubectl(t)
+	apply := []string{"apply", "--server-side", "-f", "../../crds/manifests/crd", "-f", "../../crds/manifests/policy"}
+	k.says(t, "", apply, "servers.metal.ingot.dev serverside-applied", "record.metal.ingot.dev serverside-applied")
+	changed := "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: servers.metal.ingot.dev}\nspec: {group: metal.ingot.dev, scope: Namespaced}"
+	if out, err := k.run(t, changed, "apply", "--server-side", "-f", "-"); err == nil || !strings.Contains(out, "conflict") { // control
+		t.Errorf("another content did not conflict: %v\n%s", err, out)
+	}
+}
