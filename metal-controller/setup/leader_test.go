@@ -52,6 +52,29 @@ func TestLeaderElection(t *testing.T) {
 	}
 }
 
+// TestFollowerTellsWhatItSaw: a boot that a replica without leadership was told of shows in status like any other.
+func TestFollowerTellsWhatItSaw(t *testing.T) {
+	elected := func(c *setup.Config) { c.LeaderElection = true }
+	leader := start(t, elected)
+	create(t, &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "followed"}})
+	eventually(t, "followed", func(s *metal.Server) bool { return s.Status.State != "" }) // control: somebody leads
+	follower := start(t, elected)
+	for i, c := range []*controller{leader, follower} {
+		_, err := c.Boot.Report(t.Context(), &protocol.ReportRequest{Events: []*protocol.BootEvent{{
+			BootId: []string{"boot-leader", "boot-follower"}[i], Server: "followed", Firmware: "uefi-pxe", Stages: []*protocol.Stage{{Stage: "Script", AtMicros: 1}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := eventually(t, "followed", func(s *metal.Server) bool { return len(s.Status.Boots) == 2 })
+	for _, b := range s.Status.Boots {
+		if len(b.Stages) != 1 || b.Firmware != "uefi-pxe" {
+			t.Errorf("boot %+v", b)
+		}
+	}
+}
+
 // doneWith says that a power request was done and read back.
 func doneWith(id string) func(*metal.Server) bool {
 	return func(s *metal.Server) bool {

@@ -156,5 +156,6 @@ func (a *app) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.manager.Add(ports), a.manager.Add(plane), a.manager.Add(wakes), a.addProbes())
+	follower := &server.Follower{Reconciler: reconciler, Elected: a.manager.Elected()}
+	return errors.Join(a.manager.Add(follower), a.manager.Add(ports), a.manager.Add(plane), a.manager.Add(wakes), a.addProbes())
 }

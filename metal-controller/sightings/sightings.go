@@ -1,8 +1,8 @@
 // Package sightings keeps in memory what the agent's and the boot side's servers saw: boots, sessions, addresses, contradictions.
 //
 // It is an adapter (layer 2) between them and the reconcilers. Nothing in it matters: all of it may be forged or lost at any moment, it never
-// permits anything, and it is bounded. Each replica has its own; what a replica without leadership saw shows only after the machine is seen
-// again by the leader.
+// permits anything, and it is bounded. Each replica has its own; a replica without leadership writes boots and addresses into status itself, and
+// tells of contradictions as events only: the condition comes when the leader sees them.
 package sightings
 
 import (
@@ -70,6 +70,13 @@ func (s *Store) Drain() []string {
 	clear(s.dirty)
 	slices.Sort(names)
 	return names
+}
+
+// Again marks a server as changed once more: what Drain gave out could not be written down.
+func (s *Store) Again(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake(server)
 }
 
 // Forget drops what is known of a server that is gone.
