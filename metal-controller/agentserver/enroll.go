@@ -55,7 +55,7 @@ func (s *Server) link(ctx context.Context, id boot.Identity) (string, error) {
 	if name != "" || err != nil {
 		return name, err
 	}
-	return s.register(ctx, id)
+	return s.register(ctx, id, table)
 }
 
 // match finds the Server that the evidence names; empty when none does.

@@ -25,56 +25,59 @@ type caller struct {
 	notAfter       time.Time
 }
 
-// callerKey finds the caller in a context.
-type callerKey struct{}
-
 // callerOf is the caller that the guard let in.
 func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller)
-	return c
+	if a := admissionOf(ctx); a != nil {
+		return a.caller
+	}
+	return caller{}
 }
 
 func (s *Server) guardUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-	ctx, err := s.guard(ctx, info.FullMethod)
-	if err != nil {
+	a := admissionOf(ctx)
+	a.arrived()
+	if err := s.guard(ctx, a, info.FullMethod); err != nil {
 		return nil, err
 	}
 	return next(ctx, req)
 }
 
 func (s *Server) guardStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	ctx, err := s.guard(stream.Context(), info.FullMethod)
-	if err != nil {
+	a := admissionOf(stream.Context())
+	if err := s.guard(stream.Context(), a, info.FullMethod); err != nil {
 		return err
 	}
-	return next(srv, &guardedStream{ServerStream: stream, ctx: ctx})
+	return next(srv, &guardedStream{stream, a})
 }
 
-// guardedStream carries the caller to the handler of a stream.
+// guardedStream notices when the request is there.
 type guardedStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	admission *admission
 }
 
-// Context of the stream with the caller in it.
-func (g *guardedStream) Context() context.Context { return g.ctx }
+// RecvMsg receives the request.
+func (g *guardedStream) RecvMsg(m any) error {
+	err := g.ServerStream.RecvMsg(m)
+	g.admission.arrived()
+	return err
+}
 
-// guard lets Enroll through its limits and everything else through its certificate. Each refusal is one line of the audit log.
-func (s *Server) guard(ctx context.Context, method string) (context.Context, error) {
-	source := sourceOf(ctx)
-	if method == protocol.Agent_Enroll_FullMethodName {
-		if err := s.limits.allow(source); err != nil {
-			s.audit(method, source, err)
-			return nil, err
-		}
-		return ctx, nil
+// guard lets in what the tap admitted, if the caller's Server still exists. A call that the tap did not see is refused.
+func (s *Server) guard(ctx context.Context, a *admission, method string) error {
+	switch {
+	case a == nil:
+		return refuse(codeUnauthenticated, "", "no connection")
+	case a.refused != nil:
+		return a.refused
+	case method == protocol.Agent_Enroll_FullMethodName:
+		return nil
 	}
-	c, err := s.authenticate(ctx)
+	err := s.exists(ctx, a.caller.server)
 	if err != nil {
-		s.audit(method, source, err)
-		return nil, err
+		s.audit(method, sourceOf(ctx), err)
 	}
-	return context.WithValue(ctx, callerKey{}, c), nil
+	return err
 }
 
 // audit logs a refusal. Log lines are limited too: a flood of refusals must not fill a disk.
@@ -84,7 +87,7 @@ func (s *Server) audit(method, source string, err error) {
 	}
 }
 
-// authenticate checks the certificate of the connection and that its Server exists.
+// authenticate checks the certificate of the connection. It waits for nothing.
 func (s *Server) authenticate(ctx context.Context) (caller, error) {
 	leaf := leafOf(ctx)
 	if leaf == nil {
@@ -97,13 +100,18 @@ func (s *Server) authenticate(ctx context.Context) (caller, error) {
 	if !ok {
 		return caller{}, refuse(codeUnauthenticated, "", "the client certificate is not an agent's of this installation: enrol again")
 	}
-	var server metal.Server
-	if err := s.getServer(ctx, c.server, &server); apierrors.IsNotFound(err) {
-		return caller{}, refuse(codeUnauthenticated, "", "the Server "+c.server+" is gone: enrol again")
-	} else if err != nil {
-		return caller{}, s.internal("reading the Server", err)
-	}
 	return c, nil
+}
+
+// exists checks that a caller's Server is still there.
+func (s *Server) exists(ctx context.Context, name string) error {
+	var server metal.Server
+	if err := s.getServer(ctx, name, &server); apierrors.IsNotFound(err) {
+		return refuse(codeUnauthenticated, "", "the Server "+name+" is gone: enrol again")
+	} else if err != nil {
+		return s.internal("reading the Server", err)
+	}
+	return nil
 }
 
 // getServer reads the cache first and the API server when the cache does not know it: a Server that was just created may be missing there.

@@ -8,83 +8,75 @@ import (
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/peer"
+
+	"ingot.dev/ingot/agent/protocol"
+	bounds "ingot.dev/ingot/pxe-server/limits"
 )
 
-// Limits of enrolment. A machine enrols once for a boot; a rack behind one relay shares a source.
+// Limits of calls. A machine enrols once for a boot; a rack behind one relay shares a source.
 const (
 	enrolPerSource      = 1  // per second
 	enrolPerSourceBurst = 10 // at once
 	enrolGlobal         = 50
 	enrolGlobalBurst    = 200
+	// A certificate is easy to get (trust level 0), so what one Server's agent may ask is bounded too. It reports, watches and renews a few
+	// times in an hour.
+	callsPerServer      = 1
+	callsPerServerBurst = 20
+	reportsGlobal       = 100
+	reportsGlobalBurst  = 1000
 	auditPerSecond      = 20
-	// maxSources bounds the memory of the limiter; the longest idle source is forgotten first.
+	// maxSources bounds the memory of the limiters; the longest idle source is forgotten first.
 	maxSources = 4096
+	maxServers = 16384
 	// watchesPerServer bounds streams of one server: the live one, and one that a lost connection left behind.
 	watchesPerServer = 3
+	// receiving and receivingPerSource bound messages that are on their way, each of up to maxMessage.
+	receiving          = 512
+	receivingPerSource = 16
 )
 
-// limits counts calls by source and in all.
+// limits counts calls by source, by server and in all.
 type limits struct {
-	now    func() time.Time
-	global *rate.Limiter
-	lines  *rate.Limiter
-
-	mu      sync.Mutex
-	sources map[string]*source
-}
-
-// source is one address and when it was last seen.
-type source struct {
-	limiter *rate.Limiter
-	at      time.Time
+	now                    func() time.Time
+	global, reports, lines *rate.Limiter
+	sources, servers       *bounds.Buckets[string]
+	receiving              *bounds.Gate[string]
 }
 
 func newLimits(now func() time.Time) *limits {
 	return &limits{
-		now: now, global: rate.NewLimiter(enrolGlobal, enrolGlobalBurst), lines: rate.NewLimiter(auditPerSecond, auditPerSecond),
-		sources: map[string]*source{},
+		now: now, global: rate.NewLimiter(enrolGlobal, enrolGlobalBurst), reports: rate.NewLimiter(reportsGlobal, reportsGlobalBurst),
+		lines:     rate.NewLimiter(auditPerSecond, auditPerSecond),
+		sources:   bounds.NewBuckets[string](bounds.Rate{PerSecond: enrolPerSource, Burst: enrolPerSourceBurst}, maxSources, now),
+		servers:   bounds.NewBuckets[string](bounds.Rate{PerSecond: callsPerServer, Burst: callsPerServerBurst}, maxServers, now),
+		receiving: bounds.NewGate[string](receiving, receivingPerSource),
 	}
 }
 
 // allow says whether the source may enrol now. Its own limit is asked first, so that one source cannot use up everybody's.
 func (l *limits) allow(from string) error {
-	now := l.now()
-	if !l.of(from, now).AllowN(now, 1) {
+	if !l.sources.Allow(from) {
 		return refuse(codeExhausted, "", "too many enrolments from this address: try again in a minute")
 	}
-	if !l.global.AllowN(now, 1) {
+	if !l.global.AllowN(l.now(), 1) {
 		return refuse(codeExhausted, "", "too many enrolments: try again in a minute")
 	}
 	return nil
 }
 
+// allowServer says whether the agent of a Server may make a call now.
+func (l *limits) allowServer(server, method string) error {
+	if !l.servers.Allow(server) {
+		return refuse(codeExhausted, "", "too many calls of this server's agent: try again in a minute")
+	}
+	if method == protocol.Agent_ReportInventory_FullMethodName && !l.reports.AllowN(l.now(), 1) {
+		return refuse(codeExhausted, "", "too many inventories: try again in a minute")
+	}
+	return nil
+}
+
 func (l *limits) auditLine() bool { return l.lines.AllowN(l.now(), 1) }
-
-func (l *limits) of(from string, now time.Time) *rate.Limiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.sources[from]
-	if s == nil {
-		if len(l.sources) >= maxSources {
-			l.dropOldest()
-		}
-		s = &source{limiter: rate.NewLimiter(enrolPerSource, enrolPerSourceBurst)}
-		l.sources[from] = s
-	}
-	s.at = now
-	return s.limiter
-}
-
-// dropOldest forgets the source that was idle longest. The caller holds the lock.
-func (l *limits) dropOldest() {
-	oldest := ""
-	for name, s := range l.sources {
-		if oldest == "" || s.at.Before(l.sources[oldest].at) {
-			oldest = name
-		}
-	}
-	delete(l.sources, oldest)
-}
 
 // sourceOf is the caller's address: an IPv4 address, or the /64 of an IPv6 address, which is what one host can choose from.
 func sourceOf(ctx context.Context) string {

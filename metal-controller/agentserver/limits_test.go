@@ -37,8 +37,8 @@ func TestLimits(t *testing.T) {
 	for i := range 10000 {
 		total += allowed(fmt.Sprint(i), 1)
 	}
-	if total != enrolGlobalBurst || len(l.sources) > maxSources {
-		t.Errorf("10,000 sources got %d, %d are remembered", total, len(l.sources))
+	if total != enrolGlobalBurst || l.sources.Len() > maxSources {
+		t.Errorf("10,000 sources got %d, %d are remembered", total, l.sources.Len())
 	}
 }
 

@@ -20,9 +20,14 @@ import (
 // first. Across replicas each creates first and looks afterwards: of two such creations at least one sees the other, and whoever sees another
 // takes its own back and tells the agent to try again, so at most one stays. What remains: a replica that dies between creating and looking,
 // or that cannot take its own back, leaves two Servers with one identity. They then show IdentityConflict, get no tasks, and a person deletes one.
-func (s *Server) register(ctx context.Context, id boot.Identity) (string, error) {
+//
+// seen is what the cache knew of the Servers: when it is full of them already, nobody waits and the API server is not asked.
+func (s *Server) register(ctx context.Context, id boot.Identity, seen []server) (string, error) {
 	if s.cfg.Policy != boot.RegisterOnce {
 		return "", refuse(codeDenied, reasons.UnknownMachine, "no Server describes this machine, and unknown machines are not registered here; an operator declares it with spec.identity")
+	}
+	if err := s.room(seen); err != nil {
+		return "", err
 	}
 	select {
 	case s.creates <- struct{}{}:

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -24,6 +25,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/grpc/test/bufconn"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,6 +41,8 @@ const (
 	maxMessage = 1 << 20
 	// coalesce is the least time between two views on one stream.
 	coalesce = 200 * time.Millisecond
+	// linesPerSecond bounds what refusals write into the log.
+	linesPerSecond = 20
 )
 
 // ServerName is the name in the server certificate of every replica, so that pxe-servers need not know addresses in certificates.
@@ -66,7 +70,8 @@ type Config struct {
 // Server implements the protocol.
 type Server struct {
 	protocol.UnimplementedBootServer
-	cfg Config
+	cfg   Config
+	lines *rate.Limiter // of refusals in the log
 
 	mu       sync.Mutex
 	revision int64
@@ -74,7 +79,9 @@ type Server struct {
 }
 
 // New is a server of the protocol.
-func New(cfg Config) *Server { return &Server{cfg: cfg} }
+func New(cfg Config) *Server {
+	return &Server{cfg: cfg, lines: rate.NewLimiter(linesPerSecond, linesPerSecond)}
+}
 
 // GRPC is the gRPC server for remote pxe-servers.
 func (s *Server) GRPC() *grpc.Server {
@@ -87,17 +94,9 @@ func (s *Server) GRPC() *grpc.Server {
 		grpc.ConnectionTimeout(10*time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-			if err := s.guard(ctx, info.FullMethod); err != nil {
-				return nil, err
-			}
-			return next(ctx, req)
-		}),
-		grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			if err := s.guard(stream.Context(), info.FullMethod); err != nil {
-				return err
-			}
-			return next(srv, stream)
+		// By the headers, before a byte of a message is kept: a message of a stranger that never ends would stay in memory.
+		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
+			return s.guard(ctx, info.FullMethodName)
 		}),
 	)
 	protocol.RegisterBootServer(g, s)
@@ -132,18 +131,21 @@ func (s *Server) Local() (protocol.BootClient, func(), error) {
 }
 
 // guard lets certificates of sites in.
-func (s *Server) guard(ctx context.Context, method string) error {
+func (s *Server) guard(ctx context.Context, method string) (context.Context, error) {
 	site, err := s.site(ctx)
-	if err != nil {
+	if err == nil {
+		s.cfg.Log.V(1).Info("Answering a pxe-server", "method", method, "site", site)
+		return ctx, nil
+	}
+	// A flood of refusals must not fill a disk.
+	if s.lines.AllowN(s.cfg.Now(), 1) {
 		source := ""
 		if p, ok := peer.FromContext(ctx); ok {
 			source = p.Addr.String()
 		}
 		s.cfg.Log.Info("Refusing a pxe-server call", "method", method, "source", source, "reason", status.Convert(err).Message())
-		return err
 	}
-	s.cfg.Log.V(1).Info("Answering a pxe-server", "method", method, "site", site)
-	return nil
+	return nil, err
 }
 
 // site reads the caller's site out of its certificate.
