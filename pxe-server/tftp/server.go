@@ -20,20 +20,28 @@ type Server struct {
 	conn *listener
 	rate *limits.Buckets[netip.Prefix]
 	gate *limits.Gate[netip.Prefix]
+	// lines bounds what strangers can write into the log: sources of UDP packets cost nothing.
+	lines *limits.Buckets[struct{}]
 
 	requests, served, bytes, refused, limited, malformed, failed atomic.Uint64
 
 	mu     sync.Mutex
 	active map[netip.AddrPort]*transfer
+	count  uint64 // of transfers that were begun
 }
 
 // transfer is one running session; a repeated request of the same client replaces it until the client has answered.
 type transfer struct {
 	cancel context.CancelFunc
+	leave  func()
+	begun  uint64 // its place in the order of transfers
 	proven atomic.Bool
 }
 
-const rememberSources = 4096
+const (
+	rememberSources = 4096
+	linesPerSecond  = 20
+)
 
 // New opens the socket. Port 69 needs root or CAP_NET_BIND_SERVICE.
 func New(cfg Config) (*Server, error) {
@@ -47,8 +55,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		cfg: cfg, conn: conn, active: map[netip.AddrPort]*transfer{},
-		rate: limits.NewBuckets[netip.Prefix](limits.Rate{PerSecond: cfg.Limits.Rate, Burst: cfg.Limits.Burst}, rememberSources, cfg.Now),
-		gate: limits.NewGate[netip.Prefix](cfg.Limits.Transfers, cfg.Limits.PerSource),
+		rate:  limits.NewBuckets[netip.Prefix](limits.Rate{PerSecond: cfg.Limits.Rate, Burst: cfg.Limits.Burst}, rememberSources, cfg.Now),
+		gate:  limits.NewGate[netip.Prefix](cfg.Limits.Transfers, cfg.Limits.PerSource),
+		lines: limits.NewBuckets[struct{}](limits.Rate{PerSecond: linesPerSecond, Burst: linesPerSecond}, 1, cfg.Now),
 	}, nil
 }
 
@@ -123,8 +132,15 @@ func (s *Server) accept(ctx context.Context, wg *sync.WaitGroup, b []byte, clien
 
 func (s *Server) refuse(no *refusal, client netip.AddrPort, local netip.Addr) {
 	s.refused.Add(1)
-	s.cfg.Log.Info("Refusing a TFTP request", "client", client, "reason", no.text)
+	s.note("Refusing a TFTP request", "client", client, "reason", no.text)
 	s.conn.send(no.packet(), client, local)
+}
+
+// note logs what a stranger caused.
+func (s *Server) note(message string, args ...any) {
+	if s.lines.Allow(struct{}{}) {
+		s.cfg.Log.Info(message, args...)
+	}
 }
 
 func (s *Server) begin(ctx context.Context, wg *sync.WaitGroup, r request, client netip.AddrPort, local netip.Addr) {
@@ -132,14 +148,16 @@ func (s *Server) begin(ctx context.Context, wg *sync.WaitGroup, r request, clien
 	if !s.replace(client) {
 		return // its transfer runs; the request was a late copy
 	}
-	leave, ok := s.gate.Enter(source)
+	leave, ok := s.enter(source)
 	if !ok {
 		s.limited.Add(1)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.Lifetime)
-	t := &transfer{cancel: cancel}
+	t := &transfer{cancel: cancel, leave: leave}
 	s.mu.Lock()
+	s.count++
+	t.begun = s.count
 	s.active[client] = t
 	s.mu.Unlock()
 	wg.Go(func() {
@@ -148,6 +166,34 @@ func (s *Server) begin(ctx context.Context, wg *sync.WaitGroup, r request, clien
 		defer cancel()
 		s.transfer(ctx, t, r, client, local)
 	})
+}
+
+// enter takes a slot. When all are taken, the oldest transfer that nobody acknowledged makes room: otherwise a few requests a second with
+// made-up sources would keep everybody out.
+func (s *Server) enter(source netip.Prefix) (leave func(), ok bool) {
+	if leave, ok = s.gate.Enter(source); ok || s.gate.Held(source) >= s.cfg.Limits.PerSource || !s.evict() {
+		return leave, ok
+	}
+	return s.gate.Enter(source)
+}
+
+func (s *Server) evict() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var client netip.AddrPort
+	var oldest *transfer
+	for c, t := range s.active {
+		if !t.proven.Load() && (oldest == nil || t.begun < oldest.begun) {
+			client, oldest = c, t
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(s.active, client)
+	oldest.cancel()
+	oldest.leave()
+	return true
 }
 
 // replace ends a transfer to the same client port that got no answer yet. It is false when one is under way.
@@ -176,7 +222,7 @@ func (s *Server) remove(client netip.AddrPort, t *transfer) {
 func (s *Server) transfer(ctx context.Context, t *transfer, r request, client netip.AddrPort, local netip.Addr) {
 	f, size, err := s.open(r.name)
 	if err != nil {
-		s.cfg.Log.Info("No such file for TFTP", "client", client, "file", r.name, "error", err)
+		s.note("No such file for TFTP", "client", client, "file", r.name, "error", err)
 		s.refuse(&refusal{errNotFound, "no such file"}, client, local)
 		return
 	}
@@ -184,7 +230,7 @@ func (s *Server) transfer(ctx context.Context, t *transfer, r request, client ne
 	ses := newSession(r, f, size, s.cfg.Limits.FirstACK)
 	if err := s.run(ctx, t, ses, client, local); err != nil {
 		s.failed.Add(1)
-		s.cfg.Log.Info("TFTP transfer ended early", "client", client, "file", r.name, "bytes", ses.bytes, "error", err)
+		s.note("TFTP transfer ended early", "client", client, "file", r.name, "bytes", ses.bytes, "error", err)
 		return
 	}
 	s.served.Add(1)

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -117,8 +119,11 @@ type raw struct {
 	s *Server
 }
 
-func dial(t testing.TB, s *Server) *raw {
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+func dial(t testing.TB, s *Server) *raw { return dialFrom(t, s, 1) }
+
+// dialFrom is a client on 127.0.0.host.
+func dialFrom(t testing.TB, s *Server, host byte) *raw {
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, host)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,6 +252,60 @@ func TestPerSourceCap(t *testing.T) {
 		t.Errorf("limited %d, want 1", got)
 	}
 	_ = held
+}
+
+// TestStormLeavesRoom: requests of made-up sources, which never acknowledge, keep nobody out; a transfer that is under way is not pushed aside.
+func TestStormLeavesRoom(t *testing.T) {
+	s := serve(t, Config{Limits: Limits{Transfers: 2, FirstACK: time.Minute}})
+	begin := func(host byte) (*raw, netip.AddrPort) {
+		r := dialFrom(t, s, host)
+		r.ask(rrq("snponly.efi", "octet"))
+		_, from := r.read()
+		return r, from
+	}
+	prove := func(r *raw, to netip.AddrPort) {
+		r.send([]byte{0, opACK, 0, 1}, to)
+		if b, _ := r.read(); b[3] != 2 {
+			t.Fatalf("got % x, want block 2", b[:4])
+		}
+	}
+	for host := range byte(20) {
+		begin(host + 2)
+	}
+	first, to := begin(30)
+	prove(first, to)
+	second, to := begin(31)
+	prove(second, to)
+	late := dialFrom(t, s, 32)
+	late.ask(rrq("snponly.efi", "octet"))
+	if _, _, ok := late.maybe(300 * time.Millisecond); ok {
+		t.Error("control: a transfer beyond the limit was begun beside two that are under way")
+	}
+}
+
+// lineCount counts what a log handler writes: one write for each line.
+type lineCount struct{ atomic.Int64 }
+
+func (l *lineCount) Write(b []byte) (int, error) {
+	l.Add(1)
+	return len(b), nil
+}
+
+// TestLogIsBounded: made-up sources write a bounded number of lines.
+func TestLogIsBounded(t *testing.T) {
+	var log lineCount
+	now := time.Unix(1000, 0)
+	s := serve(t, Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Limits: Limits{Burst: 1000}, Now: func() time.Time { return now }})
+	r := dial(t, s)
+	for range 100 {
+		r.ask(rrq("nothing", "octet"))
+		if b, _ := r.read(); !isError(b, errNotFound) {
+			t.Fatalf("got % x", b)
+		}
+	}
+	if n := log.Load(); n == 0 || n > linesPerSecond {
+		t.Errorf("100 refusals wrote %d lines", n)
+	}
 }
 
 // A client that repeats its request from the same port before it answered gets its first block again from one new
