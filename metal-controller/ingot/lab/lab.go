@@ -13,9 +13,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,31 +52,38 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lab",
 		Short: "Rack virtual servers and let Ingot serve them: no hardware, no cluster, no set-up",
-		Long: "Rack virtual servers (QEMU with UEFI firmware, each with a Redfish BMC) in a network namespace of their own, start Ingot's control plane\n" +
-			"and boot services for them, and switch them on. They netboot and register, live. Ctrl-C ends it and leaves nothing behind.",
-		Example: "  ingot lab\n  ingot lab --servers 1 --power-on=false --state-dir ~/lab      # keeps its state; switch on with `ingot power on rack1-01`",
+		Long: "Rack virtual servers (QEMU with UEFI firmware, each with a Redfish BMC) in a network\n" +
+			"namespace of their own, start Ingot's control plane and boot services for them, and\n" +
+			"switch them on. They netboot and register, live. Ctrl-C ends it and leaves nothing\n" +
+			"behind, except for the folder that --state-dir names.",
+		Example: "  ingot lab\n\n  # keeps its state; switch on with: ingot power on rack1-01\n  ingot lab --servers 1 --power-on=false --state-dir ~/lab",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.servers < 1 || c.servers > rack.MaxServers {
 				return &cli.ExitError{Code: cli.CodeUsage, Err: fmt.Errorf("--servers %d: a lab has 1 to %d servers", c.servers, rack.MaxServers)}
 			}
 			if !netns.Inside() {
-				return c.outside(cmd.Context())
+				return c.outside(cmd)
 			}
 			return c.inside(cmd)
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&c.servers, "servers", 3, "how many servers to rack; without KVM each takes a core while it boots")
-	f.StringVar(&c.stateDir, "state-dir", "", "keep disks, logs and the control plane's state here (default: a temporary folder that is removed at the end)")
-	f.StringVar(&c.agentImage, "agent-image", "", "folder of the agent's boot image (default: beside the program)")
+	f.IntVar(&c.servers, "servers", 3, "how many servers to rack, at most 16; without KVM each takes a core while it boots")
+	f.StringVar(&c.stateDir, "state-dir", "", "`folder` that keeps disks, logs and the control plane's state (default: a temporary folder that is removed at the end)")
+	f.StringVar(&c.agentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
 	f.BoolVar(&c.powerOn, "power-on", true, "switch the servers on, through their BMCs")
 	f.BoolVar(&c.untilRegistered, "until-registered", false, "end when every server has registered")
 	return cmd
 }
 
 // outside prepares what belongs to the host, and runs this program again inside a new network namespace.
-func (c *config) outside(ctx context.Context) error {
+func (c *config) outside(cmd *cobra.Command) error {
+	if err := c.preflight(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM) // of the moments before and after the child
+	defer stop()
 	port, err := choosePort(ctx)
 	if err != nil {
 		return err
@@ -93,7 +102,7 @@ func (c *config) outside(ctx context.Context) error {
 		return fmt.Errorf("starting the lab: %w", err)
 	}
 	if code != 0 {
-		return &cli.ExitError{Code: code, Err: errors.New("the lab ended with an error")}
+		return &cli.ExitError{Code: code} // the child has told why
 	}
 	return nil
 }
@@ -142,7 +151,7 @@ func (c *config) inside(cmd *cobra.Command) error {
 	network := &services.Network{
 		Interface: rack.DefaultBridge, AgentImage: c.agentImage, AgentArgs: strings.Fields(rack.KernelArgs()),
 	}
-	if err := network.Complete(); err != nil {
+	if err := network.Fill(); err != nil {
 		return err
 	}
 	machines := &machinesService{count: c.servers}
@@ -159,7 +168,7 @@ func (c *config) inside(cmd *cobra.Command) error {
 		show.end = end
 		return up.Run(ctx, up.Config{
 			StateDir: filepath.Join(dir, "state"), APIAddress: netip.MustParseAddr("127.0.0.1"), APIPort: port,
-			Services: all, Terminal: terminal, Progress: terminal, Now: time.Now,
+			Services: all, Terminal: terminal, Progress: terminal, Now: time.Now, Brief: true,
 		})
 	})
 }

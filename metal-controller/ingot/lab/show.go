@@ -50,7 +50,7 @@ func (s *showService) start(ctx context.Context, env up.Env) (func() error, erro
 
 // follow shows the servers until the lab ends, and says what to try once all have registered.
 func (s *showService) follow(ctx context.Context, c client.WithWatch, kubeconfig string) error {
-	v := s.newView()
+	v := newView(s.out, s.size(), time.Now(), s.ending())
 	servers := map[string]*metal.Server{}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -65,7 +65,7 @@ func (s *showService) follow(ctx context.Context, c client.WithWatch, kubeconfig
 			case <-ctx.Done():
 				open = false
 			case now := <-tick.C:
-				if !told || !v.terminal {
+				if !told || v.size == nil {
 					v.show(rows(servers), now)
 				}
 			case e, more := <-w.ResultChan():
@@ -112,38 +112,61 @@ func registered(servers map[string]*metal.Server) bool {
 	return true
 }
 
-func (s *showService) newView() *view {
-	terminal, width := false, 0
-	if f, ok := s.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
-		terminal = true
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
-			width = w
-		}
+// size says how wide the terminal is now; nil when the output is none. People change it while they look.
+func (s *showService) size() func() int {
+	f, ok := s.out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+		return nil
 	}
-	return newView(s.out, terminal, width, time.Now())
+	return func() int {
+		w, _, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 0
+		}
+		return w
+	}
+}
+
+// ending is what Ctrl-C does.
+func (s *showService) ending() string {
+	if s.config.stateDir != "" {
+		return "Ctrl-C ends the lab; its state stays in " + s.config.stateDir + "."
+	}
+	return "Ctrl-C ends the lab and leaves nothing behind."
 }
 
 // tell ends the show with what to try next.
 func (s *showService) tell(kubeconfig string, servers map[string]*metal.Server) {
 	if s.config.untilRegistered {
-		fmt.Fprintf(s.out, "\nall %d servers have registered\n", len(servers))
+		fmt.Fprintf(s.out, "\n%s.\n", allRegistered(len(servers)))
 		s.end()
 		return
 	}
 	first := rows(servers)[0].name
-	program := os.Args[0]
-	fmt.Fprintf(s.out, `
-All %d servers have registered. They wait for somebody to accept them, which comes with the next part of Ingot.
-Try, in another terminal:
+	fmt.Fprint(s.out, next(os.Args[0], kubeconfig, first, len(servers)), "\n", s.ending(), "\n")
+}
 
-  export KUBECONFIG=%s
-  kubectl get servers -o wide                # or: %s get servers
-  kubectl get serverinventory %s -o yaml
-  %s why %s
-  %s power cycle %s                    # through its Redfish BMC, read back
-  %s console %s                        # Ctrl-] detaches
-  %s logs %s
+func allRegistered(n int) string {
+	if n == 1 {
+		return "The server has registered"
+	}
+	return fmt.Sprintf("All %d servers have registered", n)
+}
 
-Ctrl-C ends the lab and leaves nothing behind.
-`, len(servers), kubeconfig, program, first, program, first, program, first, program, first, program, first)
+// next is what to try, in lines that fit 80 columns unless paths are long. `ingot get` needs no kubectl, so it comes first.
+func next(program, kubeconfig, server string, count int) string {
+	return strings.NewReplacer("INGOT", program, "KUBECONFIG_FILE", kubeconfig, "SERVER", server, "ALL", allRegistered(count)).Replace(`
+ALL and wait for somebody to accept them, which comes
+with the next part of Ingot. Try, in another terminal:
+
+  export KUBECONFIG=KUBECONFIG_FILE
+  INGOT get servers -o wide
+  INGOT get serverinventory SERVER -o yaml
+  INGOT why SERVER
+  INGOT power cycle SERVER        # through its BMC, read back
+  INGOT console SERVER            # Ctrl-] detaches
+  INGOT logs SERVER
+
+kubectl works as well: kubectl get servers.
+`)
 }

@@ -49,20 +49,20 @@ func readyMessage(s *metal.Server) string {
 
 // view shows rows live: on a terminal the table is drawn over itself, elsewhere each change is a line.
 type view struct {
-	out      io.Writer
-	terminal bool
-	width    int
-	begin    time.Time
-	last     map[string]row
-	drawn    int
+	out    io.Writer
+	size   func() int // the terminal's width, 0 when unknown; nil when there is no terminal
+	begin  time.Time
+	ending string // what Ctrl-C does
+	last   map[string]row
+	drawn  []int // how wide the lines on the screen are
 }
 
-func newView(out io.Writer, terminal bool, width int, begin time.Time) *view {
-	return &view{out: out, terminal: terminal, width: width, begin: begin, last: map[string]row{}}
+func newView(out io.Writer, size func() int, begin time.Time, ending string) *view {
+	return &view{out: out, size: size, begin: begin, ending: ending, last: map[string]row{}}
 }
 
 func (v *view) show(all []row, now time.Time) {
-	if v.terminal {
+	if v.size != nil {
 		v.draw(all, now)
 		return
 	}
@@ -76,20 +76,34 @@ func (v *view) show(all []row, now time.Time) {
 
 // draw goes back over the table that it drew before. Escape codes: ECMA-48 cursor up and erase.
 func (v *view) draw(all []row, now time.Time) {
+	width := v.size()
 	var b strings.Builder
-	if v.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", v.drawn)
+	if up := height(v.drawn, width); up > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", up)
 	}
 	lines := []string{line(row{"SERVER", "STATE", "POWER", "BOOT", "DETAIL"})}
 	for _, r := range all {
 		lines = append(lines, line(r))
 	}
-	lines = append(lines, fmt.Sprintf("%.0f s; Ctrl-C ends the lab and leaves nothing behind", now.Sub(v.begin).Seconds()))
+	lines = append(lines, fmt.Sprintf("%.0f s. %s", now.Sub(v.begin).Seconds(), v.ending))
+	v.drawn = v.drawn[:0]
 	for _, l := range lines {
-		b.WriteString(clip(l, v.width) + "\n")
+		l = clip(l, width)
+		v.drawn = append(v.drawn, len([]rune(l)))
+		b.WriteString(l + "\n")
 	}
-	v.drawn = len(lines)
 	fmt.Fprint(v.out, b.String())
+}
+
+// height is how many rows of the screen lines take: a terminal that was made narrower has wrapped what was drawn.
+func height(lines []int, width int) int {
+	n := len(lines)
+	for _, l := range lines {
+		if width > 0 && l > width {
+			n += (l - 1) / width
+		}
+	}
+	return n
 }
 
 func line(r row) string {

@@ -9,11 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/go-logr/logr"
@@ -22,7 +20,6 @@ import (
 	"ingot.dev/ingot/metal-controller/ingot/up"
 	controllers "ingot.dev/ingot/metal-controller/setup"
 	"ingot.dev/ingot/pxe-server/boot"
-	"ingot.dev/ingot/pxe-server/dhcp"
 	"ingot.dev/ingot/pxe-server/protocol"
 	pxe "ingot.dev/ingot/pxe-server/setup"
 )
@@ -58,31 +55,38 @@ type Network struct {
 // AddFlags adds the flags of `ingot up`.
 func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.Interface, "interface", "", "serve DHCP, TFTP and HTTP boot on this network interface; without it no machine is booted")
-	f.StringVar(&n.Address, "address", "", "IPv4 address to serve on (default: the interface's first)")
-	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, START-END (default: the upper half of the interface's network)")
-	f.StringVar(&n.Router, "dhcp-router", "", "router that machines get (default: none)")
-	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "name servers that machines get")
-	f.StringVar(&n.AgentImage, "agent-image", "", "folder of the agent's boot image (default: beside the program; `make images` builds it)")
-	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further argument for the agent's kernel line (repeatable)")
-	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "port for agents")
-	f.IntVar(&n.HTTPPort, "http-port", pxe.DefaultHTTPPort, "port for boot scripts and files")
-	f.StringVar(&n.UnknownPolicy, "unknown-policy", string(boot.RegisterOnce), "what machines get that nobody declared: register-once, ignore or hold")
-	f.StringVar(&n.MetricsAddr, "metrics-address", defaultMetricsAddr, "address for metrics; empty for none")
+	f.StringVar(&n.Address, "address", "", "IPv4 `address` to serve on (default: the interface's first)")
+	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, as `START-END` (default: the upper half of the interface's network)")
+	f.StringVar(&n.Router, "dhcp-router", "", "`address` of the router that machines get (default: none)")
+	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "`addresses` of the name servers that machines get")
+	f.StringVar(&n.AgentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
+	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further `argument` for the agent's kernel line (repeatable)")
+	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "`port` for agents")
+	f.IntVar(&n.HTTPPort, "http-port", pxe.DefaultHTTPPort, "`port` for boot scripts and files")
+	f.StringVar(&n.UnknownPolicy, "unknown-policy", string(boot.RegisterOnce), "`what` machines get that nobody declared: register-once, ignore or hold")
+	f.StringVar(&n.MetricsAddr, "metrics-address", defaultMetricsAddr, "`address` for metrics and health; empty for none")
 }
 
-// Complete fills in what was left out and refuses what cannot work, before anything is started.
+// Complete fills in what was left out and refuses what cannot work on this machine, before anything is started.
 func (n *Network) Complete() error {
-	if n.AgentPort == 0 {
-		n.AgentPort = defaultAgentPort
+	if err := n.Fill(); err != nil {
+		return err
 	}
-	if n.HTTPPort == 0 {
-		n.HTTPPort = pxe.DefaultHTTPPort
+	if err := n.checkPorts(context.Background()); err != nil || n.Interface == "" {
+		return err
 	}
+	_, err := n.subnet()
+	return err
+}
+
+// Fill is Complete for a network that does not exist yet.
+func (n *Network) Fill() error {
+	n.fillPorts()
 	if n.UnknownPolicy == "" {
 		n.UnknownPolicy = string(boot.RegisterOnce)
 	}
-	if n.Interface == "" {
-		return nil
+	if err := n.checkWords(); err != nil || n.Interface == "" {
+		return err
 	}
 	if n.AgentImage == "" {
 		n.AgentImage = besideProgram()
@@ -178,77 +182,4 @@ func ignoreCancel(err error) error {
 		return nil
 	}
 	return err
-}
-
-// prefix is the address to serve on, with its network.
-func (n *Network) prefix() (netip.Prefix, error) {
-	link, err := net.InterfaceByName(n.Interface)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("--interface %s: it does not exist; `ip -br link` lists interfaces", n.Interface)
-	}
-	addrs, err := link.Addrs()
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("reading the addresses of %s: %w", n.Interface, err)
-	}
-	for _, a := range addrs {
-		p, err := netip.ParsePrefix(a.String())
-		if err == nil && p.Addr().Is4() && (n.Address == "" || p.Addr().String() == n.Address) {
-			return p, nil
-		}
-	}
-	return netip.Prefix{}, fmt.Errorf("--interface %s has no IPv4 address %s; give it one: ip addr add 192.168.77.1/24 dev %s", n.Interface, n.Address, n.Interface)
-}
-
-// subnet is the interface's network with its pool.
-func (n *Network) subnet() (dhcp.Subnet, error) {
-	prefix, err := n.prefix()
-	if err != nil {
-		return dhcp.Subnet{}, err
-	}
-	s := dhcp.Subnet{Prefix: prefix.Masked()}
-	if s.Pools, err = pools(n.Pool, prefix); err != nil {
-		return s, err
-	}
-	if n.Router != "" {
-		if s.Router, err = netip.ParseAddr(n.Router); err != nil {
-			return s, fmt.Errorf("--dhcp-router: %w", err)
-		}
-	}
-	for _, d := range n.DNS {
-		a, err := netip.ParseAddr(d)
-		if err != nil {
-			return s, fmt.Errorf("--dhcp-dns: %w", err)
-		}
-		s.DNS = append(s.DNS, a)
-	}
-	return s, nil
-}
-
-// pools reads START-END, or takes the upper half of the network.
-func pools(text string, prefix netip.Prefix) ([]dhcp.Range, error) {
-	if text == "" {
-		return upperHalf(prefix)
-	}
-	from, to, ok := strings.Cut(text, "-")
-	first, err1 := netip.ParseAddr(strings.TrimSpace(from))
-	last, err2 := netip.ParseAddr(strings.TrimSpace(to))
-	if !ok || err1 != nil || err2 != nil {
-		return nil, fmt.Errorf("--dhcp-pool %q: write START-END, as 192.168.77.100-192.168.77.200", text)
-	}
-	return []dhcp.Range{{From: first, To: last}}, nil
-}
-
-// upperHalf leaves the lower half of a network to fixed addresses. Of small networks nothing is guessed.
-func upperHalf(prefix netip.Prefix) ([]dhcp.Range, error) {
-	if prefix.Bits() > 29 {
-		return nil, fmt.Errorf("the network %s is too small to guess a pool in: name one with --dhcp-pool START-END", prefix.Masked())
-	}
-	base := prefix.Masked().Addr().As4()
-	number := uint32(base[0])<<24 | uint32(base[1])<<16 | uint32(base[2])<<8 | uint32(base[3])
-	size := uint32(1) << (32 - prefix.Bits())
-	return []dhcp.Range{{From: address(number + size/2), To: address(number + size - 2)}}, nil
-}
-
-func address(n uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 }

@@ -14,6 +14,7 @@ type progress struct {
 	now   func() time.Time
 	first time.Time
 	last  time.Time
+	brief bool
 }
 
 func newProgress(w io.Writer, now func() time.Time) *progress {
@@ -40,6 +41,10 @@ func (p *progress) say(format string, args ...any) {
 func (p *progress) ready(env Env) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.brief {
+		p.line("Ingot is ready (%.1fs)", p.now().Sub(p.first).Seconds())
+		return
+	}
 	p.line("Ingot is ready (%.1fs). State is in %s. In another terminal:", p.now().Sub(p.first).Seconds(), env.StateDir)
 	p.line("  export KUBECONFIG=%s", env.ControlPlane.Kubeconfig())
 	p.line("  kubectl get servers")

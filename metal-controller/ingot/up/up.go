@@ -34,6 +34,8 @@ type Config struct {
 	// Terminal, when set, is a duplicate of standard error, and standard error itself is sent to the log while Run runs.
 	Terminal *os.File
 	Now      func() time.Time
+	// Brief leaves out what to do next: a service says it.
+	Brief bool
 }
 
 // Env is what a Service gets.
@@ -63,6 +65,7 @@ func Run(ctx context.Context, c Config) error {
 		c.Now = time.Now
 	}
 	p := newProgress(c.Progress, c.Now)
+	p.brief = c.Brief
 	dir, err := statedir.Open(c.StateDir, version.Version)
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func serve(ctx context.Context, c Config, dir string, log *lumberjack.Logger, p 
 	if stopErr := cp.Stop(); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("%w; details in %s", stopErr, log.Filename))
 	}
-	if err == nil {
+	if err == nil && !c.Brief {
 		p.say("stopped; all data is in %s", dir)
 	}
 	return err

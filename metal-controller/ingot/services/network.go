@@ -1,0 +1,131 @@
+package services
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"ingot.dev/ingot/pxe-server/dhcp"
+)
+
+// prefix is the address to serve on, with its network.
+func (n *Network) prefix() (netip.Prefix, error) {
+	link, err := net.InterfaceByName(n.Interface)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("--interface %s: this machine has no such interface; `ip -br address` lists them", n.Interface)
+	}
+	if link.Flags&net.FlagUp == 0 {
+		return netip.Prefix{}, fmt.Errorf("--interface %s is down; switch it on: ip link set %s up", n.Interface, n.Interface)
+	}
+	addrs, err := link.Addrs()
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("reading the addresses of %s: %w", n.Interface, err)
+	}
+	return n.choose(addrs)
+}
+
+// choose takes the wanted address of the interface, or its first IPv4 address.
+func (n *Network) choose(addrs []net.Addr) (netip.Prefix, error) {
+	var own []string
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil || !p.Addr().Is4() {
+			continue
+		}
+		if n.Address == "" || p.Addr().String() == n.Address {
+			return p, nil
+		}
+		own = append(own, p.Addr().String())
+	}
+	if len(own) > 0 {
+		return netip.Prefix{}, fmt.Errorf("--address %s is not an address of %s, which has %s", n.Address, n.Interface, strings.Join(own, ", "))
+	}
+	return netip.Prefix{}, fmt.Errorf("--interface %s has no IPv4 address; give it one: ip addr add 192.168.77.1/24 dev %s", n.Interface, n.Interface)
+}
+
+// subnet is the interface's network with what machines get in it.
+func (n *Network) subnet() (dhcp.Subnet, error) {
+	prefix, err := n.prefix()
+	if err != nil {
+		return dhcp.Subnet{}, err
+	}
+	return n.subnetOf(prefix)
+}
+
+func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
+	s.Prefix = prefix.Masked()
+	if s.Pools, err = pools(n.Pool, prefix); err != nil {
+		return s, err
+	}
+	if n.Router != "" {
+		if s.Router, err = ipv4("--dhcp-router", n.Router); err != nil {
+			return s, err
+		}
+		if !s.Prefix.Contains(s.Router) {
+			return s, fmt.Errorf("--dhcp-router %s is outside the network %s of %s, so machines could not reach it", s.Router, s.Prefix, n.Interface)
+		}
+	}
+	for _, d := range n.DNS {
+		a, err := ipv4("--dhcp-dns", d)
+		if err != nil {
+			return s, err
+		}
+		s.DNS = append(s.DNS, a)
+	}
+	return s, nil
+}
+
+func ipv4(flag, text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || !a.Is4() {
+		return a, fmt.Errorf("%s %q is no IPv4 address, such as 192.168.77.254", flag, text)
+	}
+	return a, nil
+}
+
+// maxPool is what pxe-server keeps leases for.
+const maxPool = 1 << 16
+
+// pools reads START-END, or takes the upper half of the network.
+func pools(text string, prefix netip.Prefix) ([]dhcp.Range, error) {
+	if text == "" {
+		return upperHalf(prefix)
+	}
+	from, to, _ := strings.Cut(text, "-")
+	first, err1 := netip.ParseAddr(strings.TrimSpace(from))
+	last, err2 := netip.ParseAddr(strings.TrimSpace(to))
+	network := prefix.Masked()
+	switch {
+	case errors.Join(err1, err2) != nil || !first.Is4() || !last.Is4():
+		return nil, fmt.Errorf("--dhcp-pool %q: write START-END with two IPv4 addresses of %s", text, network)
+	case last.Less(first):
+		return nil, fmt.Errorf("--dhcp-pool %s ends before it begins; write %s-%s", text, last, first)
+	case !network.Contains(first) || !network.Contains(last):
+		return nil, fmt.Errorf("--dhcp-pool %s is outside the network %s that is served; take addresses of it, or another --interface", text, network)
+	case number(last)-number(first) >= maxPool:
+		return nil, fmt.Errorf("--dhcp-pool %s holds more than %d addresses; write a smaller one", text, maxPool)
+	}
+	return []dhcp.Range{{From: first, To: last}}, nil
+}
+
+// upperHalf leaves the lower half of a network to fixed addresses. Of small networks nothing is guessed, and of large ones no more than can be leased.
+func upperHalf(prefix netip.Prefix) ([]dhcp.Range, error) {
+	if prefix.Bits() > 29 || prefix.Bits() < 1 {
+		return nil, fmt.Errorf("no pool can be guessed in the network %s: name one with --dhcp-pool START-END", prefix.Masked())
+	}
+	size := uint32(1) << (32 - prefix.Bits())
+	first := number(prefix.Masked().Addr()) + size/2
+	last := first + min(size/2-2, maxPool-1)
+	return []dhcp.Range{{From: address(first), To: address(last)}}, nil
+}
+
+func number(a netip.Addr) uint32 {
+	b := a.As4()
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+func address(n uint32) netip.Addr {
+	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+}

@@ -1,0 +1,136 @@
+package services
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"ingot.dev/ingot/pxe-server/boot"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// image is a folder that looks like the agent's image.
+func image(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestFill(t *testing.T) {
+	for name, c := range map[string]struct {
+		network Network
+		parts   []string
+	}{
+		"nothing to serve":         {Network{}, nil},
+		"a network to come":        {Network{Interface: "nothere0", AgentImage: image(t)}, nil},
+		"no image":                 {Network{Interface: "eth1", AgentImage: t.TempDir()}, []string{"make images", "--agent-image"}},
+		"unknown policy":           {Network{UnknownPolicy: "capture"}, []string{"--unknown-policy", "register-once, ignore or hold"}},
+		"agent port":               {Network{AgentPort: 99999}, []string{"--agent-port 99999", "65535"}},
+		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
+		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},
+		"metrics with a word":      {Network{MetricsAddr: "localhost:http"}, []string{"--metrics-address"}},
+		"metrics on all addresses": {Network{MetricsAddr: ":7490"}, nil},
+	} {
+		err := c.network.Fill()
+		wantErr(t, name, err, c.parts...)
+		if n := c.network; err == nil && (n.AgentPort != 7443 || n.HTTPPort != 7480 || n.UnknownPolicy != string(boot.RegisterOnce)) {
+			t.Errorf("%s: %+v", name, n)
+		}
+	}
+}
+
+// TestCompleteFindsTakenPorts: before anything is started. The control is the same port once it is free.
+func TestCompleteFindsTakenPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_, text, _ := net.SplitHostPort(address)
+	number, _ := strconv.Atoi(text)
+	metrics := Network{MetricsAddr: address, AgentPort: freePort(t)}
+	agents := Network{AgentPort: number}
+	wantErr(t, "metrics", metrics.Complete(), "port "+text+"/tcp for metrics is taken", "ss -lntp", "--metrics-address")
+	wantErr(t, "agents", agents.Complete(), "port "+text+"/tcp for agents is taken", "--agent-port")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "metrics, free", metrics.Complete())
+	wantErr(t, "agents, free", agents.Complete())
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func TestPortErrorsNameTheNextStep(t *testing.T) {
+	dhcp := port{"udp4", ":67", "DHCP", ""}
+	wantErr(t, "rights", dhcp.explain(&os.SyscallError{Syscall: "bind", Err: os.ErrPermission}), "port 67/udp", "root", "NET_BIND_SERVICE")
+	wantErr(t, "taken", dhcp.explain(taken(t)), "port 67/udp for DHCP is taken", "ss -lnup", "stop that program")
+	wantErr(t, "other", port{"tcp", "x:1", "metrics", "--metrics-address"}.explain(errors.New("no such host")), "no such host", "--metrics-address")
+	all := (&Network{Interface: "eth1", AgentPort: 1, HTTPPort: 2, MetricsAddr: ":3"}).ports()
+	if len(all) != 5 || len((&Network{AgentPort: 1}).ports()) != 1 {
+		t.Errorf("ports %v", all)
+	}
+}
+
+// taken is the error of a port that somebody has.
+func taken(t *testing.T) error {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return port{network: "tcp", address: l.Addr().String()}.try(t.Context())
+}
+
+func TestAgentURL(t *testing.T) {
+	for iface, want := range map[string]string{"": "https://127.0.0.1:7443", "lo": "https://127.0.0.1:7443"} {
+		if got, err := (&Network{Interface: iface, AgentPort: 7443}).agentURL(); err != nil || got != want {
+			t.Errorf("%q: %q, %v", iface, got, err)
+		}
+	}
+	_, err := (&Network{Interface: "nothere0"}).agentURL()
+	wantErr(t, "no interface", err, "nothere0")
+}
+
+func TestBackground(t *testing.T) {
+	broken := errors.New("broken")
+	ctx, cancel := context.WithCancel(t.Context())
+	wait, err := background(ctx, func(ctx context.Context, ready func()) error {
+		ready()
+		ready() // twice does no harm
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	wantErr(t, "start", err)
+	cancel()
+	wantErr(t, "end", wait())
+	wait, err = background(t.Context(), func(_ context.Context, ready func()) error { ready(); return broken })
+	wantErr(t, "start of one that fails later", err)
+	if err := wait(); !errors.Is(err, broken) {
+		t.Errorf("wait: %v", err)
+	}
+	if _, err = background(t.Context(), func(context.Context, func()) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("start: %v", err)
+	}
+	_, err = background(t.Context(), func(context.Context, func()) error { return nil })
+	wantErr(t, "one that never was ready", err, "before it was ready")
+}
