@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ingot.dev/ingot/crds/metal/v1alpha1"
@@ -106,8 +107,16 @@ func TestStrangers(t *testing.T) {
 	api := testapi.Config(t)
 	anonymous := *api.AdminConfig
 	anonymous.CertData, anonymous.KeyData = nil, nil
-	if _, err := clientset(t, &anonymous).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
-		t.Errorf("anonymous: %v, want forbidden", err)
+	for _, path := range []string{"/version", "/readyz", "/api/v1/namespaces"} {
+		get := func(c *rest.Config) error {
+			return clientset(t, c).Discovery().RESTClient().Get().AbsPath(path).Do(t.Context()).Error()
+		}
+		if err := get(&anonymous); !apierrors.IsUnauthorized(err) {
+			t.Errorf("anonymous reads %s: %v, want unauthorized", path, err)
+		}
+		if err := get(api.AdminConfig); err != nil {
+			t.Errorf("control: the administrator reads %s: %v", path, err)
+		}
 	}
 	if _, err := clientset(t, api.AdminConfig).CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); err != nil {
 		t.Errorf("control, administrator: %v", err)

@@ -38,6 +38,12 @@ func (c Config) withDefaults() (Config, error) {
 	default:
 		return c, fmt.Errorf("--unknown-policy %q: it is register-once, ignore or hold", c.UnknownPolicy)
 	}
+	if c.REST.QPS == 0 {
+		// client-go's own limit of 5 requests a second for each kind would let a few strangers who enrol hold up everything; the API server
+		// limits by its priority and fairness.
+		c.REST = rest.CopyConfig(c.REST)
+		c.REST.QPS = -1
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

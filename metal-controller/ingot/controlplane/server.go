@@ -75,6 +75,8 @@ func serverOptions(dir string, listener net.Listener, etcdURL string, keys *pki)
 	o.Etcd.StorageConfig.Transport.ServerList = []string{etcdURL}
 	o.Etcd.EncryptionProviderConfigFilepath = keys.encFile
 	o.Authentication.ClientCert.ClientCA = keys.clientCAFile
+	// Nobody needs to ask without a name: health is served beside the metrics, too. Else a slip in RBAC would give rights to the whole network.
+	o.Authentication.Anonymous.Allow = false
 	o.Authentication.ServiceAccounts.Issuers = []string{issuer}
 	o.Authentication.ServiceAccounts.KeyFiles = []string{keys.signerFile}
 	o.ServiceAccountSigningKeyFile = keys.signerFile
