@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,11 +19,18 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/agentserver"
 	"ingot.dev/ingot/metal-controller/bootserver"
+	"ingot.dev/ingot/pxe-server/limits"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
 
 // drain is how long calls may take to end when the program ends. Streams never end by themselves.
 const drain = 3 * time.Second
+
+// Limits of connections on one port. A machine has one; a rack behind address translation shares a source.
+const (
+	connectionsPerSource = 256
+	connectionsInAll     = 8192
+)
 
 // ports runs the gRPC servers on every replica.
 type ports struct {
@@ -62,7 +70,7 @@ func (p *ports) open(ctx context.Context, addr, flag string, server *grpc.Server
 	if err != nil {
 		return "", fmt.Errorf("listening for %s: %w", flag, err)
 	}
-	p.listen = append(p.listen, listening{server, newCrowd(socket)})
+	p.listen = append(p.listen, listening{server, limits.Listen(socket, limits.NewGate[netip.Prefix](connectionsInAll, connectionsPerSource))})
 	return socket.Addr().String(), nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ingot.dev/ingot/boot-assets/cache"
+	"ingot.dev/ingot/pxe-server/limits"
 )
 
 // asset serves one file of a store, with ranges, its digest as ETag, and stage in the timeline of the machine that fetched it.
@@ -27,7 +28,7 @@ func (s *Server) asset(store *cache.Store, name, stage string) http.HandlerFunc 
 			r.Header.Del("Range") // one range is enough for a download that goes on; RFC 9110 section 14.2 allows to ignore it
 		}
 		if stage != "" && r.Method == http.MethodGet {
-			s.cfg.Events.fetched(addrOf(r.RemoteAddr), stage)
+			s.cfg.Events.fetched(limits.AddrOf(r.RemoteAddr), stage)
 		}
 		http.ServeContent(w, r, name, time.Time{}, a.ReadSeekCloser) // the bare file, so that the kernel can send it
 	}

@@ -15,7 +15,7 @@ import (
 
 // script decides for one machine and answers with its script.
 func (s *Server) script(w http.ResponseWriter, r *http.Request) {
-	from := addrOf(r.RemoteAddr)
+	from := limits.AddrOf(r.RemoteAddr)
 	if !s.scripts.Allow(limits.Source(from)) || !s.allScripts.Allow(struct{}{}) {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "too many scripts were asked for", http.StatusTooManyRequests)

@@ -90,7 +90,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { stopped <- shutdown(srv) })
 	defer stop()
 	gate := limits.NewGate[netip.Prefix](lim.Connections, lim.ConnectionsPerSource)
-	err := srv.Serve(&listener{Listener: l, gate: gate})
+	err := srv.Serve(limits.Listen(l, gate))
 	if !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving HTTP boot: %w", err)
 	}

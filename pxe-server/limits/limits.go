@@ -1,6 +1,7 @@
-// Package limits bounds what one source may ask of a boot service: how often (Buckets) and how much at once (Gate).
+// Package limits bounds what one source may ask of a boot service: how often (Buckets) and how much at once (Gate, and
+// Listen for connections). The controller's ports use it too.
 //
-// Layer 2, without I/O of its own: the clock is injected and no goroutine is started. Memory is bounded whatever the
+// Layer 2, standard library only: the clock is injected and no goroutine is started. Memory is bounded whatever the
 // number of sources: Buckets forgets the source that was quiet for longest, Gate only knows those that hold a slot.
 // Both are safe for concurrent use. Forgetting a source gives it a full bucket again; so a flood of made-up sources can
 // never lock a true one out, and services put a bucket for the whole interface beside the ones per source.
