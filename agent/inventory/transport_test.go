@@ -67,8 +67,8 @@ func TestNVMeWithNativeMultipathIsOneDisk(t *testing.T) {
 
 func TestWhatIsNoDisk(t *testing.T) {
 	tree := fstest.MapFS{}
-	for _, name := range []string{"loop0", "ram0", "zram0", "dm-0", "md127", "nbd0"} {
-		add(tree, name, "virtual/block/"+name)
+	for _, name := range []string{"loop0", "ram0", "zram0", "dm-0", "md127", "nbd0", "new0"} {
+		add(tree, name, "virtual/block/"+name) // new0: a kind that no list names yet
 	}
 	for _, name := range []string{"sr0", "fd0", "mmcblk0boot0", "mmcblk0boot1"} {
 		add(tree, name, "pci0000:00/0000:00:01.0/host0/block/"+name)

@@ -29,29 +29,15 @@ type Module struct {
 	Aliases []string `json:"aliases"`
 }
 
-// ReadIndex reads the index. An image of the first kind has only a list of files in load order.
+// ReadIndex reads the index.
 func ReadIndex(image fs.FS) (Index, error) {
 	b, err := fs.ReadFile(image, "index.json")
 	if err != nil {
-		return readOrder(image)
+		return Index{}, fmt.Errorf("opening the index of modules: %w", err)
 	}
 	var index Index
 	if err := json.Unmarshal(b, &index); err != nil {
 		return Index{}, fmt.Errorf("reading the index of modules: %w", err)
-	}
-	return index, nil
-}
-
-func readOrder(image fs.FS) (Index, error) {
-	b, err := fs.ReadFile(image, "order")
-	if err != nil {
-		return Index{}, fmt.Errorf("reading the list of modules: %w", err)
-	}
-	var index Index
-	for _, file := range strings.Fields(string(b)) {
-		name := normal(strings.TrimSuffix(file, ".ko"))
-		index.Modules = append(index.Modules, Module{Name: name, File: file})
-		index.Always = append(index.Always, name)
 	}
 	return index, nil
 }

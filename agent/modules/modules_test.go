@@ -157,10 +157,6 @@ func TestReadIndex(t *testing.T) {
 	if err != nil || len(got.Modules) != 1 || got.Modules[0].Deps[0] != "dca" || got.Always[0] != "igb" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	got, err = ReadIndex(fstest.MapFS{"order": {Data: []byte("scsi_mod.ko\nsd-mod.ko\n")}})
-	if err != nil || !slices.Equal(got.Always, []string{"scsi_mod", "sd_mod"}) || got.Modules[1].File != "sd-mod.ko" {
-		t.Errorf("a plain list: got %+v, %v", got, err)
-	}
 	for name, image := range map[string]fstest.MapFS{"nothing": {}, "broken": {"index.json": {Data: []byte("{")}}} {
 		if _, err := ReadIndex(image); err == nil {
 			t.Errorf("%s: no error", name)

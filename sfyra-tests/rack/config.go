@@ -41,7 +41,7 @@ const (
 	defaultVars         = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 )
 
-// DefaultPrefix is the address of the switch and the length of its network.
+// defaultPrefix is the address of the switch and the length of its network.
 var defaultPrefix = netip.MustParsePrefix("192.168.77.1/24")
 
 // Config of a rack. The zero value of a field means its default.
