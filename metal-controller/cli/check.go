@@ -54,7 +54,7 @@ func newCheck(env *Env) *cobra.Command {
 			return env.report(cmd.Context(), checks)
 		},
 	}
-	cmd.Flags().StringVar(&iface, "interface", "", "check this network interface as `ingot up --interface` would use it")
+	cmd.Flags().StringVar(&iface, "interface", "", "check this network `interface` as 'ingot up --interface' would use it")
 	return cmd
 }
 

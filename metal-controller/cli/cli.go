@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/version"
 )
 
 // Exit codes of every command.
@@ -50,21 +52,24 @@ type Env struct {
 // New is the root command with all client commands below it. Programs add their own, as `ingot` adds up and lab.
 func New(name string, env *Env) *cobra.Command {
 	root := &cobra.Command{
-		Use:   name,
-		Short: "Turn racked servers into Kubernetes clusters",
-		Long: "Ingot turns racked servers into Kubernetes clusters: it boots, inventories, wipes and powers bare metal.\n\n" +
-			"Try it without hardware: " + name + " lab\nUse it on a network:     " + name + " up --interface eth1",
-		SilenceUsage: true, SilenceErrors: true,
+		Use:     name,
+		Short:   "Turn racked servers into Kubernetes clusters",
+		Long:    "Ingot turns racked servers into Kubernetes clusters: it boots, inventories and powers bare metal.",
+		Version: version.String(), SilenceUsage: true, SilenceErrors: true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	group(root)
 	env.config = genericclioptions.NewConfigFlags(true)
 	env.config.AddFlags(root.PersistentFlags())
 	hideRareFlags(root)
 	root.PersistentPreRun = func(*cobra.Command, []string) { env.prepare() }
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &ExitError{Code: CodeUsage, Err: err} })
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.SetOut(env.Streams.Out)
 	root.SetErr(env.Streams.ErrOut)
 	root.SetIn(env.Streams.In)
 	root.AddCommand(newGet(env), newWhy(env), newPower(env), newConsole(env), newLogs(env), newCheck(env), newVersion(env))
+	groupCompletion(root)
 	return root
 }
 
@@ -157,17 +162,24 @@ func explain(err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"):
 		return fmt.Errorf("%w; is the control plane running? Start it with `ingot up`, or name another with --kubeconfig", err)
+	case strings.Contains(text, "the server doesn't have a resource type"):
+		return fmt.Errorf("%w; Ingot's kinds are %s", err, strings.Join(kinds, ", "))
 	case strings.Contains(text, "no matches for kind"):
 		return fmt.Errorf("%w; this cluster does not serve Ingot's API: install its manifests, or name another cluster with --context", err)
 	}
 	return err
 }
 
-// completeServers completes names of Servers.
-func (e *Env) completeServers(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+// completeServer completes the name of one Server.
+func (e *Env) completeServer(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return e.completeServers(cmd, args, prefix)
+}
+
+// completeServers completes names of Servers that were not given yet.
+func (e *Env) completeServers(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	e.prepare()
 	c, err := e.Client()
 	if err != nil {
@@ -181,25 +193,34 @@ func (e *Env) completeServers(cmd *cobra.Command, args []string, prefix string) 
 	}
 	var names []string
 	for _, s := range list.Items {
-		if strings.HasPrefix(s.Name, prefix) {
+		if strings.HasPrefix(s.Name, prefix) && !slices.Contains(args, s.Name) {
 			names = append(names, s.Name+"\t"+string(s.Status.State))
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// ExitError carries the exit code of a command.
+// ExitError carries the exit code of a command. Without Err the reason was told already.
 type ExitError struct {
 	Code int
 	Err  error
 }
 
-func (e *ExitError) Error() string { return e.Err.Error() }
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit code %d", e.Code)
+	}
+	return e.Err.Error()
+}
+
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Main runs the command and returns its exit code; the error goes to standard error, once.
 func Main(ctx context.Context, root *cobra.Command, env *Env) int {
 	err := root.ExecuteContext(ctx)
+	if told := (&ExitError{}); errors.As(err, &told) && told.Err == nil {
+		return told.Code
+	}
 	if err != nil {
 		fmt.Fprintln(env.Streams.ErrOut, "error:", err)
 	}
@@ -215,18 +236,8 @@ func code(err error) int {
 		return exit.Code
 	case errors.Is(err, context.DeadlineExceeded):
 		return CodeTimeout
-	case strings.HasPrefix(err.Error(), "unknown "):
-		return CodeUsage // cobra has no type for unknown commands
+	case strings.HasPrefix(err.Error(), "unknown command"):
+		return CodeUsage // cobra has no type for it
 	}
 	return CodeError
-}
-
-// usage wraps the argument check of a command so that its error exits with CodeUsage.
-func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return &ExitError{Code: CodeUsage, Err: fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())}
-		}
-		return nil
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -120,6 +122,7 @@ func TestGetShowsTheServersColumns(t *testing.T) {
 	run(t, "get", "environments").want(t, CodeOK, "No environments found")
 	run(t, "get", "servers", "-o", "xml").want(t, CodeUsage, "xml")
 	run(t, "get", "server", "nobody").want(t, CodeError, `"nobody" not found`)
+	run(t, "get", "inv").want(t, CodeError, "Ingot's kinds are servers, serverinventories")
 }
 
 func TestWhyPutsTheReasonFirst(t *testing.T) {
@@ -182,6 +185,31 @@ func TestPowerThatFailsSaysSo(t *testing.T) {
 	}
 }
 
+// TestPowerTellsWhatIsInTheWay: what the conditions say of this request, not of the one before.
+func TestPowerTellsWhatIsInTheWay(t *testing.T) {
+	s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Generation: 4}}
+	s.Status.Conditions = []metav1.Condition{
+		{Type: reasons.BMCReachable, Status: metav1.ConditionFalse, ObservedGeneration: 3, Message: "The BMC does not answer."},
+		{Type: reasons.PowerReady, Status: metav1.ConditionTrue, ObservedGeneration: 3, Message: "The BMC confirmed the one before."},
+	}
+	if got := powerMessage(s); got != "" {
+		t.Errorf("old conditions: %q", got)
+	}
+	s.Status.Conditions[0].ObservedGeneration, s.Status.Conditions[1].ObservedGeneration = 4, 4
+	s.Status.Conditions[1].Message = "Waiting for the BMC to confirm on."
+	if got := powerMessage(s); got != "Waiting for the BMC to confirm on. The BMC does not answer" {
+		t.Errorf("now: %q", got)
+	}
+	s.Status.Conditions[0].Status = metav1.ConditionTrue // the control
+	if got := powerMessage(s); got != "Waiting for the BMC to confirm on" {
+		t.Errorf("with a BMC that answers: %q", got)
+	}
+	s.Status.Power, s.Spec.BMC = &metal.PowerStatus{State: metal.PowerUnknown, ObservedAt: &metav1.Time{Time: noon.Add(-time.Minute)}}, &metal.BMC{}
+	if got := powerLine(s, noon); !strings.HasPrefix(got, "unknown; the last reading") {
+		t.Errorf("a reading that does not count: %q", got)
+	}
+}
+
 func TestPowerNobodyTakesUpTimesOut(t *testing.T) {
 	rackServer(t, "power-3", nil)
 	run(t, "power", "on", "power-3", "--timeout", "1s").want(t, CodeTimeout, "is it running?")
@@ -231,13 +259,69 @@ func TestErrorsNameTheNextStep(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	runIn(t, t.Context(), "get", "servers").want(t, CodeError, "ingot up")
 	runIn(t, t.Context(), "get", "servers", "--server", "https://127.0.0.1:1").want(t, CodeError, "ingot up")
-	runIn(t, t.Context(), "explode").want(t, CodeUsage, "unknown command")
-	runIn(t, t.Context(), "get", "--nonsense").want(t, CodeUsage, "nonsense")
-	runIn(t, t.Context(), "--help").want(t, CodeOK, "ingot lab", "why")
+	runIn(t, t.Context(), "--help").want(t, CodeOK, "inventories and powers", "why")
+}
+
+// TestUsageErrorsSayWhatIsMeant: one line each, with the exit code of usage errors.
+func TestUsageErrorsSayWhatIsMeant(t *testing.T) {
+	for line, parts := range map[string][]string{
+		"explode":                  {`no command "ingot explode"`, "`ingot --help`"},
+		"pwoer":                    {"did you mean `ingot power`?"},
+		"power onn x":              {`no command "ingot power onn"`, "did you mean `ingot power on`?", "`ingot power --help`"},
+		"completion bsh":           {"did you mean `ingot completion bash`?"},
+		"get --nonsense":           {"--nonsense", "`ingot get --help`"},
+		"power on x --timeout abc": {`invalid argument "abc"`, `"--timeout"`, "`ingot power on --help`"},
+		"why":                      {"ingot why needs SERVER"},
+		"why a b":                  {`ingot why takes SERVER alone, not "b"`},
+		"power on":                 {"ingot power on needs SERVER..."},
+		"version extra":            {`ingot version takes no arguments, not "extra"`},
+	} {
+		r := runIn(t, t.Context(), strings.Fields(line)...)
+		r.want(t, CodeUsage, parts...)
+		if r.out != "" || strings.Count(r.err, "\n") != 1 {
+			t.Errorf("%s: not one line of error:\n%s%s", line, r.out, r.err)
+		}
+	}
+	runIn(t, t.Context(), "power").want(t, CodeOK, "Usage:\n  ingot power [command]", "cycle") // the control
+	runIn(t, t.Context(), "--version").want(t, CodeOK, "go1.")
+}
+
+// TestFlagsAreDocumented: pflag takes a name in back quotes for the word after the flag, so it must be one word.
+func TestFlagsAreDocumented(t *testing.T) {
+	root := New("ingot", &Env{})
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if word, usage := pflag.UnquoteUsage(f); strings.Contains(word, " ") || usage == "" {
+				t.Errorf("%s --%s %s: %s", cmd.CommandPath(), f.Name, word, usage)
+			}
+		})
+		for _, c := range cmd.Commands() {
+			walk(c)
+		}
+	}
+	walk(root)
 }
 
 func TestCompletionKnowsServers(t *testing.T) {
 	rackServer(t, "complete-1", nil)
 	runIn(t, t.Context(), "__complete", "--kubeconfig", testapi.Config(t).Kubeconfig, "why", "comp").want(t, CodeOK, "complete-1\tDiscovered")
+	rackServer(t, "complete-2", nil)
+	complete := func(args ...string) result {
+		return runIn(t, t.Context(), append([]string{"__complete", "--kubeconfig", testapi.Config(t).Kubeconfig}, args...)...)
+	}
+	for _, args := range [][]string{{"power", "off", "complete-1", "comp"}, {"get", "server", "complete-1", "comp"}} {
+		r := complete(args...)
+		r.want(t, CodeOK, "complete-2\tDiscovered")
+		if strings.Contains(r.out, "complete-1") {
+			t.Errorf("%v: a name twice:\n%s", args, r.out)
+		}
+	}
+	for _, args := range [][]string{{"why", "complete-1", ""}, {"get", "serverclass", ""}} {
+		if r := complete(args...); strings.Contains(r.out, "complete-2") {
+			t.Errorf("%v: a server does not fit here:\n%s", args, r.out)
+		}
+	}
+	complete("get", "").want(t, CodeOK, "servers", "environments")
 	run(t, "completion", "bash").want(t, CodeOK, "bash completion")
 }

@@ -39,7 +39,7 @@ func newConsole(env *Env) *cobra.Command {
 			"IPMI serial-over-LAN is not in this release.",
 		Example:           "  ingot console rack1-07\n  ingot console rack1-07 < /dev/null > boot.log",
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: env.completeServers,
+		ValidArgsFunction: env.completeServer,
 		RunE:              func(cmd *cobra.Command, args []string) error { return env.console(cmd.Context(), trimKind(args[0])) },
 	}
 }

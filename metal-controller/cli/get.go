@@ -48,11 +48,19 @@ func newGet(env *Env) *cobra.Command {
 	return cmd
 }
 
+// kinds are Ingot's, as people type them.
+var kinds = []string{"servers", "serverinventories", "serverclasses", "serverclaims", "environments"}
+
+// complete knows the kinds, and the names of Servers, which their inventories share.
 func (g *get) complete(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return g.env.completeServers(cmd, nil, prefix)
+	if len(args) == 0 {
+		return kinds, cobra.ShellCompDirectiveNoFileComp
 	}
-	return []string{"servers", "serverinventories", "serverclasses", "serverclaims", "environments"}, cobra.ShellCompDirectiveNoFileComp
+	switch args[0] {
+	case "server", "servers", "srv", "serverinventory", "serverinventories":
+		return g.env.completeServers(cmd, args[1:], prefix)
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (g *get) run(ctx context.Context, args []string) error {

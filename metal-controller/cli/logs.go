@@ -27,7 +27,7 @@ func newLogs(env *Env) *cobra.Command {
 			"What the machine itself prints is on its console: `ingot console SERVER`.",
 		Example:           "  ingot logs rack1-07\n  ingot logs rack1-07 --follow",
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: env.completeServers,
+		ValidArgsFunction: env.completeServer,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return env.logs(cmd.Context(), trimKind(args[0]), follow)
 		},

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,7 @@ func newPower(env *Env) *cobra.Command {
 		Example: "  ingot power status rack1-07\n  ingot power on rack1-07 rack1-08\n" +
 			"  ingot power cycle rack1-07 --timeout 2m",
 	}
+	group(cmd)
 	for _, v := range []struct {
 		use, short string
 		action     metal.PowerAction
@@ -158,7 +161,7 @@ func (p *power) follow(ctx context.Context, c client.WithWatch, name, id string,
 		if !ok || s.Spec.Record == nil || s.Spec.Record.Power == nil || s.Spec.Record.Power.ID != id {
 			continue
 		}
-		if message := powerMessage(s); message != last {
+		if message := powerMessage(s); message != "" && message != last {
 			last = message
 			fmt.Fprintf(p.env.Streams.ErrOut, "server/%s: %s\n", name, message)
 		}
@@ -167,24 +170,28 @@ func (p *power) follow(ctx context.Context, c client.WithWatch, name, id string,
 			fmt.Fprintf(p.env.Streams.Out, "server/%s power %s done\n", name, strings.ToLower(string(action)))
 			return nil
 		case metal.PowerFailed, metal.PowerExpired:
-			return fmt.Errorf("power %s of %s: %s; see `ingot why %s`", strings.ToLower(string(action)), name, powerMessage(s), name)
+			return fmt.Errorf("power %s of %s: %s; see `ingot why %s`", strings.ToLower(string(action)), name, cmp.Or(powerMessage(s), string(s.Spec.Record.Power.Step)), name)
 		case metal.PowerSwitchingOff, metal.PowerSwitchingOn:
 		}
 	}
 	if last == "" {
 		last = "the controller did not take it up; is it running?"
 	}
-	return &ExitError{Code: CodeTimeout, Err: fmt.Errorf("power %s of %s was not confirmed within %s: %s; it goes on, see `ingot why %s`", strings.ToLower(string(action)), name, p.timeout, last, name)}
+	return &ExitError{Code: CodeTimeout, Err: fmt.Errorf("power %s of %s was not confirmed within %s (%s); Ingot goes on trying, see `ingot why %s`", strings.ToLower(string(action)), name, p.timeout, last, name)}
 }
 
-// powerMessage is what the PowerReady condition says, or the step.
+// powerMessage is what the PowerReady condition says, and what is wrong with the BMC. Conditions that are older than the request say nothing of it.
 func powerMessage(s *metal.Server) string {
+	var parts []string
 	for _, c := range s.Status.Conditions {
-		if c.Type == reasons.PowerReady && c.Message != "" {
-			return c.Message
+		switch {
+		case c.ObservedGeneration < s.Generation || c.Message == "":
+		case c.Type == reasons.PowerReady, c.Type == reasons.BMCReachable && c.Status == metav1.ConditionFalse:
+			parts = append(parts, strings.TrimSuffix(c.Message, "."))
 		}
 	}
-	return string(s.Spec.Record.Power.Step)
+	slices.Reverse(parts) // what was asked before what is in its way
+	return strings.Join(parts, ". ")
 }
 
 func (p *power) status(ctx context.Context, names []string) error {

@@ -23,7 +23,7 @@ func newWhy(env *Env) *cobra.Command {
 		Short:             "Explain the state of a server: what is so, why, and who has to act next",
 		Example:           "  ingot why rack1-07",
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: env.completeServers,
+		ValidArgsFunction: env.completeServer,
 		RunE:              func(cmd *cobra.Command, args []string) error { return env.why(cmd.Context(), args[0]) },
 	}
 }
@@ -64,13 +64,13 @@ func explainServer(out io.Writer, s *metal.Server, now time.Time) {
 	}
 	w.Flush()
 	fmt.Fprintln(out)
-	fmt.Fprintln(out, "Power:      ", powerLine(s, now))
+	fmt.Fprintln(out, "Power:       ", powerLine(s, now))
 	fmt.Fprintln(out, "Next netboot:", bootLine(s))
 	if i := s.Status.Inventory; i != nil {
-		fmt.Fprintf(out, "Hardware:    %s\n", strings.Join(nonEmpty(i.Manufacturer, i.Product, i.CPU, i.Memory, i.Disks, i.NICs), ", "))
+		fmt.Fprintf(out, "Hardware:     %s\n", strings.Join(nonEmpty(i.Manufacturer, i.Product, i.CPU, i.Memory, i.Disks, i.NICs), ", "))
 	}
 	for _, b := range s.Status.Boots {
-		fmt.Fprintf(out, "Boot %s: %s\n", b.ID, bootStages(b))
+		fmt.Fprintf(out, "%-13s %s\n", bootAge(b, now), bootStages(b))
 	}
 }
 
@@ -124,7 +124,18 @@ func powerLine(s *metal.Server, now time.Time) string {
 	case p == nil || p.ObservedAt == nil:
 		return "unknown; the BMC has not answered yet"
 	}
+	if p.State == metal.PowerUnknown {
+		return fmt.Sprintf("unknown; the last reading that counts is %s old", age(*p.ObservedAt, now))
+	}
 	return fmt.Sprintf("%s, as the BMC said %s ago", p.State, age(*p.ObservedAt, now))
+}
+
+// bootAge is when a boot began.
+func bootAge(b metal.BootTimeline, now time.Time) string {
+	if len(b.Stages) == 0 {
+		return "Boot:"
+	}
+	return "Boot " + age(metav1.NewTime(b.Stages[0].At.Time), now) + " ago:"
 }
 
 func bootLine(s *metal.Server) string {

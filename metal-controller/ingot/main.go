@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"ingot.dev/ingot/metal-controller/cli"
@@ -26,7 +27,9 @@ func main() {
 		ID:       func() string { return strings.ToLower(rand.Text()) },
 	}
 	root := cli.New("ingot", env)
-	root.AddCommand(up.Command(&services.Network{}), lab.Command())
+	root.Long += "\n\nTry it without hardware: ingot lab\nUse it on a network:     ingot up --interface eth1"
+	root.AddCommand(cli.WithoutClientFlags(up.Command(&services.Network{}), lab.Command())...)
+	pflag.CommandLine = pflag.NewFlagSet("ingot", pflag.ContinueOnError) // Kubernetes' libraries put a --version of theirs there, and cobra shows it
 	os.Exit(run(func(ctx context.Context) int { return cli.Main(ctx, root, env) }))
 }
 

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"ingot.dev/ingot/metal-controller/cli"
@@ -23,7 +24,9 @@ func main() {
 		Now:     time.Now,
 		ID:      func() string { return strings.ToLower(rand.Text()) },
 	}
-	code := cli.Main(ctx, cli.New("kubectl-ingot", env), env)
+	root := cli.New("kubectl-ingot", env)
+	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl ingot"}
+	code := cli.Main(ctx, root, env)
 	stop()
 	os.Exit(code)
 }
