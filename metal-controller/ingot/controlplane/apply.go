@@ -29,7 +29,7 @@ type manifestsReady struct{ atomic.Bool }
 func (m *manifestsReady) check() healthz.HealthChecker {
 	return healthz.NamedCheck(manifestsCheck, func(*http.Request) error {
 		if !m.Load() {
-			return fmt.Errorf("Ingot's CRDs and policies are not applied yet") //nolint:staticcheck // a name starts it
+			return fmt.Errorf("Ingot's CRDs and policies are not applied yet")
 		}
 		return nil
 	})

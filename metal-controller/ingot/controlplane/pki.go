@@ -86,7 +86,7 @@ func (p *pki) authority(file, cn string, established bool, now time.Time) (*pair
 		ca, err = parsePair(data)
 		return err
 	}
-	make := func() ([]byte, error) {
+	create := func() ([]byte, error) {
 		made, err := sign(&x509.Certificate{
 			Subject: pkix.Name{CommonName: cn}, NotBefore: now.Add(-backdate), NotAfter: now.Add(caLife),
 			IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
@@ -96,7 +96,7 @@ func (p *pki) authority(file, cn string, established bool, now time.Time) (*pair
 		}
 		return made.encode()
 	}
-	if err := ensureRoot(filepath.Join(p.dir, file), established, make, parse); err != nil {
+	if err := ensureRoot(filepath.Join(p.dir, file), established, create, parse); err != nil {
 		return nil, err
 	}
 	return ca, checkClock(filepath.Join(p.dir, file), ca.cert, now)
@@ -112,13 +112,13 @@ func checkClock(path string, ca *x509.Certificate, now time.Time) error {
 }
 
 // ensureRoot reads a file that cannot be made again, or makes it where that loses nothing.
-func ensureRoot(path string, established bool, make func() ([]byte, error), parse func([]byte) error) error {
+func ensureRoot(path string, established bool, create func() ([]byte, error), parse func([]byte) error) error {
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && established:
 		return fmt.Errorf("%s is missing, but the data next to it depends on it; restore it from a backup. Nothing was changed", path)
 	case errors.Is(err, fs.ErrNotExist):
-		if data, err = make(); err != nil {
+		if data, err = create(); err != nil {
 			return err
 		}
 		if err := statedir.WriteFile(path, data, 0o600); err != nil {
