@@ -11,6 +11,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
@@ -50,7 +51,7 @@ func (r *Reconciler) power(ctx context.Context, server *metal.Server) (lifecycle
 		r.Plane.Forget(server.Name)
 		return lifecycle.PowerReading{}, nil
 	}
-	bmc, missing, err := r.credentials(ctx, server.Spec.BMC)
+	target, missing, err := r.credentials(ctx, server.Spec.BMC)
 	if err != nil {
 		return lifecycle.PowerReading{}, err
 	}
@@ -58,22 +59,22 @@ func (r *Reconciler) power(ctx context.Context, server *metal.Server) (lifecycle
 		r.Plane.Forget(server.Name)
 		return lifecycle.PowerReading{Reason: reasons.CredentialsMissing, Message: missing}, nil
 	}
-	if record != nil && record.BMCPin != nil && bmc.TLSFingerprint == "" {
-		bmc.TLSFingerprint = record.BMCPin.SHA256
+	if record != nil && record.BMCPin != nil && target.TLSFingerprint == "" {
+		target.TLSFingerprint = record.BMCPin.SHA256
 	}
-	r.Plane.Ensure(server.Name, bmc)
+	r.Plane.Ensure(server.Name, target)
 	return r.Plane.Latest(server.Name), nil
 }
 
 // credentials reads the Secret by name, straight from the API server. It says what is missing for people; err is for trouble with the API.
-func (r *Reconciler) credentials(ctx context.Context, bmc *metal.BMC) (BMC, string, error) {
+func (r *Reconciler) credentials(ctx context.Context, declared *metal.BMC) (BMC, string, error) {
 	var secret corev1.Secret
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: metal.SystemNamespace, Name: bmc.CredentialsSecret}, &secret)
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: metal.SystemNamespace, Name: declared.CredentialsSecret}, &secret)
 	if apierrors.IsNotFound(err) {
 		return BMC{}, "it does not exist", nil
 	}
 	if err != nil {
-		return BMC{}, "", fmt.Errorf("reading BMC credentials %s: %w", bmc.CredentialsSecret, err)
+		return BMC{}, "", fmt.Errorf("reading BMC credentials %s: %w", declared.CredentialsSecret, err)
 	}
 	for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
 		if len(secret.Data[key]) == 0 {
@@ -81,8 +82,8 @@ func (r *Reconciler) credentials(ctx context.Context, bmc *metal.BMC) (BMC, stri
 		}
 	}
 	return BMC{
-		BMC:      *bmc.DeepCopy(),
+		BMC:      *declared.DeepCopy(),
 		Username: string(secret.Data[corev1.BasicAuthUsernameKey]),
-		Password: Secret(secret.Data[corev1.BasicAuthPasswordKey]),
+		Password: bmc.NewSecret(string(secret.Data[corev1.BasicAuthPasswordKey])),
 	}, "", nil
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/sightings"
 )
@@ -26,7 +27,7 @@ import (
 // Plane is what the reconciler needs of the BMC plane. No call waits on a network.
 type Plane interface {
 	// Ensure starts or updates the worker of a server's BMC.
-	Ensure(server string, bmc BMC)
+	Ensure(server string, target BMC)
 	// Submit hands an action over. The latest one replaces any that was not begun.
 	Submit(server string, action lifecycle.Action)
 	// Latest is the last reading.
@@ -39,20 +40,8 @@ type Plane interface {
 type BMC struct {
 	metal.BMC
 	Username string
-	Password Secret
+	Password bmc.Secret
 }
-
-// Secret is a password. It prints as REDACTED.
-type Secret string
-
-// String redacts.
-func (Secret) String() string { return "REDACTED" }
-
-// GoString redacts.
-func (Secret) GoString() string { return "REDACTED" }
-
-// MarshalText redacts in JSON and in logs.
-func (Secret) MarshalText() ([]byte, error) { return []byte("REDACTED"), nil }
 
 // Events records an event about a Server.
 type Events interface {

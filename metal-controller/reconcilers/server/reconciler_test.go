@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 )
@@ -231,12 +232,12 @@ func TestConditions(t *testing.T) {
 
 // TestSecretPrintsNothing: a password shows in no way of printing it.
 func TestSecretPrintsNothing(t *testing.T) {
-	b := server.BMC{Username: "u", Password: "canary-4411"}
+	b := server.BMC{Username: "u", Password: bmc.NewSecret("canary-4411")}
 	text, err := json.Marshal(b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{fmt.Sprint(b), fmt.Sprintf("%+v %#v %s %q %v %x", b, b, b.Password, b.Password, &b, b.Password), string(text)} {
+	for _, s := range []string{fmt.Sprint(b), fmt.Sprintf("%+v %#v %s %q %v %x %d", b, b, b.Password, b.Password, &b, b.Password, b.Password), string(text)} {
 		if strings.Contains(s, "canary") || strings.Contains(s, "63616e617279") {
 			t.Errorf("it shows: %s", s)
 		}

@@ -179,8 +179,8 @@ func (p *plane) Ensure(_ string, b server.BMC) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watched, p.pin = true, b.TLSFingerprint
-	if b.Username != "root" || string(b.Password) != "secret" {
-		p.world.t.Errorf("credentials %q %q", b.Username, string(b.Password))
+	if b.Username != "root" || b.Password.Reveal() != "secret" {
+		p.world.t.Errorf("credentials %q %q", b.Username, b.Password.Reveal())
 	}
 }
 
