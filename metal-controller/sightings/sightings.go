@@ -23,6 +23,8 @@ const (
 	maxServers = 20000
 	// maxStages bounds one timeline; the API allows as many.
 	maxStages = 32
+	// maxConflict bounds the Servers of one contradiction.
+	maxConflict = 16
 	// conflictTTL is how long a contradiction is shown after it was last seen.
 	conflictTTL = 10 * time.Minute
 )
@@ -110,6 +112,7 @@ func (s *Store) wake(server string) {
 func (s *Store) Conflict(servers []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	servers = slices.Clone(servers[:min(len(servers), maxConflict)]) // the rest shows as soon as these are corrected
 	for _, name := range servers {
 		m := s.of(name)
 		if m == nil {
@@ -119,7 +122,7 @@ func (s *Store) Conflict(servers []string) {
 		if !fresh || !slices.Equal(m.conflict, servers) {
 			s.wake(name)
 		}
-		m.conflict, m.conflictAt = slices.Clone(servers[:min(len(servers), 16)]), s.now()
+		m.conflict, m.conflictAt = servers, s.now()
 	}
 }
 

@@ -149,3 +149,25 @@ func TestBounds(t *testing.T) {
 		t.Error("there is no bound on servers")
 	}
 }
+
+// TestGreatConflict: evidence of very many Servers is bounded, and the same once more is no news.
+func TestGreatConflict(t *testing.T) {
+	c := &clock{epoch}
+	s := sightings.New(c.read)
+	var many []string
+	for i := range 40 {
+		many = append(many, fmt.Sprintf("srv-%02d", i))
+	}
+	s.Conflict(many)
+	if n := len(s.Drain()); n != 16 {
+		t.Errorf("a contradiction of 40 Servers wakes %d, want 16", n)
+	}
+	s.Conflict(many)
+	if n := len(s.Drain()); n != 0 {
+		t.Errorf("the same contradiction once more wakes %d", n)
+	}
+	s.Conflict(many[1:])
+	if n := len(s.Drain()); n != 16 {
+		t.Errorf("control: another contradiction wakes %d, want 16", n)
+	}
+}
