@@ -35,7 +35,7 @@ func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text, d := s.render(d, view, a)
-	s.cfg.Log.Info("boot decided", "mac", a.mac, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "firmware", a.Firmware, "product", a.product)
+	s.cfg.Log.Info("boot decided", "mac", a.mac, "source", from, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "firmware", a.Firmware, "product", a.product)
 	if r.Method == http.MethodGet {
 		s.cfg.Events.decided(from, a, d)
 	}
