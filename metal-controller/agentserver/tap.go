@@ -46,8 +46,9 @@ func (a *admission) arrived() {
 func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	a := &admission{}
 	a.caller, a.refused = s.admit(ctx, info.FullMethodName)
-	leave, ok := func() {}, true
+	leave := func() {}
 	if a.refused == nil {
+		var ok bool
 		if leave, ok = s.limits.receiving.Enter(sourceOf(ctx)); !ok {
 			a.refused, leave = refuse(codeExhausted, "", "too many calls at once from this address: try again"), func() {}
 		}
