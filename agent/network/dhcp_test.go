@@ -53,7 +53,7 @@ func TestReadRefusesUnusableAddresses(t *testing.T) {
 	}
 	for name, p := range map[string]*dhcpv4.DHCPv4{
 		"none": ack(t, "0.0.0.0", mask), "loopback": ack(t, "127.0.0.1", mask), "multicast": ack(t, "224.0.0.1", mask),
-		"broadcast": ack(t, "255.255.255.255", mask), "no mask": ack(t, "10.0.0.7"),
+		"broadcast": ack(t, "255.255.255.255", mask), "no mask": ack(t, "10.0.0.7"), "the whole internet": ack(t, "10.0.0.7", dhcpv4.OptSubnetMask(net.CIDRMask(0, 32))),
 		"mask of holes": ack(t, "10.0.0.7", dhcpv4.OptSubnetMask(net.IPv4Mask(255, 0, 255, 0))),
 	} {
 		if l, err := read(p); err == nil {
