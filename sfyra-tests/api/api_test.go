@@ -115,6 +115,17 @@ func TestRecordIsIngots(t *testing.T) {
 	allowed(t, patch(t, ingot, "r-update", `{"spec":{"record":null}}`))
 }
 
+// TestPowerRequestKeepsItsMeaning: an id names one wish; another wish under the same id could change what is under way.
+func TestPowerRequestKeepsItsMeaning(t *testing.T) {
+	c := connect(t, testapi.Config(t).AdminConfig)
+	allowed(t, c.Create(t.Context(), object(t, server("p-same", "powerRequest: {id: a, action: 'On', requestedAt: '2026-01-01T00:00:00Z'}"))))
+	if err := patch(t, c, "p-same", `{"spec":{"powerRequest":{"action":"Off"}}}`); err == nil || !strings.Contains(err.Error(), "needs a new id") {
+		t.Errorf("changing the action under the same id: %v", err)
+	}
+	allowed(t, patch(t, c, "p-same", `{"spec":{"powerRequest":{"id":"b","action":"Off"}}}`))
+	allowed(t, patch(t, c, "p-same", `{"spec":{"powerRequest":null}}`))
+}
+
 // TestInventoryIsIngots: an inventory is what the agent reported and nothing else.
 func TestInventoryIsIngots(t *testing.T) {
 	admin, ingot := connect(t, testapi.Config(t).AdminConfig), connect(t, testapi.Config(t).ControllerConfig)

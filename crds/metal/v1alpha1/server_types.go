@@ -123,7 +123,7 @@ const (
 	PowerActionCycle PowerAction = "Cycle"
 )
 
-// PowerRequest is a person's one-time wish. It is done once for each id and dropped when it is older than ten minutes before it starts,
+// PowerRequest is a person's one-time wish. A new id is a new wish: it is done once, and dropped when it is older than ten minutes before it starts,
 // so that a manifest applied again, or a restored backup, never switches a machine.
 type PowerRequest struct {
 	// ID names the request; a new id is a new request. `ingot power` makes a random one.
@@ -136,6 +136,8 @@ type PowerRequest struct {
 }
 
 // ServerSpec is what people want of the server, and Ingot's record of it.
+//
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.powerRequest) || !has(self.powerRequest) || self.powerRequest.id != oldSelf.powerRequest.id || self.powerRequest == oldSelf.powerRequest",message="a changed powerRequest needs a new id"
 type ServerSpec struct {
 	// Accepted is the operator's yes. Before it nothing destructive ever happens to the server.
 	// +optional
