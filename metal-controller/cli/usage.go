@@ -35,13 +35,22 @@ func group(cmd *cobra.Command) {
 		if len(args) == 0 {
 			return nil
 		}
-		text := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
-		cmd.SuggestionsMinimumDistance = 2
-		if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-			text += fmt.Sprintf("; did you mean `%s %s`?", cmd.CommandPath(), similar[0])
+		path, hint := cmd.CommandPath(), fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
+		if word := nearest(cmd, args[0]); word != "" {
+			hint = fmt.Sprintf("did you mean `%s %s`?", path, word)
 		}
-		return &ExitError{Code: CodeUsage, Err: fmt.Errorf("%s; `%s --help` lists the commands", text, cmd.CommandPath())}
+		return &ExitError{Code: CodeUsage, Err: fmt.Errorf("there is no command %q; %s", path+" "+args[0], hint)}
 	}
+}
+
+// nearest is the command that differs least from what was typed, by two letters at most.
+func nearest(cmd *cobra.Command, typed string) string {
+	for cmd.SuggestionsMinimumDistance = 1; cmd.SuggestionsMinimumDistance <= 2; cmd.SuggestionsMinimumDistance++ {
+		if similar := cmd.SuggestionsFor(typed); len(similar) > 0 {
+			return similar[0]
+		}
+	}
+	return ""
 }
 
 // groupCompletion makes cobra's completion command as strict as ours.

@@ -82,9 +82,10 @@ func (c *config) outside(cmd *cobra.Command) error {
 	if err := c.preflight(); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM) // of the moments before and after the child
-	defer stop()
-	port, err := choosePort(ctx)
+	signals := make(chan os.Signal, 1) // while the child runs, Reexec hands them on to it; before and after, they must not leave a folder behind
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	port, err := choosePort(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -93,8 +94,11 @@ func (c *config) outside(cmd *cobra.Command) error {
 		return err
 	}
 	defer remove()
+	if len(signals) > 0 {
+		return nil
+	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	code, err := netns.Reexec(ctx, os.Args[1:], netns.Options{
+	code, err := netns.Reexec(cmd.Context(), os.Args[1:], netns.Options{
 		Env:      []string{portVariable + "=" + strconv.Itoa(port), stateVariable + "=" + dir},
 		Forwards: []netns.Forward{{Listen: address, Dial: address}},
 	})

@@ -72,7 +72,7 @@ func (s *showService) follow(ctx context.Context, c client.WithWatch, kubeconfig
 				open = more
 				keep(servers, e)
 			}
-			if !told && len(servers) > 0 && registered(servers) {
+			if !told && len(servers) >= s.config.servers && registered(servers) {
 				told = true
 				v.show(rows(servers), time.Now())
 				s.tell(kubeconfig, servers)
@@ -156,8 +156,8 @@ func allRegistered(n int) string {
 // next is what to try, in lines that fit 80 columns unless paths are long. `ingot get` needs no kubectl, so it comes first.
 func next(program, kubeconfig, server string, count int) string {
 	return strings.NewReplacer("INGOT", program, "KUBECONFIG_FILE", kubeconfig, "SERVER", server, "ALL", allRegistered(count)).Replace(`
-ALL and wait for somebody to accept them, which comes
-with the next part of Ingot. Try, in another terminal:
+ALL. Accepting them comes with Ingot's next part.
+Try, in another terminal:
 
   export KUBECONFIG=KUBECONFIG_FILE
   INGOT get servers -o wide

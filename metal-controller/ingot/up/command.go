@@ -61,10 +61,10 @@ func Command(parts Parts) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&c.StateDir, "state-dir", DefaultStateDir(), "folder for all state; created if it does not exist")
-	f.StringVar(&address, "api-address", "127.0.0.1", "address on which the Kubernetes API is served")
-	f.IntVar(&c.APIPort, "api-port", 6443, "port on which the Kubernetes API is served; 0 takes any free one")
-	f.StringSliceVar(&c.APINames, "api-name", nil, "further name or address by which clients reach the API (repeatable)")
+	f.StringVar(&c.StateDir, "state-dir", DefaultStateDir(), "`folder` for all state; created if it does not exist")
+	f.StringVar(&address, "api-address", "127.0.0.1", "`address` on which the Kubernetes API is served")
+	f.IntVar(&c.APIPort, "api-port", 6443, "`port` on which the Kubernetes API is served; 0 takes any free one")
+	f.StringSliceVar(&c.APINames, "api-name", nil, "further `name` or address by which clients reach the API (repeatable)")
 	parts.AddFlags(f)
 	f.BoolVar(&alone, "control-plane-only", false, "serve the Kubernetes API with Ingot's kinds, and nothing else")
 	return cmd

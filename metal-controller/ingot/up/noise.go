@@ -1,6 +1,7 @@
 package up
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,9 +46,13 @@ func divert(term *os.File, log io.Writer) (restore func() error, err error) {
 	}, nil
 }
 
-// tellFatal says on the terminal that a library has ended the program, which by itself it says in the log only.
-func tellFatal(p *progress, log string) {
+// tellFatal says on the terminal that a library has ended the program, which by itself it says in the log only. When the
+// user ends a start, hooks of the API server miss what has ended before them and end the program: that is no failure, and etcd has synced what it has.
+func tellFatal(ctx context.Context, p *progress, log string) {
 	klog.OsExit = func(code int) {
+		if ctx.Err() != nil {
+			os.Exit(0)
+		}
 		p.say("error: the control plane cannot go on; the reason is at the end of %s", log)
 		os.Exit(code)
 	}

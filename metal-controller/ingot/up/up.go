@@ -87,7 +87,7 @@ func runIn(ctx context.Context, c Config, dir string, p *progress) error {
 			return err
 		}
 		defer func() { _ = restore() }() // the program ends now; there is no one to tell
-		tellFatal(p, log.Filename)
+		tellFatal(ctx, p, log.Filename)
 	}
 	return serve(ctx, c, dir, log, p)
 }
