@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -331,4 +333,69 @@ func TestCompletionKnowsServers(t *testing.T) {
 	}
 	complete("get", "").want(t, CodeOK, "servers", "environments")
 	run(t, "completion", "bash").want(t, CodeOK, "bash completion")
+}
+
+// TestGetWatchShowsChangesOnly: what was listed is not told again, and changes line up with it.
+func TestGetWatchShowsChangesOnly(t *testing.T) {
+	s := rackServer(t, "watched-with-a-long-name", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out lines
+	env := &Env{Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: io.Discard}, Now: time.Now, ID: nextID}
+	root := New("ingot", env)
+	root.SetArgs([]string{"get", "servers", s.Name, "--watch", "--kubeconfig", testapi.Config(t).Kubeconfig})
+	done := make(chan int, 1)
+	go func() { done <- Main(ctx, root, env) }()
+	out.await(t, 2) // header and server
+	fresh := &metal.Server{}
+	if err := admin(t).Get(ctx, client.ObjectKeyFromObject(s), fresh); err != nil {
+		t.Fatal(err)
+	}
+	fresh.Status.State = metal.StateAvailable
+	if err := controller(t).Status().Update(ctx, fresh); err != nil {
+		t.Fatal(err)
+	}
+	got := out.await(t, 3)
+	cancel()
+	if code := <-done; code != CodeOK {
+		t.Errorf("exit code %d", code)
+	}
+	if !strings.Contains(got[1], "Discovered") || !strings.Contains(got[2], "Available") {
+		t.Errorf("lines:\n%s", strings.Join(got, "\n"))
+	}
+	if a, b := strings.Index(got[1], "NotAccepted"), strings.Index(got[2], "NotAccepted"); a < 0 || a != b {
+		t.Errorf("columns do not line up:\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// lines collects output and lets a test wait for a number of lines.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) await(t *testing.T, n int) []string {
+	t.Helper()
+	limit, tick := time.NewTimer(time.Minute), time.NewTicker(20*time.Millisecond)
+	defer limit.Stop()
+	defer tick.Stop()
+	for {
+		l.mu.Lock()
+		got := strings.Split(strings.TrimSuffix(l.text.String(), "\n"), "\n")
+		l.mu.Unlock()
+		if len(got) >= n && got[0] != "" {
+			return got
+		}
+		select {
+		case <-limit.C:
+			t.Fatalf("no %d lines, only:\n%s", n, strings.Join(got, "\n"))
+		case <-tick.C:
+		}
+	}
 }

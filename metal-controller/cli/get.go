@@ -2,10 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
+	"github.com/liggitt/tabwriter"
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -86,11 +90,13 @@ func (g *get) run(ctx context.Context, args []string) error {
 	if table {
 		r = r.ContinueOnError().TransformRequests(func(r *rest.Request) { r.SetHeader("Accept", tableAccept) })
 	}
+	out := printers.GetNewTabWriter(g.env.Streams.Out) // remembers the widths of columns, so that changes line up with what was there
 	result := r.Do()
-	if err := g.print(result, printer, table); err != nil || !g.watch {
+	version, err := g.print(result, printer, table, out)
+	if err := errors.Join(err, out.Flush()); err != nil || !g.watch {
 		return err
 	}
-	return g.follow(ctx, result, printer, table)
+	return g.follow(ctx, result, version, printer, table, out)
 }
 
 // printer is the one for the wanted output, and whether it prints the server's table.
@@ -103,28 +109,40 @@ func (g *get) printer() (printers.ResourcePrinter, bool, error) {
 	return p, false, err
 }
 
-func (g *get) print(result *resource.Result, p printers.ResourcePrinter, table bool) error {
+func (g *get) print(result *resource.Result, p printers.ResourcePrinter, table bool, out io.Writer) (version string, err error) {
 	infos, err := result.Infos()
 	if err != nil {
-		return explain(err)
+		return "", explain(err)
 	}
 	if !table && len(infos) != 1 && g.output != "name" {
-		return p.PrintObj(listOf(infos), g.env.Streams.Out)
+		return versionOf(infos), p.PrintObj(listOf(infos), out)
 	}
 	for _, info := range infos {
 		object, err := decodeTable(info.Object)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if t, ok := object.(*metav1.Table); ok && len(t.Rows) == 0 {
 			fmt.Fprintln(g.env.Streams.ErrOut, emptyHint(info.Mapping.Resource.Resource))
 			continue
 		}
-		if err := p.PrintObj(object, g.env.Streams.Out); err != nil {
-			return fmt.Errorf("printing: %w", err)
+		if err := p.PrintObj(object, out); err != nil {
+			return "", fmt.Errorf("printing: %w", err)
 		}
 	}
-	return nil
+	return versionOf(infos), nil
+}
+
+// versionOf is the resourceVersion from which to watch; empty asks for everything again, where there is no single one.
+func versionOf(infos []*resource.Info) string {
+	if len(infos) != 1 {
+		return ""
+	}
+	o, err := meta.CommonAccessor(infos[0].Object)
+	if err != nil {
+		return ""
+	}
+	return o.GetResourceVersion()
 }
 
 // emptyHint says what to do when there is nothing to show.
@@ -170,8 +188,8 @@ func decodeTable(object runtime.Object) (runtime.Object, error) {
 }
 
 // follow shows changes until the context ends.
-func (g *get) follow(ctx context.Context, result *resource.Result, p printers.ResourcePrinter, table bool) error {
-	w, err := result.Watch("")
+func (g *get) follow(ctx context.Context, result *resource.Result, version string, p printers.ResourcePrinter, table bool, out *tabwriter.Writer) error {
+	w, err := result.Watch(version)
 	if err != nil {
 		return explain(err)
 	}
@@ -194,7 +212,7 @@ func (g *get) follow(ctx context.Context, result *resource.Result, p printers.Re
 			if err != nil {
 				return err
 			}
-			if err := p.PrintObj(object, g.env.Streams.Out); err != nil {
+			if err := errors.Join(p.PrintObj(object, out), out.Flush()); err != nil {
 				return fmt.Errorf("printing: %w", err)
 			}
 		}
