@@ -36,8 +36,10 @@ var deep = []rule{
 	{from: "boot-assets", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "assets cross layers as io/fs.FS plus digest"},
 	{from: "metal-controller/cli", to: []string{module + "metal-controller/lifecycle"}, reason: "the CLI shows conditions; it decides nothing"},
 	{from: "metal-controller", to: []string{module + "sfyra-tests", "k8s.io/kubernetes"}, reason: "proof is not imported; k8s.io/kubernetes stays in its own module"},
-	{from: "metal-controller", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol"},
-		reason: "the controller shares words and limits with a boot server; it is none"},
+	{
+		from: "metal-controller", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol"},
+		reason: "the controller shares words and limits with a boot server; it is none",
+	},
 	{from: "pxe-server", to: []string{module + "sfyra-tests"}, reason: "proof is not imported"},
 	{from: "agent", to: []string{module + "sfyra-tests"}, reason: "proof is not imported"},
 	{from: "metal-controller/lifecycle", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/lifecycle"}, reason: "a pure package imports only layer 0"},
