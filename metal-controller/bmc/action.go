@@ -11,6 +11,8 @@ type Verb string
 const (
 	// PowerOn ensures that the host is on.
 	PowerOn Verb = "PowerOn"
+	// PowerOnFromNetwork ensures that the host is on; one that is off boots from the network this once, if its BMC can do that.
+	PowerOnFromNetwork Verb = "PowerOnFromNetwork"
 	// PowerOff ensures that the host is off, at once and without asking its operating system.
 	PowerOff Verb = "PowerOff"
 	// BootNetworkOnce ensures that the next boot is from the network.
@@ -22,7 +24,7 @@ const (
 // wants is the power state that a verb ends in, "" for one that leaves the power alone.
 func (v Verb) wants() PowerState {
 	switch v {
-	case PowerOn:
+	case PowerOn, PowerOnFromNetwork:
 		return On
 	case PowerOff:
 		return Off

@@ -55,12 +55,7 @@ func (w *worker) begin() *order {
 // perform runs an order to its end, or puts it back when the BMC could not be asked. The error is of the contact:
 // what ends the order is in the Reading.
 func (w *worker) perform(action Action) error {
-	var err error
-	if want := action.Verb.wants(); want != "" {
-		err = w.setPower(want)
-	} else {
-		err = w.setBoot(action.Verb)
-	}
+	err := w.carryOut(action.Verb)
 	switch ClassOf(err) {
 	case ErrUnreachable, ErrUnauthorized, ErrCertificateChanged:
 		w.putBack()
@@ -68,6 +63,34 @@ func (w *worker) perform(action Action) error {
 	}
 	w.finish(action, err)
 	return nil
+}
+
+// carryOut does what one verb asks.
+func (w *worker) carryOut(verb Verb) error {
+	want := verb.wants()
+	if want == "" {
+		return w.setBoot(verb)
+	}
+	if verb == PowerOnFromNetwork {
+		if err := w.networkFirst(); err != nil {
+			return err
+		}
+	}
+	return w.setPower(want)
+}
+
+// networkFirst lets a host that is off boot from the network once. A BMC that cannot, or says so and does not, is no reason to leave the host off:
+// its firmware's own order may do.
+func (w *worker) networkFirst() error {
+	state, err := w.readPower()
+	if err != nil || state != Off {
+		return err
+	}
+	err = w.setBoot(BootNetworkOnce)
+	if class := ClassOf(err); class == ErrUnsupported || class == ErrLied {
+		return nil
+	}
+	return err
 }
 
 // putBack makes the order wait again, unless a newer one does.

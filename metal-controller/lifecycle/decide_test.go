@@ -54,7 +54,7 @@ func servers() *rapid.Generator[*metal.Server] {
 			s.Spec.Record = records().Draw(t, "record")
 		}
 		if rapid.Bool().Draw(t, "pending") {
-			kind := rapid.SampledFrom([]string{"EnsurePowerOn", "EnsurePowerOff", "?"}).Draw(t, "kind")
+			kind := rapid.SampledFrom([]string{"EnsurePowerOn", "EnsurePowerOnFromNetwork", "EnsurePowerOff", "?"}).Draw(t, "kind")
 			s.Status.PendingAction = &metal.PendingAction{ID: ids.Draw(t, "pendingID"), Kind: kind, Since: times(t, "since")}
 		}
 		if rapid.Bool().Draw(t, "shown") {

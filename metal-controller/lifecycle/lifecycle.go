@@ -66,6 +66,8 @@ const (
 	NoAction ActionKind = ""
 	// EnsurePowerOn makes the BMC switch the machine on unless it is on.
 	EnsurePowerOn ActionKind = "EnsurePowerOn"
+	// EnsurePowerOnFromNetwork does the same, and lets a machine that is off boot from the network this once, whatever its firmware's order says.
+	EnsurePowerOnFromNetwork ActionKind = "EnsurePowerOnFromNetwork"
 	// EnsurePowerOff makes the BMC switch the machine off unless it is off.
 	EnsurePowerOff ActionKind = "EnsurePowerOff"
 	// WithdrawPower takes back a power command that has not begun: nobody wants it any more.

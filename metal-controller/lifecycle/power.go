@@ -125,7 +125,7 @@ func (p *Plan) start(o *Observation, id string, s metal.PowerStep) {
 func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
 	kind := EnsurePowerOff
 	if s == metal.PowerSwitchingOn {
-		kind = EnsurePowerOn
+		kind = switchOn(o)
 	}
 	if old := o.Server.Status.PendingAction; old != nil && old.ID == id && old.Kind == string(kind) {
 		p.Pending = old.DeepCopy()
@@ -141,6 +141,15 @@ func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
 	p.again(commandInterval)
 	p.Action = Action{Kind: kind, ID: commandPrefix(id, s) + strconv.FormatInt(o.Now.UnixNano(), 36)}
 	p.Pending = &metal.PendingAction{ID: id, Kind: string(kind), Since: metav1.NewTime(o.Now.UTC().Truncate(time.Second))}
+}
+
+// switchOn lets a machine that never registered netboot, or it would go on booting a disk that is first in its order and never be known.
+// A registered one keeps its order: it is left as it was found (rule 7 of DESIGN section 3).
+func switchOn(o *Observation) ActionKind {
+	if o.Inventory == nil {
+		return EnsurePowerOnFromNetwork
+	}
+	return EnsurePowerOn
 }
 
 // commandPrefix is what the ids of all commands of one step begin with.

@@ -36,7 +36,9 @@ func (p *plane) Ensure(name string, b server.BMC) {
 }
 
 // verbs are the plane's words for actions. Withdrawing is the zero action.
-var verbs = map[lifecycle.ActionKind]bmc.Verb{lifecycle.EnsurePowerOn: bmc.PowerOn, lifecycle.EnsurePowerOff: bmc.PowerOff}
+var verbs = map[lifecycle.ActionKind]bmc.Verb{
+	lifecycle.EnsurePowerOn: bmc.PowerOn, lifecycle.EnsurePowerOnFromNetwork: bmc.PowerOnFromNetwork, lifecycle.EnsurePowerOff: bmc.PowerOff,
+}
 
 // Submit hands an action over.
 func (p *plane) Submit(name string, a lifecycle.Action) {

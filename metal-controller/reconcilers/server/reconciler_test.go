@@ -53,7 +53,7 @@ func TestIdle(t *testing.T) {
 // with off before on, and with no more commands than one repeated ensure for the step in which it died.
 func TestCycleSurvivesDeath(t *testing.T) {
 	calm := cycle(t, -1, false)
-	if got := calm.plane.orders; !slices.Equal(got, []lifecycle.ActionKind{lifecycle.EnsurePowerOff, lifecycle.EnsurePowerOn}) {
+	if got := calm.plane.orders; !slices.Equal(got, []lifecycle.ActionKind{lifecycle.EnsurePowerOff, lifecycle.EnsurePowerOnFromNetwork}) {
 		t.Fatalf("control: without a death the orders are %v", got)
 	}
 	for at := range calm.effects {
@@ -89,7 +89,7 @@ func TestStaleReader(t *testing.T) {
 	w.request("r1", metal.PowerActionOn)
 	old := w.server()
 	w.settle()
-	if got := w.plane.orders; !slices.Equal(got, []lifecycle.ActionKind{lifecycle.EnsurePowerOn}) {
+	if got := w.plane.orders; !slices.Equal(got, []lifecycle.ActionKind{lifecycle.EnsurePowerOnFromNetwork}) {
 		t.Fatalf("control: orders %v", got)
 	}
 	r := w.reconciler(staleClient{newClient(t, w.config()), old})
@@ -121,7 +121,7 @@ func TestOrders(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle()
-	if got := w.plane.orders; !slices.Equal(got, []lifecycle.ActionKind{lifecycle.EnsurePowerOn}) {
+	if got := w.plane.orders; !slices.Equal(got, []lifecycle.ActionKind{lifecycle.EnsurePowerOnFromNetwork}) {
 		t.Errorf("orders %v; want one", got)
 	}
 	if !slices.Contains(w.events, "PowerRequestDone") {

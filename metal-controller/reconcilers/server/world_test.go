@@ -187,7 +187,7 @@ func (p *plane) Ensure(_ string, b server.BMC) {
 func (p *plane) Submit(_ string, a lifecycle.Action) {
 	err := p.world.effect(func() error {
 		p.orders = append(p.orders, a.Kind)
-		p.on = a.Kind == lifecycle.EnsurePowerOn || a.Kind == lifecycle.WithdrawPower && p.on
+		p.on = a.Kind == lifecycle.EnsurePowerOn || a.Kind == lifecycle.EnsurePowerOnFromNetwork || a.Kind == lifecycle.WithdrawPower && p.on
 		p.reading.Done, p.reading.CommandAt = a.ID, p.world.now
 		return nil
 	})
