@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -121,12 +120,12 @@ func pinOf(s *metal.Server) string {
 func pinned(pin string) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: true, // replaced by the pin below
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			if len(raw) == 0 {
+		InsecureSkipVerify: true, // replaced by the pin below, which VerifyConnection checks at every handshake, also at resumed ones
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 {
 				return errors.New("the BMC showed no certificate")
 			}
-			if sum := sha256.Sum256(raw[0]); hex.EncodeToString(sum[:]) != pin {
+			if sum := sha256.Sum256(state.PeerCertificates[0].Raw); hex.EncodeToString(sum[:]) != pin {
 				return errors.New("the BMC's certificate is not the pinned one; no password was sent")
 			}
 			return nil
