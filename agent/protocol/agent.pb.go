@@ -479,6 +479,8 @@ type Directive struct {
 	//
 	//	*Directive_Wait
 	//	*Directive_Leave
+	//	*Directive_Wipe
+	//	*Directive_PowerOff
 	Kind          isDirective_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -539,6 +541,24 @@ func (x *Directive) GetLeave() *Leave {
 	return nil
 }
 
+func (x *Directive) GetWipe() *Wipe {
+	if x != nil {
+		if x, ok := x.Kind.(*Directive_Wipe); ok {
+			return x.Wipe
+		}
+	}
+	return nil
+}
+
+func (x *Directive) GetPowerOff() *PowerOff {
+	if x != nil {
+		if x, ok := x.Kind.(*Directive_PowerOff); ok {
+			return x.PowerOff
+		}
+	}
+	return nil
+}
+
 type isDirective_Kind interface {
 	isDirective_Kind()
 }
@@ -553,9 +573,544 @@ type Directive_Leave struct {
 	Leave *Leave `protobuf:"bytes,2,opt,name=leave,proto3,oneof"`
 }
 
+type Directive_Wipe struct {
+	// Wipe: erase the disks that it names. A pair of id and generation is carried out at most once, however often it is sent.
+	Wipe *Wipe `protobuf:"bytes,3,opt,name=wipe,proto3,oneof"`
+}
+
+type Directive_PowerOff struct {
+	// PowerOff: switch the machine off. That it goes off is read by its BMC, and proves that this agent runs on it.
+	PowerOff *PowerOff `protobuf:"bytes,4,opt,name=power_off,json=powerOff,proto3,oneof"`
+}
+
 func (*Directive_Wait) isDirective_Kind() {}
 
 func (*Directive_Leave) isDirective_Kind() {}
+
+func (*Directive_Wipe) isDirective_Kind() {}
+
+func (*Directive_PowerOff) isDirective_Kind() {}
+
+// Wipe is granted to one boot. Disks that it does not name are not touched.
+type Wipe struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Generation int64                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// level is Quick, Clear or Purge.
+	Level         string      `protobuf:"bytes,3,opt,name=level,proto3" json:"level,omitempty"`
+	Disks         []*WipeDisk `protobuf:"bytes,4,rep,name=disks,proto3" json:"disks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Wipe) Reset() {
+	*x = Wipe{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Wipe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Wipe) ProtoMessage() {}
+
+func (x *Wipe) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Wipe.ProtoReflect.Descriptor instead.
+func (*Wipe) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Wipe) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Wipe) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Wipe) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *Wipe) GetDisks() []*WipeDisk {
+	if x != nil {
+		return x.Disks
+	}
+	return nil
+}
+
+// WipeDisk names a disk by what it says of itself. The agent compares all that is set, again, right before it writes.
+type WipeDisk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Wwid          string                 `protobuf:"bytes,1,opt,name=wwid,proto3" json:"wwid,omitempty"`
+	Serial        string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WipeDisk) Reset() {
+	*x = WipeDisk{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WipeDisk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WipeDisk) ProtoMessage() {}
+
+func (x *WipeDisk) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WipeDisk.ProtoReflect.Descriptor instead.
+func (*WipeDisk) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *WipeDisk) GetWwid() string {
+	if x != nil {
+		return x.Wwid
+	}
+	return ""
+}
+
+func (x *WipeDisk) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+type PowerOff struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PowerOff) Reset() {
+	*x = PowerOff{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PowerOff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PowerOff) ProtoMessage() {}
+
+func (x *PowerOff) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PowerOff.ProtoReflect.Descriptor instead.
+func (*PowerOff) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PowerOff) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PowerOff) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type ReportTaskRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Generation int64                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	Progress   []*DiskProgress        `protobuf:"bytes,3,rep,name=progress,proto3" json:"progress,omitempty"`
+	// receipt is set once the task ended, well or not.
+	Receipt       *Receipt `protobuf:"bytes,4,opt,name=receipt,proto3" json:"receipt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportTaskRequest) Reset() {
+	*x = ReportTaskRequest{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportTaskRequest) ProtoMessage() {}
+
+func (x *ReportTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportTaskRequest.ProtoReflect.Descriptor instead.
+func (*ReportTaskRequest) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ReportTaskRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReportTaskRequest) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ReportTaskRequest) GetProgress() []*DiskProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *ReportTaskRequest) GetReceipt() *Receipt {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+type ReportTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportTaskResponse) Reset() {
+	*x = ReportTaskResponse{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportTaskResponse) ProtoMessage() {}
+
+func (x *ReportTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportTaskResponse.ProtoReflect.Descriptor instead.
+func (*ReportTaskResponse) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{13}
+}
+
+type DiskProgress struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Wwid   string                 `protobuf:"bytes,1,opt,name=wwid,proto3" json:"wwid,omitempty"`
+	Serial string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`
+	// phase is the method under way, or Verify, Done or Failed.
+	Phase         string `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`
+	Percent       int32  `protobuf:"varint,4,opt,name=percent,proto3" json:"percent,omitempty"`
+	EtaSeconds    int64  `protobuf:"varint,5,opt,name=eta_seconds,json=etaSeconds,proto3" json:"eta_seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiskProgress) Reset() {
+	*x = DiskProgress{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiskProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiskProgress) ProtoMessage() {}
+
+func (x *DiskProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiskProgress.ProtoReflect.Descriptor instead.
+func (*DiskProgress) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DiskProgress) GetWwid() string {
+	if x != nil {
+		return x.Wwid
+	}
+	return ""
+}
+
+func (x *DiskProgress) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *DiskProgress) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *DiskProgress) GetPercent() int32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *DiskProgress) GetEtaSeconds() int64 {
+	if x != nil {
+		return x.EtaSeconds
+	}
+	return 0
+}
+
+type Receipt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Disks []*DiskReceipt         `protobuf:"bytes,1,rep,name=disks,proto3" json:"disks,omitempty"`
+	// firmware says what became of the boot entries, for people.
+	Firmware      string `protobuf:"bytes,2,opt,name=firmware,proto3" json:"firmware,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Receipt) Reset() {
+	*x = Receipt{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Receipt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Receipt) ProtoMessage() {}
+
+func (x *Receipt) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
+func (*Receipt) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Receipt) GetDisks() []*DiskReceipt {
+	if x != nil {
+		return x.Disks
+	}
+	return nil
+}
+
+func (x *Receipt) GetFirmware() string {
+	if x != nil {
+		return x.Firmware
+	}
+	return ""
+}
+
+type DiskReceipt struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Wwid      string                 `protobuf:"bytes,1,opt,name=wwid,proto3" json:"wwid,omitempty"`
+	Serial    string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`
+	Model     string                 `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
+	SizeBytes int64                  `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// methods in order: NVMeFormat, NVMeSanitize, ATASecurityErase, Discard, ZeroOut, Overwrite, Signatures.
+	Methods []string `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`
+	// reached is Quick, Clear or Purge; empty when nothing was.
+	Reached    string `protobuf:"bytes,6,opt,name=reached,proto3" json:"reached,omitempty"`
+	BlocksRead int64  `protobuf:"varint,7,opt,name=blocks_read,json=blocksRead,proto3" json:"blocks_read,omitempty"`
+	Seconds    int64  `protobuf:"varint,8,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	// error says why the disk is not clean; empty when it is.
+	Error         string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiskReceipt) Reset() {
+	*x = DiskReceipt{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiskReceipt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiskReceipt) ProtoMessage() {}
+
+func (x *DiskReceipt) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiskReceipt.ProtoReflect.Descriptor instead.
+func (*DiskReceipt) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DiskReceipt) GetWwid() string {
+	if x != nil {
+		return x.Wwid
+	}
+	return ""
+}
+
+func (x *DiskReceipt) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *DiskReceipt) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *DiskReceipt) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *DiskReceipt) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *DiskReceipt) GetReached() string {
+	if x != nil {
+		return x.Reached
+	}
+	return ""
+}
+
+func (x *DiskReceipt) GetBlocksRead() int64 {
+	if x != nil {
+		return x.BlocksRead
+	}
+	return 0
+}
+
+func (x *DiskReceipt) GetSeconds() int64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *DiskReceipt) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
 
 type Wait struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -568,7 +1123,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	mi := &file_agent_protocol_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +1135,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	mi := &file_agent_protocol_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +1148,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Wait) GetReason() string {
@@ -620,7 +1175,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	mi := &file_agent_protocol_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +1187,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	mi := &file_agent_protocol_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +1200,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Leave) GetReason() string {
@@ -685,7 +1240,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	mi := &file_agent_protocol_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +1252,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	mi := &file_agent_protocol_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +1265,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Inventory) GetArch() string {
@@ -826,7 +1381,7 @@ type System struct {
 
 func (x *System) Reset() {
 	*x = System{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	mi := &file_agent_protocol_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +1393,7 @@ func (x *System) String() string {
 func (*System) ProtoMessage() {}
 
 func (x *System) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	mi := &file_agent_protocol_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +1406,7 @@ func (x *System) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use System.ProtoReflect.Descriptor instead.
 func (*System) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *System) GetManufacturer() string {
@@ -915,7 +1470,7 @@ type Board struct {
 
 func (x *Board) Reset() {
 	*x = Board{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	mi := &file_agent_protocol_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1482,7 @@ func (x *Board) String() string {
 func (*Board) ProtoMessage() {}
 
 func (x *Board) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	mi := &file_agent_protocol_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1495,7 @@ func (x *Board) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Board.ProtoReflect.Descriptor instead.
 func (*Board) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Board) GetManufacturer() string {
@@ -985,7 +1540,7 @@ type Firmware struct {
 
 func (x *Firmware) Reset() {
 	*x = Firmware{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	mi := &file_agent_protocol_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1552,7 @@ func (x *Firmware) String() string {
 func (*Firmware) ProtoMessage() {}
 
 func (x *Firmware) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	mi := &file_agent_protocol_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1565,7 @@ func (x *Firmware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firmware.ProtoReflect.Descriptor instead.
 func (*Firmware) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Firmware) GetVendor() string {
@@ -1062,7 +1617,7 @@ type CPU struct {
 
 func (x *CPU) Reset() {
 	*x = CPU{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	mi := &file_agent_protocol_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1629,7 @@ func (x *CPU) String() string {
 func (*CPU) ProtoMessage() {}
 
 func (x *CPU) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	mi := &file_agent_protocol_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1642,7 @@ func (x *CPU) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CPU.ProtoReflect.Descriptor instead.
 func (*CPU) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CPU) GetSocket() string {
@@ -1142,7 +1697,7 @@ type Memory struct {
 
 func (x *Memory) Reset() {
 	*x = Memory{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	mi := &file_agent_protocol_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1709,7 @@ func (x *Memory) String() string {
 func (*Memory) ProtoMessage() {}
 
 func (x *Memory) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	mi := &file_agent_protocol_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1722,7 @@ func (x *Memory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Memory.ProtoReflect.Descriptor instead.
 func (*Memory) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Memory) GetTotalBytes() int64 {
@@ -1199,7 +1754,7 @@ type DIMM struct {
 
 func (x *DIMM) Reset() {
 	*x = DIMM{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[17]
+	mi := &file_agent_protocol_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1766,7 @@ func (x *DIMM) String() string {
 func (*DIMM) ProtoMessage() {}
 
 func (x *DIMM) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[17]
+	mi := &file_agent_protocol_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1779,7 @@ func (x *DIMM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DIMM.ProtoReflect.Descriptor instead.
 func (*DIMM) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DIMM) GetSlot() string {
@@ -1297,7 +1852,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[18]
+	mi := &file_agent_protocol_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1309,7 +1864,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[18]
+	mi := &file_agent_protocol_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1322,7 +1877,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Disk) GetName() string {
@@ -1425,7 +1980,7 @@ type NIC struct {
 
 func (x *NIC) Reset() {
 	*x = NIC{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[19]
+	mi := &file_agent_protocol_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1992,7 @@ func (x *NIC) String() string {
 func (*NIC) ProtoMessage() {}
 
 func (x *NIC) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[19]
+	mi := &file_agent_protocol_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +2005,7 @@ func (x *NIC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NIC.ProtoReflect.Descriptor instead.
 func (*NIC) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *NIC) GetName() string {
@@ -1521,7 +2076,7 @@ type Neighbor struct {
 
 func (x *Neighbor) Reset() {
 	*x = Neighbor{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[20]
+	mi := &file_agent_protocol_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +2088,7 @@ func (x *Neighbor) String() string {
 func (*Neighbor) ProtoMessage() {}
 
 func (x *Neighbor) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[20]
+	mi := &file_agent_protocol_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +2101,7 @@ func (x *Neighbor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbor.ProtoReflect.Descriptor instead.
 func (*Neighbor) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Neighbor) GetChassisId() string {
@@ -1590,7 +2145,7 @@ type PCIDevice struct {
 
 func (x *PCIDevice) Reset() {
 	*x = PCIDevice{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[21]
+	mi := &file_agent_protocol_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +2157,7 @@ func (x *PCIDevice) String() string {
 func (*PCIDevice) ProtoMessage() {}
 
 func (x *PCIDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[21]
+	mi := &file_agent_protocol_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +2170,7 @@ func (x *PCIDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PCIDevice.ProtoReflect.Descriptor instead.
 func (*PCIDevice) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{21}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PCIDevice) GetAddress() string {
@@ -1663,7 +2218,7 @@ type TPM struct {
 
 func (x *TPM) Reset() {
 	*x = TPM{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[22]
+	mi := &file_agent_protocol_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +2230,7 @@ func (x *TPM) String() string {
 func (*TPM) ProtoMessage() {}
 
 func (x *TPM) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[22]
+	mi := &file_agent_protocol_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +2243,7 @@ func (x *TPM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TPM.ProtoReflect.Descriptor instead.
 func (*TPM) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{22}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TPM) GetPresent() bool {
@@ -1737,11 +2292,56 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x16ReportInventoryRequest\x127\n" +
 	"\tinventory\x18\x01 \x01(\v2\x19.ingot.agent.v1.InventoryR\tinventory\"\x19\n" +
 	"\x17ReportInventoryResponse\"\x0e\n" +
-	"\fWatchRequest\"n\n" +
+	"\fWatchRequest\"\xd3\x01\n" +
 	"\tDirective\x12*\n" +
 	"\x04wait\x18\x01 \x01(\v2\x14.ingot.agent.v1.WaitH\x00R\x04wait\x12-\n" +
-	"\x05leave\x18\x02 \x01(\v2\x15.ingot.agent.v1.LeaveH\x00R\x05leaveB\x06\n" +
-	"\x04kind\"8\n" +
+	"\x05leave\x18\x02 \x01(\v2\x15.ingot.agent.v1.LeaveH\x00R\x05leave\x12*\n" +
+	"\x04wipe\x18\x03 \x01(\v2\x14.ingot.agent.v1.WipeH\x00R\x04wipe\x127\n" +
+	"\tpower_off\x18\x04 \x01(\v2\x18.ingot.agent.v1.PowerOffH\x00R\bpowerOffB\x06\n" +
+	"\x04kind\"|\n" +
+	"\x04Wipe\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x03R\n" +
+	"generation\x12\x14\n" +
+	"\x05level\x18\x03 \x01(\tR\x05level\x12.\n" +
+	"\x05disks\x18\x04 \x03(\v2\x18.ingot.agent.v1.WipeDiskR\x05disks\"6\n" +
+	"\bWipeDisk\x12\x12\n" +
+	"\x04wwid\x18\x01 \x01(\tR\x04wwid\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\tR\x06serial\"<\n" +
+	"\bPowerOff\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xb0\x01\n" +
+	"\x11ReportTaskRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x03R\n" +
+	"generation\x128\n" +
+	"\bprogress\x18\x03 \x03(\v2\x1c.ingot.agent.v1.DiskProgressR\bprogress\x121\n" +
+	"\areceipt\x18\x04 \x01(\v2\x17.ingot.agent.v1.ReceiptR\areceipt\"\x14\n" +
+	"\x12ReportTaskResponse\"\x8b\x01\n" +
+	"\fDiskProgress\x12\x12\n" +
+	"\x04wwid\x18\x01 \x01(\tR\x04wwid\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\tR\x06serial\x12\x14\n" +
+	"\x05phase\x18\x03 \x01(\tR\x05phase\x12\x18\n" +
+	"\apercent\x18\x04 \x01(\x05R\apercent\x12\x1f\n" +
+	"\veta_seconds\x18\x05 \x01(\x03R\n" +
+	"etaSeconds\"X\n" +
+	"\aReceipt\x121\n" +
+	"\x05disks\x18\x01 \x03(\v2\x1b.ingot.agent.v1.DiskReceiptR\x05disks\x12\x1a\n" +
+	"\bfirmware\x18\x02 \x01(\tR\bfirmware\"\xf3\x01\n" +
+	"\vDiskReceipt\x12\x12\n" +
+	"\x04wwid\x18\x01 \x01(\tR\x04wwid\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\tR\x06serial\x12\x14\n" +
+	"\x05model\x18\x03 \x01(\tR\x05model\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x04 \x01(\x03R\tsizeBytes\x12\x18\n" +
+	"\amethods\x18\x05 \x03(\tR\amethods\x12\x18\n" +
+	"\areached\x18\x06 \x01(\tR\areached\x12\x1f\n" +
+	"\vblocks_read\x18\a \x01(\x03R\n" +
+	"blocksRead\x12\x18\n" +
+	"\aseconds\x18\b \x01(\x03R\aseconds\x12\x14\n" +
+	"\x05error\x18\t \x01(\tR\x05error\"8\n" +
 	"\x04Wait\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"9\n" +
@@ -1848,12 +2448,14 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x06driver\x18\x05 \x01(\tR\x06driver\"9\n" +
 	"\x03TPM\x12\x18\n" +
 	"\apresent\x18\x01 \x01(\bR\apresent\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion2\xbe\x02\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion2\x93\x03\n" +
 	"\x05Agent\x12G\n" +
 	"\x06Enroll\x12\x1d.ingot.agent.v1.EnrollRequest\x1a\x1e.ingot.agent.v1.EnrollResponse\x12D\n" +
 	"\x05Renew\x12\x1c.ingot.agent.v1.RenewRequest\x1a\x1d.ingot.agent.v1.RenewResponse\x12b\n" +
 	"\x0fReportInventory\x12&.ingot.agent.v1.ReportInventoryRequest\x1a'.ingot.agent.v1.ReportInventoryResponse\x12B\n" +
-	"\x05Watch\x12\x1c.ingot.agent.v1.WatchRequest\x1a\x19.ingot.agent.v1.Directive0\x01B)Z'ingot.dev/ingot/agent/protocol;protocolb\x06proto3"
+	"\x05Watch\x12\x1c.ingot.agent.v1.WatchRequest\x1a\x19.ingot.agent.v1.Directive0\x01\x12S\n" +
+	"\n" +
+	"ReportTask\x12!.ingot.agent.v1.ReportTaskRequest\x1a\".ingot.agent.v1.ReportTaskResponseB)Z'ingot.dev/ingot/agent/protocol;protocolb\x06proto3"
 
 var (
 	file_agent_protocol_agent_proto_rawDescOnce sync.Once
@@ -1867,7 +2469,7 @@ func file_agent_protocol_agent_proto_rawDescGZIP() []byte {
 	return file_agent_protocol_agent_proto_rawDescData
 }
 
-var file_agent_protocol_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_agent_protocol_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_agent_protocol_agent_proto_goTypes = []any{
 	(*Evidence)(nil),                // 0: ingot.agent.v1.Evidence
 	(*EnrollRequest)(nil),           // 1: ingot.agent.v1.EnrollRequest
@@ -1878,51 +2480,67 @@ var file_agent_protocol_agent_proto_goTypes = []any{
 	(*ReportInventoryResponse)(nil), // 6: ingot.agent.v1.ReportInventoryResponse
 	(*WatchRequest)(nil),            // 7: ingot.agent.v1.WatchRequest
 	(*Directive)(nil),               // 8: ingot.agent.v1.Directive
-	(*Wait)(nil),                    // 9: ingot.agent.v1.Wait
-	(*Leave)(nil),                   // 10: ingot.agent.v1.Leave
-	(*Inventory)(nil),               // 11: ingot.agent.v1.Inventory
-	(*System)(nil),                  // 12: ingot.agent.v1.System
-	(*Board)(nil),                   // 13: ingot.agent.v1.Board
-	(*Firmware)(nil),                // 14: ingot.agent.v1.Firmware
-	(*CPU)(nil),                     // 15: ingot.agent.v1.CPU
-	(*Memory)(nil),                  // 16: ingot.agent.v1.Memory
-	(*DIMM)(nil),                    // 17: ingot.agent.v1.DIMM
-	(*Disk)(nil),                    // 18: ingot.agent.v1.Disk
-	(*NIC)(nil),                     // 19: ingot.agent.v1.NIC
-	(*Neighbor)(nil),                // 20: ingot.agent.v1.Neighbor
-	(*PCIDevice)(nil),               // 21: ingot.agent.v1.PCIDevice
-	(*TPM)(nil),                     // 22: ingot.agent.v1.TPM
+	(*Wipe)(nil),                    // 9: ingot.agent.v1.Wipe
+	(*WipeDisk)(nil),                // 10: ingot.agent.v1.WipeDisk
+	(*PowerOff)(nil),                // 11: ingot.agent.v1.PowerOff
+	(*ReportTaskRequest)(nil),       // 12: ingot.agent.v1.ReportTaskRequest
+	(*ReportTaskResponse)(nil),      // 13: ingot.agent.v1.ReportTaskResponse
+	(*DiskProgress)(nil),            // 14: ingot.agent.v1.DiskProgress
+	(*Receipt)(nil),                 // 15: ingot.agent.v1.Receipt
+	(*DiskReceipt)(nil),             // 16: ingot.agent.v1.DiskReceipt
+	(*Wait)(nil),                    // 17: ingot.agent.v1.Wait
+	(*Leave)(nil),                   // 18: ingot.agent.v1.Leave
+	(*Inventory)(nil),               // 19: ingot.agent.v1.Inventory
+	(*System)(nil),                  // 20: ingot.agent.v1.System
+	(*Board)(nil),                   // 21: ingot.agent.v1.Board
+	(*Firmware)(nil),                // 22: ingot.agent.v1.Firmware
+	(*CPU)(nil),                     // 23: ingot.agent.v1.CPU
+	(*Memory)(nil),                  // 24: ingot.agent.v1.Memory
+	(*DIMM)(nil),                    // 25: ingot.agent.v1.DIMM
+	(*Disk)(nil),                    // 26: ingot.agent.v1.Disk
+	(*NIC)(nil),                     // 27: ingot.agent.v1.NIC
+	(*Neighbor)(nil),                // 28: ingot.agent.v1.Neighbor
+	(*PCIDevice)(nil),               // 29: ingot.agent.v1.PCIDevice
+	(*TPM)(nil),                     // 30: ingot.agent.v1.TPM
 }
 var file_agent_protocol_agent_proto_depIdxs = []int32{
 	0,  // 0: ingot.agent.v1.EnrollRequest.evidence:type_name -> ingot.agent.v1.Evidence
-	11, // 1: ingot.agent.v1.ReportInventoryRequest.inventory:type_name -> ingot.agent.v1.Inventory
-	9,  // 2: ingot.agent.v1.Directive.wait:type_name -> ingot.agent.v1.Wait
-	10, // 3: ingot.agent.v1.Directive.leave:type_name -> ingot.agent.v1.Leave
-	12, // 4: ingot.agent.v1.Inventory.system:type_name -> ingot.agent.v1.System
-	13, // 5: ingot.agent.v1.Inventory.baseboard:type_name -> ingot.agent.v1.Board
-	13, // 6: ingot.agent.v1.Inventory.chassis:type_name -> ingot.agent.v1.Board
-	14, // 7: ingot.agent.v1.Inventory.firmware:type_name -> ingot.agent.v1.Firmware
-	15, // 8: ingot.agent.v1.Inventory.cpus:type_name -> ingot.agent.v1.CPU
-	16, // 9: ingot.agent.v1.Inventory.memory:type_name -> ingot.agent.v1.Memory
-	18, // 10: ingot.agent.v1.Inventory.disks:type_name -> ingot.agent.v1.Disk
-	19, // 11: ingot.agent.v1.Inventory.nics:type_name -> ingot.agent.v1.NIC
-	21, // 12: ingot.agent.v1.Inventory.pci:type_name -> ingot.agent.v1.PCIDevice
-	22, // 13: ingot.agent.v1.Inventory.tpm:type_name -> ingot.agent.v1.TPM
-	17, // 14: ingot.agent.v1.Memory.dimms:type_name -> ingot.agent.v1.DIMM
-	20, // 15: ingot.agent.v1.NIC.neighbor:type_name -> ingot.agent.v1.Neighbor
-	1,  // 16: ingot.agent.v1.Agent.Enroll:input_type -> ingot.agent.v1.EnrollRequest
-	3,  // 17: ingot.agent.v1.Agent.Renew:input_type -> ingot.agent.v1.RenewRequest
-	5,  // 18: ingot.agent.v1.Agent.ReportInventory:input_type -> ingot.agent.v1.ReportInventoryRequest
-	7,  // 19: ingot.agent.v1.Agent.Watch:input_type -> ingot.agent.v1.WatchRequest
-	2,  // 20: ingot.agent.v1.Agent.Enroll:output_type -> ingot.agent.v1.EnrollResponse
-	4,  // 21: ingot.agent.v1.Agent.Renew:output_type -> ingot.agent.v1.RenewResponse
-	6,  // 22: ingot.agent.v1.Agent.ReportInventory:output_type -> ingot.agent.v1.ReportInventoryResponse
-	8,  // 23: ingot.agent.v1.Agent.Watch:output_type -> ingot.agent.v1.Directive
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	19, // 1: ingot.agent.v1.ReportInventoryRequest.inventory:type_name -> ingot.agent.v1.Inventory
+	17, // 2: ingot.agent.v1.Directive.wait:type_name -> ingot.agent.v1.Wait
+	18, // 3: ingot.agent.v1.Directive.leave:type_name -> ingot.agent.v1.Leave
+	9,  // 4: ingot.agent.v1.Directive.wipe:type_name -> ingot.agent.v1.Wipe
+	11, // 5: ingot.agent.v1.Directive.power_off:type_name -> ingot.agent.v1.PowerOff
+	10, // 6: ingot.agent.v1.Wipe.disks:type_name -> ingot.agent.v1.WipeDisk
+	14, // 7: ingot.agent.v1.ReportTaskRequest.progress:type_name -> ingot.agent.v1.DiskProgress
+	15, // 8: ingot.agent.v1.ReportTaskRequest.receipt:type_name -> ingot.agent.v1.Receipt
+	16, // 9: ingot.agent.v1.Receipt.disks:type_name -> ingot.agent.v1.DiskReceipt
+	20, // 10: ingot.agent.v1.Inventory.system:type_name -> ingot.agent.v1.System
+	21, // 11: ingot.agent.v1.Inventory.baseboard:type_name -> ingot.agent.v1.Board
+	21, // 12: ingot.agent.v1.Inventory.chassis:type_name -> ingot.agent.v1.Board
+	22, // 13: ingot.agent.v1.Inventory.firmware:type_name -> ingot.agent.v1.Firmware
+	23, // 14: ingot.agent.v1.Inventory.cpus:type_name -> ingot.agent.v1.CPU
+	24, // 15: ingot.agent.v1.Inventory.memory:type_name -> ingot.agent.v1.Memory
+	26, // 16: ingot.agent.v1.Inventory.disks:type_name -> ingot.agent.v1.Disk
+	27, // 17: ingot.agent.v1.Inventory.nics:type_name -> ingot.agent.v1.NIC
+	29, // 18: ingot.agent.v1.Inventory.pci:type_name -> ingot.agent.v1.PCIDevice
+	30, // 19: ingot.agent.v1.Inventory.tpm:type_name -> ingot.agent.v1.TPM
+	25, // 20: ingot.agent.v1.Memory.dimms:type_name -> ingot.agent.v1.DIMM
+	28, // 21: ingot.agent.v1.NIC.neighbor:type_name -> ingot.agent.v1.Neighbor
+	1,  // 22: ingot.agent.v1.Agent.Enroll:input_type -> ingot.agent.v1.EnrollRequest
+	3,  // 23: ingot.agent.v1.Agent.Renew:input_type -> ingot.agent.v1.RenewRequest
+	5,  // 24: ingot.agent.v1.Agent.ReportInventory:input_type -> ingot.agent.v1.ReportInventoryRequest
+	7,  // 25: ingot.agent.v1.Agent.Watch:input_type -> ingot.agent.v1.WatchRequest
+	12, // 26: ingot.agent.v1.Agent.ReportTask:input_type -> ingot.agent.v1.ReportTaskRequest
+	2,  // 27: ingot.agent.v1.Agent.Enroll:output_type -> ingot.agent.v1.EnrollResponse
+	4,  // 28: ingot.agent.v1.Agent.Renew:output_type -> ingot.agent.v1.RenewResponse
+	6,  // 29: ingot.agent.v1.Agent.ReportInventory:output_type -> ingot.agent.v1.ReportInventoryResponse
+	8,  // 30: ingot.agent.v1.Agent.Watch:output_type -> ingot.agent.v1.Directive
+	13, // 31: ingot.agent.v1.Agent.ReportTask:output_type -> ingot.agent.v1.ReportTaskResponse
+	27, // [27:32] is the sub-list for method output_type
+	22, // [22:27] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_agent_protocol_agent_proto_init() }
@@ -1933,6 +2551,8 @@ func file_agent_protocol_agent_proto_init() {
 	file_agent_protocol_agent_proto_msgTypes[8].OneofWrappers = []any{
 		(*Directive_Wait)(nil),
 		(*Directive_Leave)(nil),
+		(*Directive_Wipe)(nil),
+		(*Directive_PowerOff)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1940,7 +2560,7 @@ func file_agent_protocol_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_protocol_agent_proto_rawDesc), len(file_agent_protocol_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	Agent_Renew_FullMethodName           = "/ingot.agent.v1.Agent/Renew"
 	Agent_ReportInventory_FullMethodName = "/ingot.agent.v1.Agent/ReportInventory"
 	Agent_Watch_FullMethodName           = "/ingot.agent.v1.Agent/Watch"
+	Agent_ReportTask_FullMethodName      = "/ingot.agent.v1.Agent/ReportTask"
 )
 
 // AgentClient is the client API for Agent service.
@@ -40,6 +41,8 @@ type AgentClient interface {
 	ReportInventory(ctx context.Context, in *ReportInventoryRequest, opts ...grpc.CallOption) (*ReportInventoryResponse, error)
 	// Watch streams what the agent shall do, the current directive first. It ends with the boot.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Directive], error)
+	// ReportTask tells how a task fares, and its receipt at the end. It may be sent again: the same receipt counts once.
+	ReportTask(ctx context.Context, in *ReportTaskRequest, opts ...grpc.CallOption) (*ReportTaskResponse, error)
 }
 
 type agentClient struct {
@@ -99,6 +102,16 @@ func (c *agentClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_WatchClient = grpc.ServerStreamingClient[Directive]
 
+func (c *agentClient) ReportTask(ctx context.Context, in *ReportTaskRequest, opts ...grpc.CallOption) (*ReportTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportTaskResponse)
+	err := c.cc.Invoke(ctx, Agent_ReportTask_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -111,6 +124,8 @@ type AgentServer interface {
 	ReportInventory(context.Context, *ReportInventoryRequest) (*ReportInventoryResponse, error)
 	// Watch streams what the agent shall do, the current directive first. It ends with the boot.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[Directive]) error
+	// ReportTask tells how a task fares, and its receipt at the end. It may be sent again: the same receipt counts once.
+	ReportTask(context.Context, *ReportTaskRequest) (*ReportTaskResponse, error)
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -132,6 +147,9 @@ func (UnimplementedAgentServer) ReportInventory(context.Context, *ReportInventor
 }
 func (UnimplementedAgentServer) Watch(*WatchRequest, grpc.ServerStreamingServer[Directive]) error {
 	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedAgentServer) ReportTask(context.Context, *ReportTaskRequest) (*ReportTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReportTask not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -219,6 +237,24 @@ func _Agent_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Agent_WatchServer = grpc.ServerStreamingServer[Directive]
 
+func _Agent_ReportTask_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).ReportTask(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_ReportTask_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).ReportTask(ctx, req.(*ReportTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -237,6 +273,10 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReportInventory",
 			Handler:    _Agent_ReportInventory_Handler,
+		},
+		{
+			MethodName: "ReportTask",
+			Handler:    _Agent_ReportTask_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -13,8 +13,14 @@ const (
 	BMCReachable = "BMCReachable"
 	// PowerReady is true when the last power request was done and read back.
 	PowerReady = "PowerReady"
-	// IdentityUnique is false while evidence points to more than one Server.
+	// IdentityUnique is false while evidence points to more than one Server, or more than one machine claims a boot.
 	IdentityUnique = "IdentityUnique"
+	// Clean is true once every own disk is covered by a receipt that was found good.
+	Clean = "Clean"
+	// BootExpected says how the boot that Ingot started fares; true when none is needed or it was claimed.
+	BootExpected = "BootExpected"
+	// Schedulable is false while the server is cordoned, quarantined or paused.
+	Schedulable = "Schedulable"
 )
 
 // Reasons. Each is used with one polarity only.
@@ -25,8 +31,71 @@ const (
 	NotRegistered = "NotRegistered"
 	// InventoryReported is the reason for Registered.
 	InventoryReported = "InventoryReported"
-	// Accepted: the operator said yes; what follows is not built yet in this release or is under way.
+	// Accepted: the operator said yes; this boot is not proven to be the server's own.
 	Accepted = "Accepted"
+	// AcceptRequestExpired: the gesture was older than ten minutes before it could count.
+	AcceptRequestExpired = "AcceptRequestExpired"
+	// EvidenceNeeded: the server is accepted, and Ingot has no record of it; a person or a proven boot with blank disks must come first.
+	EvidenceNeeded = "EvidenceNeeded"
+	// Restored: the record comes from a backup and may be older than the machine.
+	Restored = "Restored"
+	// Claimed: a workload owns the server; its disks are out of reach.
+	Claimed = "Claimed"
+	// Available: clean, off, and free to be claimed.
+	Available = "Available"
+
+	// Wiped is the reason for Clean.
+	Wiped = "Wiped"
+	// NeverWiped: the server is not accepted or not wiped yet.
+	NeverWiped = "NeverWiped"
+	// DataNeedsConfirmation: own disks hold data that no record covers; a person confirms them by name.
+	DataNeedsConfirmation = "DataNeedsConfirmation"
+	// DisksBlocked: there are disks that are not the server's own and that nobody named as ignored.
+	DisksBlocked = "DisksBlocked"
+	// DisksChanged: the receipt does not cover a disk that the server has now.
+	DisksChanged = "DisksChanged"
+	// NoDisks: the machine shows no disk of its own, so there is nothing to wipe or to install to.
+	NoDisks = "NoDisks"
+	// DestructiveLimit: as many wipes as allowed were granted in the last hour.
+	DestructiveLimit = "DestructiveLimit"
+	// DryRun: Ingot was started with --dry-run and grants nothing.
+	DryRun = "DryRun"
+	// WipeGranted: the grant is recorded; the agent gets it when it asks.
+	WipeGranted = "WipeGranted"
+	// WipeRunning: the agent works on the disks.
+	WipeRunning = "WipeRunning"
+	// ReceiptJudged: the receipt is good; the machine shall prove by switching itself off that it was the one.
+	ReceiptJudged = "ReceiptJudged"
+	// WipeFailed: a disk could not be erased, or lied about it.
+	WipeFailed = "WipeFailed"
+	// WipeTimeout: boots in a row ended without a receipt.
+	WipeTimeout = "WipeTimeout"
+	// OffNotProven: the agent was told to switch the machine off, and the BMC does not read off.
+	OffNotProven = "OffNotProven"
+
+	// BootNotNeeded is a reason for BootExpected.
+	BootNotNeeded = "BootNotNeeded"
+	// BootClaimed: the agent of the expected boot is there.
+	BootClaimed = "BootClaimed"
+	// BootRunning: the machine is being switched, or on its way.
+	BootRunning = "BootRunning"
+	// BootNotHonored: the machine did not come up in the agent before the deadline.
+	BootNotHonored = "BootNotHonored"
+	// BootVoided: two claimants, or two machines that asked for its script.
+	BootVoided = "BootVoided"
+	// AwaitingPower: no BMC; a person must press the button.
+	AwaitingPower = "AwaitingPower"
+
+	// Schedulable is True for this reason.
+	NothingAgainst = "NothingAgainst"
+	// Cordoned: the operator keeps it out of new claims.
+	Cordoned = "Cordoned"
+	// Quarantined: not to be allocated; the message says why.
+	Quarantined = "Quarantined"
+	// Paused: the annotation metal.ingot.dev/paused stops everything that Ingot would begin by itself.
+	Paused = "Paused"
+	// QuarantineByPerson is the recorded reason of `ingot quarantine`.
+	QuarantineByPerson = "QuarantineByPerson"
 	// UnmanagedHere: another installation manages the server.
 	UnmanagedHere = "UnmanagedHere"
 	// Unique is the reason for IdentityUnique.

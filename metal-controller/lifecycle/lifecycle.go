@@ -31,6 +31,24 @@ type Observation struct {
 	Agent *AgentSession
 	// ConflictsWith names the other Servers that the same evidence points to.
 	ConflictsWith []string
+	// NewID is random and was never used before: whatever this decision begins gets it.
+	NewID string
+	// Elsewhere maps the WWID of a disk to another Server that shows it too. Such disks are shared, and nobody's own.
+	Elsewhere map[string]string
+	// Budget of destructive actions.
+	Budget Budget
+	// DryRun withholds every grant.
+	DryRun bool
+	// Erased is the id of the wipe whose signed erase record was published; empty when none was.
+	Erased string
+}
+
+// Budget limits destructive actions (rule 6 of DESIGN section 3).
+type Budget struct {
+	// Granted counts the wipes that were granted in the last hour, on all servers.
+	Granted int
+	// Limit is how many may be.
+	Limit int
 }
 
 // PowerReading is what the BMC last said, classified.
@@ -49,6 +67,8 @@ type PowerReading struct {
 	Done string
 	// CommandAt is when the last power command ended; zero when this process ended none.
 	CommandAt time.Time
+	// PinSeen is the SHA-256 of the certificate that the BMC showed, lower-case hexadecimal; empty when it showed none.
+	PinSeen string
 }
 
 // AgentSession is a connected agent.
@@ -70,6 +90,8 @@ const (
 	EnsurePowerOnFromNetwork ActionKind = "EnsurePowerOnFromNetwork"
 	// EnsurePowerOff makes the BMC switch the machine off unless it is off.
 	EnsurePowerOff ActionKind = "EnsurePowerOff"
+	// PublishErase writes the signed erase record of the wipe that the record holds.
+	PublishErase ActionKind = "PublishErase"
 	// WithdrawPower takes back a power command that has not begun: nobody wants it any more.
 	WithdrawPower ActionKind = "WithdrawPower"
 )
@@ -94,6 +116,10 @@ type Plan struct {
 	Power *metal.PowerStatus
 	// Pending is the action under way; nil when none is.
 	Pending *metal.PendingAction
+	// Disks as they are judged.
+	Disks []metal.DiskStatus
+	// Granted says that Record holds a grant that the budget has to be asked for again, with all other servers locked out.
+	Granted bool
 	// Summary of the inventory; nil without one.
 	Summary *metal.InventorySummary
 	// Conditions of the server, all of them, in a fixed order.

@@ -396,7 +396,9 @@ type BootEvent struct {
 	Target   string   `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
 	Stages   []*Stage `protobuf:"bytes,6,rep,name=stages,proto3" json:"stages,omitempty"`
 	// conflict names the Servers whose evidence contradicts each other.
-	Conflict      []string `protobuf:"bytes,7,rep,name=conflict,proto3" json:"conflict,omitempty"`
+	Conflict []string `protobuf:"bytes,7,rep,name=conflict,proto3" json:"conflict,omitempty"`
+	// second_source: the script of this expected boot was handed to more than one address. At most one of them is the machine.
+	SecondSource  bool `protobuf:"varint,8,opt,name=second_source,json=secondSource,proto3" json:"second_source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -478,6 +480,13 @@ func (x *BootEvent) GetConflict() []string {
 		return x.Conflict
 	}
 	return nil
+}
+
+func (x *BootEvent) GetSecondSource() bool {
+	if x != nil {
+		return x.SecondSource
+	}
+	return false
 }
 
 type Stage struct {
@@ -563,7 +572,7 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\x04args\x18\x03 \x03(\tR\x04args\"@\n" +
 	"\rReportRequest\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.ingot.pxe.v1.BootEventR\x06events\"\x10\n" +
-	"\x0eReportResponse\"\xcb\x01\n" +
+	"\x0eReportResponse\"\xf0\x01\n" +
 	"\tBootEvent\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12\x10\n" +
@@ -571,7 +580,8 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\bfirmware\x18\x04 \x01(\tR\bfirmware\x12\x16\n" +
 	"\x06target\x18\x05 \x01(\tR\x06target\x12+\n" +
 	"\x06stages\x18\x06 \x03(\v2\x13.ingot.pxe.v1.StageR\x06stages\x12\x1a\n" +
-	"\bconflict\x18\a \x03(\tR\bconflict\":\n" +
+	"\bconflict\x18\a \x03(\tR\bconflict\x12#\n" +
+	"\rsecond_source\x18\b \x01(\bR\fsecondSource\":\n" +
 	"\x05Stage\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x1b\n" +
 	"\tat_micros\x18\x02 \x01(\x03R\batMicros2\x8e\x01\n" +

@@ -22,11 +22,74 @@ type DiskID struct {
 type AcceptanceRecord struct {
 	// At is when the server was accepted.
 	At metav1.Time `json:"at"`
-	// Disks are the disks that a person, or a blank reading, allowed to be wiped for the first time.
+	// RequestID is the gesture that it rests on; empty when spec.accepted was set beforehand and every own disk proved blank.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	RequestID string `json:"requestID,omitempty"`
+	// Level of the first wipe.
+	// +optional
+	Level WipeLevel `json:"level,omitempty"`
+	// Disks are the disks that a person, or a blank reading of a proven boot, allowed to be wiped for the first time.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
 	// +optional
 	Disks []DiskID `json:"disks,omitempty"`
+}
+
+// UnverifiedRecord says that the record may be older than the machine. Nothing is done to the server until evidence or a person ends it.
+type UnverifiedRecord struct {
+	// Reason is one of the reasons of Ingot, for instance Restored.
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// Since when.
+	Since metav1.Time `json:"since"`
+}
+
+// BootPhase is how far an expected boot got.
+//
+// +kubebuilder:validation:Enum=SwitchingOff;SwitchingOn;Booting;Claimed;Void
+type BootPhase string
+
+const (
+	// BootSwitchingOff waits until the BMC reads off: the boot shall begin from a machine that is proven off.
+	BootSwitchingOff BootPhase = "SwitchingOff"
+	// BootSwitchingOn ordered power-on with the network first.
+	BootSwitchingOn BootPhase = "SwitchingOn"
+	// BootBooting read on and waits for the agent.
+	BootBooting BootPhase = "Booting"
+	// BootClaimed has its first and only claimant: trust level 1.
+	BootClaimed BootPhase = "Claimed"
+	// BootVoid is over: it failed, a second claimant came, or it did what it was for.
+	BootVoid BootPhase = "Void"
+)
+
+// BootRecord is the boot that Ingot started and expects: trust level 1 rests on it, so it is no status.
+type BootRecord struct {
+	// ID names the boot; it is random and on the machine's kernel line.
+	// +kubebuilder:validation:MaxLength=63
+	ID string `json:"id"`
+	// Phase it reached.
+	Phase BootPhase `json:"phase"`
+	// Attempt counts boots for the same purpose; it starts again when one did what it was for, or a person asked.
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+	// StartedAt is when the first order was recorded; At is when Phase was reached.
+	StartedAt metav1.Time `json:"startedAt"`
+	// At is when Phase was reached.
+	At metav1.Time `json:"at"`
+	// Deadline is when the agent must have claimed it.
+	Deadline metav1.Time `json:"deadline"`
+	// Claimant is the SHA-256 of the public key (SPKI) of the agent that claimed it first, lower-case hexadecimal.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Claimant string `json:"claimant,omitempty"`
+	// ClaimedAt is when.
+	// +optional
+	ClaimedAt *metav1.Time `json:"claimedAt,omitempty"`
+	// Reason why it is void.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Reason string `json:"reason,omitempty"`
 }
 
 // ClaimRecord is the server's side of a binding.
@@ -42,14 +105,79 @@ type ClaimRecord struct {
 	BindingID string `json:"bindingID"`
 }
 
+// DiskReceipt is what an agent says it did to one disk.
+type DiskReceipt struct {
+	// DiskID as in the grant.
+	DiskID `json:",inline"`
+	// Model of the disk.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Model string `json:"model,omitempty"`
+	// SizeBytes of the disk.
+	// +optional
+	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// Methods that were used, in order: NVMeFormat, NVMeSanitize, ATASecurityErase, Discard, ZeroOut, Overwrite, Signatures.
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MaxLength=32
+	// +listType=atomic
+	// +optional
+	Methods []string `json:"methods,omitempty"`
+	// Reached is the level that the methods reached; empty when none was.
+	// +optional
+	Reached WipeLevel `json:"reached,omitempty"`
+	// BlocksRead is how many blocks were read back, and were as they should be.
+	// +optional
+	BlocksRead int64 `json:"blocksRead,omitempty"`
+	// Seconds that it took.
+	// +optional
+	Seconds int64 `json:"seconds,omitempty"`
+	// Error says why the disk is not clean; empty when it is.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	Error string `json:"error,omitempty"`
+}
+
+// WipeReceipt is what the agent reported at the end of a wipe. It is judged by lifecycle, never taken as it is.
+type WipeReceipt struct {
+	// Generation that it answers.
+	Generation int64 `json:"generation"`
+	// At is when it came in.
+	At metav1.Time `json:"at"`
+	// Disks, one row for each that was worked on.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +optional
+	Disks []DiskReceipt `json:"disks,omitempty"`
+	// Firmware says what became of the boot entries, for people.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	Firmware string `json:"firmware,omitempty"`
+}
+
 // WipeRecord is the wipe that was last granted, and whether a receipt proved it done.
 type WipeRecord struct {
 	// ID names the wipe.
 	// +kubebuilder:validation:MaxLength=63
 	ID string `json:"id"`
+	// Level that was granted.
+	Level WipeLevel `json:"level"`
+	// Disks that the grant names, all of the server's own.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +optional
+	Disks []DiskID `json:"disks,omitempty"`
 	// GrantedAt is when it was granted.
 	GrantedAt metav1.Time `json:"grantedAt"`
-	// VerifiedAt is when a receipt covered every disk.
+	// Generation counts hand-outs: one for each boot. A pair of id and generation is carried out at most once.
+	// +kubebuilder:validation:Minimum=1
+	Generation int64 `json:"generation"`
+	// BootID is the one boot that may carry this generation out.
+	// +kubebuilder:validation:MaxLength=63
+	BootID string `json:"bootID"`
+	// Receipt of this generation; absent until the agent reported.
+	// +optional
+	Receipt *WipeReceipt `json:"receipt,omitempty"`
+	// VerifiedAt is when a receipt that covers every disk was found good, and the machine proved by switching itself off that it was the one.
 	// +optional
 	VerifiedAt *metav1.Time `json:"verifiedAt,omitempty"`
 }
@@ -144,6 +272,20 @@ type ServerRecord struct {
 	// BMCPin is the pinned certificate of the BMC.
 	// +optional
 	BMCPin *BMCPin `json:"bmcPin,omitempty"`
+	// Boot is the boot that Ingot started and expects.
+	// +optional
+	Boot *BootRecord `json:"boot,omitempty"`
+	// Unverified says that the record may be older than the machine.
+	// +optional
+	Unverified *UnverifiedRecord `json:"unverified,omitempty"`
+	// QuarantineRequest is the id of the last quarantine request that was done or dropped.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	QuarantineRequest string `json:"quarantineRequest,omitempty"`
+	// AcceptRequest is the id of the last accept request that was done or dropped.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	AcceptRequest string `json:"acceptRequest,omitempty"`
 	// ManagedBy is the one installation that acts on the server.
 	// +optional
 	ManagedBy *ManagedBy `json:"managedBy,omitempty"`

@@ -163,6 +163,78 @@ type InventorySummary struct {
 	MAC string `json:"mac,omitempty"`
 }
 
+// DiskVerdict says what Ingot may do with a disk.
+//
+// +kubebuilder:validation:Enum=Own;Ignored;Blocked
+type DiskVerdict string
+
+const (
+	// DiskOwn is the server's own: a granted wipe erases it.
+	DiskOwn DiskVerdict = "Own"
+	// DiskIgnored is never touched and not waited for.
+	DiskIgnored DiskVerdict = "Ignored"
+	// DiskBlocked is never touched, and keeps the server from becoming Available.
+	DiskBlocked DiskVerdict = "Blocked"
+)
+
+// DiskStatus is what Ingot makes of one disk: what a wipe would do with it.
+type DiskStatus struct {
+	// DiskID of the disk.
+	DiskID `json:",inline"`
+	// Name that the kernel gave it at the last report.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Name string `json:"name,omitempty"`
+	// Description is transport, size and model in one line.
+	// +kubebuilder:validation:MaxLength=192
+	// +optional
+	Description string `json:"description,omitempty"`
+	// Contents as the agent saw them.
+	// +optional
+	Contents DiskContents `json:"contents,omitempty"`
+	// Verdict is Own, Ignored or Blocked.
+	Verdict DiskVerdict `json:"verdict"`
+	// Reason for the verdict, for people.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// NeedsConfirmation is true for an own disk with data that no person confirmed: `ingot accept --wipe-data`.
+	// +optional
+	NeedsConfirmation bool `json:"needsConfirmation,omitempty"`
+}
+
+// DiskProgress is how far the wipe of one disk is.
+type DiskProgress struct {
+	// Serial of the disk.
+	// +kubebuilder:validation:MaxLength=128
+	Serial string `json:"serial"`
+	// Phase is the method under way, or Verify, Done or Failed.
+	// +kubebuilder:validation:MaxLength=32
+	Phase string `json:"phase"`
+	// Percent of the disk.
+	// +optional
+	Percent int32 `json:"percent,omitempty"`
+	// ETASeconds until the disk is done; absent while unknown.
+	// +optional
+	ETASeconds int64 `json:"etaSeconds,omitempty"`
+}
+
+// WipeStatus is the progress of the wipe that runs. It is a hint for people and for patience; only the receipt in the record proves anything.
+type WipeStatus struct {
+	// ID and Generation of the task.
+	// +kubebuilder:validation:MaxLength=63
+	ID string `json:"id"`
+	// Generation of the task.
+	Generation int64 `json:"generation"`
+	// UpdatedAt is when the agent last told.
+	UpdatedAt metav1.Time `json:"updatedAt"`
+	// Disks at work.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +optional
+	Disks []DiskProgress `json:"disks,omitempty"`
+}
+
 // ServerStatus holds only what can be observed again: losing it changes nothing on any machine.
 type ServerStatus struct {
 	// State is for people; code and selectors read conditions.
@@ -177,6 +249,14 @@ type ServerStatus struct {
 	// PendingAction was recorded before it was begun.
 	// +optional
 	PendingAction *PendingAction `json:"pendingAction,omitempty"`
+	// Disks as Ingot judges them: what a wipe would do.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +optional
+	Disks []DiskStatus `json:"disks,omitempty"`
+	// Wipe is the progress of the wipe that runs.
+	// +optional
+	Wipe *WipeStatus `json:"wipe,omitempty"`
 	// Addresses the machine was last seen with.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=set

@@ -135,9 +135,77 @@ type PowerRequest struct {
 	RequestedAt metav1.Time `json:"requestedAt"`
 }
 
+// AcceptRequest is the gesture of `ingot accept`: a person's one-time yes, with the disks whose data may go. Like a power request it is done once for
+// each id and dropped when it is older than ten minutes before it starts, so that Git or a backup never confirms anything again.
+type AcceptRequest struct {
+	// ID names the request; a new id is a new request.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][a-z0-9-]{0,62}$`
+	ID string `json:"id"`
+	// WipeData names the disks with data that the person allowed to be erased.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +optional
+	WipeData []DiskID `json:"wipeData,omitempty"`
+	// Level of the first wipe. Default: Clear.
+	// +optional
+	Level WipeLevel `json:"level,omitempty"`
+	// RequestedAt is when the person asked.
+	RequestedAt metav1.Time `json:"requestedAt"`
+}
+
+// QuarantineAction is what a person asks.
+//
+// +kubebuilder:validation:Enum=Quarantine;Lift
+type QuarantineAction string
+
+const (
+	// QuarantineSet keeps the server out of allocation.
+	QuarantineSet QuarantineAction = "Quarantine"
+	// QuarantineLift restores the state before.
+	QuarantineLift QuarantineAction = "Lift"
+)
+
+// QuarantineRequest is the one-time wish of `ingot quarantine` and `ingot lift`.
+type QuarantineRequest struct {
+	// ID names the request; a new id is a new request.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][a-z0-9-]{0,62}$`
+	ID string `json:"id"`
+	// Action is Quarantine or Lift.
+	Action QuarantineAction `json:"action"`
+	// Message says why, for people.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Message string `json:"message,omitempty"`
+	// RequestedAt is when the person asked.
+	RequestedAt metav1.Time `json:"requestedAt"`
+}
+
+// DiskSelector names disks that Ingot shall leave alone and not wait for. All fields that are set must fit.
+//
+// +kubebuilder:validation:MinProperties=1
+type DiskSelector struct {
+	// WWID of one disk.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	WWID string `json:"wwid,omitempty"`
+	// Serial of one disk.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Serial string `json:"serial,omitempty"`
+	// Transport of disks, for instance `usb`.
+	// +kubebuilder:validation:MaxLength=16
+	// +optional
+	Transport string `json:"transport,omitempty"`
+	// Removable, when set, fits disks that are removable, or are not.
+	// +optional
+	Removable *bool `json:"removable,omitempty"`
+}
+
 // ServerSpec is what people want of the server, and Ingot's record of it.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.powerRequest) || !has(self.powerRequest) || self.powerRequest.id != oldSelf.powerRequest.id || self.powerRequest == oldSelf.powerRequest",message="a changed powerRequest needs a new id"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.acceptRequest) || !has(self.acceptRequest) || self.acceptRequest.id != oldSelf.acceptRequest.id || self.acceptRequest == oldSelf.acceptRequest",message="a changed acceptRequest needs a new id"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.quarantineRequest) || !has(self.quarantineRequest) || self.quarantineRequest.id != oldSelf.quarantineRequest.id || self.quarantineRequest == oldSelf.quarantineRequest",message="a changed quarantineRequest needs a new id"
 type ServerSpec struct {
 	// Accepted is the operator's yes. Before it nothing destructive ever happens to the server.
 	// +optional
@@ -177,6 +245,21 @@ type ServerSpec struct {
 	// PowerRequest is a person's one-time wish; see `ingot power`.
 	// +optional
 	PowerRequest *PowerRequest `json:"powerRequest,omitempty"`
+
+	// AcceptRequest is a person's one-time yes; see `ingot accept`.
+	// +optional
+	AcceptRequest *AcceptRequest `json:"acceptRequest,omitempty"`
+
+	// QuarantineRequest is a person's one-time wish; see `ingot quarantine` and `ingot lift`.
+	// +optional
+	QuarantineRequest *QuarantineRequest `json:"quarantineRequest,omitempty"`
+
+	// IgnoredDisks are never touched, and do not keep the server from becoming Available. Disks that are not the server's own
+	// (removable, fabric, shared, without a WWID) are never touched in any case; named here they are not waited for either.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	IgnoredDisks []DiskSelector `json:"ignoredDisks,omitempty"`
 
 	// Record holds what cannot be observed again. Only Ingot writes it.
 	// +optional
