@@ -9,6 +9,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"unicode/utf16"
 
@@ -134,6 +136,38 @@ func TestEveryDeviceIsTaken(t *testing.T) {
 		if err := s.ForceOff(t.Context()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestTwoServersShareADrive: both run with the same image at once. The control: without Shared, QEMU's lock refuses the second one.
+func TestTwoServersShareADrive(t *testing.T) {
+	image := filepath.Join(t.TempDir(), "shelf.img")
+	if err := os.WriteFile(image, make([]byte, 16<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, second := server("first", 12), server("second", 13)
+	shelf := Disk{Kind: qemu.SCSI, Image: image, Serial: "SHELF1", WWN: 0x5000c50000000099, Shared: true}
+	alone := shelf
+	alone.Shared = false
+	third, fourth := server("third", 14), server("fourth", 15)
+	first.Disks, second.Disks = append(first.Disks, shelf), append(second.Disks, shelf)
+	third.Disks, fourth.Disks = append(third.Disks, alone), append(fourth.Disks, alone)
+	first.Disks = append(first.Disks, Disk{Kind: qemu.USB, SizeBytes: 1 << 20, Serial: "STICK1"},
+		Disk{Kind: qemu.USBMedia, SizeBytes: 1 << 20}, Disk{Kind: qemu.USBCD, SizeBytes: 1 << 20})
+	r := startRack(t, first, second, third, fourth)
+	all := r.Servers()
+	on(t, all[0])
+	on(t, all[1])
+	wantPower(t, all[0], true)
+	wantPower(t, all[1], true)
+	for _, s := range all[:2] {
+		if err := s.ForceOff(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	on(t, all[2])
+	if err := all[3].PowerOn(t.Context()); err == nil || !strings.Contains(err.Error(), "lock") {
+		t.Errorf("two servers without Shared: %v", err)
 	}
 }
 

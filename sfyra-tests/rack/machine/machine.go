@@ -76,7 +76,7 @@ type Identity struct {
 
 // Disk is one drive of a server.
 type Disk struct {
-	// Kind is nvme, virtio, sata or scsi.
+	// Kind is nvme, virtio, sata, scsi, usb, usb-media or usb-cd.
 	Kind      string
 	SizeBytes int64
 	Serial    string

@@ -43,8 +43,11 @@ func (l *Launch) Args() []string {
 	for i := range l.Spec.NICs {
 		args = append(args, l.nic(i, order)...)
 	}
-	if l.has(SCSI) {
+	if l.has(func(k DiskKind) bool { return k == SCSI }) {
 		args = append(args, "-device", "virtio-scsi-pci,id=scsi0")
+	}
+	if l.has(DiskKind.onUSB) {
+		args = append(args, "-device", "qemu-xhci,id=usb0")
 	}
 	for i := range l.Spec.Disks {
 		args = append(args, l.disk(i, order)...)
@@ -130,9 +133,9 @@ func table(kind int, pairs ...string) string {
 // escape doubles commas, QEMU's only quoting in option values.
 func escape(value string) string { return strings.ReplaceAll(value, ",", ",,") }
 
-func (l *Launch) has(kind DiskKind) bool {
+func (l *Launch) has(kind func(DiskKind) bool) bool {
 	for _, disk := range l.Spec.Disks {
-		if disk.Kind == kind {
+		if kind(disk.Kind) {
 			return true
 		}
 	}

@@ -37,6 +37,19 @@ func full() Spec {
 	}
 }
 
+// odd has the drives that no wipe may touch, and one that other servers see too.
+func odd() Spec {
+	s := small()
+	s.Name = "odd"
+	s.Disks = append(s.Disks,
+		Disk{Kind: SCSI, Serial: "SH1", WWN: 0x5000c50000000009, Image: "/images/shared.img", Shared: true},
+		Disk{Kind: USB, SizeBytes: 1 << 20, Serial: "ST1"},
+		Disk{Kind: USBMedia, SizeBytes: 1 << 20},
+		Disk{Kind: USBCD, SizeBytes: 1 << 20},
+	)
+	return s
+}
+
 func launch(spec Spec, override string) *Launch {
 	l := &Launch{Spec: &spec, Accel: TCG, CodeFile: "/firmware/CODE.fd", Override: machine.BootOverride{Target: override}}
 	for i := range spec.NICs {
@@ -55,7 +68,7 @@ func TestArgs(t *testing.T) {
 	for name, l := range map[string]*Launch{
 		"small": launch(small(), ""), "full": launch(full(), ""), "full-hdd": launch(full(), machine.TargetHdd),
 		"small-cd": launch(small(), machine.TargetCd), "small-http": launch(small(), machine.TargetUefiHTTP),
-		"http-pxe": launch(http, machine.TargetPxe), "bios": launch(bios, ""), "kvm": kvm,
+		"odd": launch(odd(), ""), "http-pxe": launch(http, machine.TargetPxe), "bios": launch(bios, ""), "kvm": kvm,
 	} {
 		got := strings.Join(l.Args(), "\n") + "\n"
 		path := filepath.Join("testdata", name+".args")
@@ -78,6 +91,9 @@ func TestCheck(t *testing.T) {
 	if s := full(); s.Check() != nil {
 		t.Error(s.Check())
 	}
+	if s := odd(); s.Check() != nil {
+		t.Error(s.Check())
+	}
 	for name, spoil := range map[string]func(*Spec){
 		"no name":         func(s *Spec) { s.Name = "" },
 		"path in name":    func(s *Spec) { s.Name = "../x" },
@@ -88,7 +104,7 @@ func TestCheck(t *testing.T) {
 		"much memory":     func(s *Spec) { s.MemoryMiB = 1 << 20 },
 		"no NIC":          func(s *Spec) { s.NICs = nil },
 		"many NICs":       func(s *Spec) { s.NICs = make([]NIC, 9) },
-		"many disks":      func(s *Spec) { s.Disks = make([]Disk, 7) },
+		"many disks":      func(s *Spec) { s.Disks = make([]Disk, 13) },
 		"control byte":    func(s *Spec) { s.Serial = "a\nb" },
 		"long text":       func(s *Spec) { s.Product = strings.Repeat("p", 65) },
 		"firmware":        func(s *Spec) { s.Firmware = "coreboot" },
@@ -101,10 +117,17 @@ func TestCheck(t *testing.T) {
 		"nameless NVMe":   func(s *Spec) { s.Disks[0].Serial = "" },
 		"NVMe with WWN":   func(s *Spec) { s.Disks[0].WWN = 1 },
 		"virtio with WWN": func(s *Spec) { s.Disks[0].Kind, s.Disks[0].WWN = Virtio, 1 },
-		"NIC model":       func(s *Spec) { s.NICs[0].Model = "ne2k" },
-		"multicast MAC":   func(s *Spec) { s.NICs[0].MAC = net.HardwareAddr{1, 0, 0, 0, 0, 0} },
-		"no MAC":          func(s *Spec) { s.NICs[0].MAC = nil },
-		"bad neighbour":   func(s *Spec) { s.NICs[0].Neighbor = &lldp.Neighbor{} },
+		"stick with WWN":  func(s *Spec) { s.Disks[0].Kind, s.Disks[0].WWN = USB, 1 },
+		"shared, alone":   func(s *Spec) { s.Disks[0].Shared = true },
+		"seventh SATA": func(s *Spec) {
+			for i := range 6 {
+				s.Disks = append(s.Disks, Disk{Kind: SATA, SizeBytes: 1 << 20, Serial: "A" + string(rune('0'+i))})
+			}
+		},
+		"NIC model":     func(s *Spec) { s.NICs[0].Model = "ne2k" },
+		"multicast MAC": func(s *Spec) { s.NICs[0].MAC = net.HardwareAddr{1, 0, 0, 0, 0, 0} },
+		"no MAC":        func(s *Spec) { s.NICs[0].MAC = nil },
+		"bad neighbour": func(s *Spec) { s.NICs[0].Neighbor = &lldp.Neighbor{} },
 	} {
 		s := small()
 		spoil(&s)

@@ -14,7 +14,8 @@ const (
 	maxCPUs      = 16
 	maxMemoryMiB = 65536
 	minMemoryMiB = 128
-	maxDisks     = 6 // the ports of the q35's SATA controller
+	maxDisks     = 12
+	sataPorts    = 6 // of the q35's controller; a SATA drive takes the port of its place in the list
 	maxNICs      = 8
 	maxSerial    = 20 // ATA and NVMe cut there
 	maxText      = 64
@@ -31,6 +32,9 @@ func (s *Spec) Check() error {
 	problems := []error{s.checkSize(), s.checkTexts(), s.checkFirmware()}
 	for i := range s.Disks {
 		problems = append(problems, wrap(s.Disks[i].check(), "disk %d", i))
+		if s.Disks[i].Kind == SATA && i >= sataPorts {
+			problems = append(problems, fmt.Errorf("disk %d: a SATA drive must be among the first %d drives, whose port it takes", i, sataPorts))
+		}
 	}
 	for i := range s.NICs {
 		problems = append(problems, wrap(s.NICs[i].check(), "NIC %d", i))
@@ -101,7 +105,7 @@ func checkText(text string, longest int) error {
 func (d *Disk) check() error {
 	switch d.Kind {
 	case SATA, SCSI:
-	case NVMe, Virtio:
+	case NVMe, Virtio, USB, USBMedia, USBCD:
 		// QEMU could give an NVMe namespace an EUI-64, but then OVMF 2022.11
 		// ignores the whole boot order: it expects the EUI to be zero.
 		if d.WWN != 0 {
@@ -115,6 +119,9 @@ func (d *Disk) check() error {
 	}
 	if d.Kind == NVMe && d.Serial == "" {
 		return errors.New("an NVMe drive needs a serial number")
+	}
+	if d.Shared && d.Image == "" {
+		return errors.New("a shared drive needs an image that exists; name the same one in each server")
 	}
 	return checkText(d.Serial, maxSerial)
 }

@@ -41,8 +41,23 @@ func (l *Launch) disk(i int, o order) []string {
 	}
 	// cache=unsafe leaves flushes to the host's page cache: the data outlives
 	// QEMU, only not a crash of the host.
-	args := []string{"-drive", fmt.Sprintf("if=none,id=disk%d,format=raw,discard=unmap,cache=unsafe,file=%s", i, escape(image))}
-	return append(args, disk.devices(i, o.disk+i)...)
+	drive := fmt.Sprintf("if=none,id=disk%d,format=raw,discard=unmap,cache=unsafe,file=%s", i, escape(image))
+	return append([]string{"-drive", drive + disk.access()}, disk.devices(i, o.disk+i)...)
+}
+
+// access says who else may use the image, and whether the guest may write.
+func (d *Disk) access() string {
+	out := ""
+	if d.Shared {
+		out += ",file.locking=off"
+	}
+	if d.Kind.readOnly() {
+		out += ",readonly=on"
+	}
+	if d.Kind == USBCD {
+		out += ",media=cdrom"
+	}
+	return out
 }
 
 func (d *Disk) devices(i, bootindex int) []string {
@@ -51,7 +66,12 @@ func (d *Disk) devices(i, bootindex int) []string {
 	if d.Serial != "" {
 		serial = ",serial=" + escape(d.Serial)
 	}
+	if d.Shared {
+		common += ",share-rw=on"
+	}
 	switch d.Kind {
+	case USB, USBMedia, USBCD:
+		return []string{"-device", fmt.Sprintf("usb-storage,id=drive%d,bus=usb0.0,removable=on,%s%s", i, common, serial)}
 	case NVMe:
 		return []string{"-device", fmt.Sprintf("nvme,id=drive%d,%s%s", i, common, serial)}
 	case SATA:

@@ -16,7 +16,19 @@ const (
 	Virtio DiskKind = "virtio"
 	SATA   DiskKind = "sata"
 	SCSI   DiskKind = "scsi"
+	// USB is a memory stick: it says of itself that it is removable.
+	USB DiskKind = "usb"
+	// USBMedia is what a BMC shows of virtual media as a disk: it hangs on USB, is removable and read-only.
+	USBMedia DiskKind = "usb-media"
+	// USBCD is what a BMC shows of virtual media as an optical drive. No kernel calls it a disk.
+	USBCD DiskKind = "usb-cd"
 )
+
+// onUSB says whether a drive of this kind hangs on the USB controller.
+func (k DiskKind) onUSB() bool { return k == USB || k.readOnly() }
+
+// readOnly says whether a drive of this kind takes no writes, whoever asks.
+func (k DiskKind) readOnly() bool { return k == USBMedia || k == USBCD }
 
 // NICModel is a network card, in QEMU's words.
 type NICModel string
@@ -50,6 +62,9 @@ type Disk struct {
 	// Image is an existing raw image; empty makes a blank one of SizeBytes in
 	// the server's folder, which stays from then on.
 	Image string
+	// Shared lets drives of several servers of a rack be the same Image, as in a shelf that two servers see: give each a SCSI
+	// drive with the same Image, Serial and WWN. Without it QEMU locks the image.
+	Shared bool
 	// Fill writes the first content of a blank image, as an installed OS.
 	Fill func(image *os.File) error
 }
