@@ -1,4 +1,4 @@
-// Package sightings keeps in memory what the agent's and the boot side's servers saw: boots, sessions, addresses, contradictions.
+// Package sightings keeps in memory what the agent's and the boot side's servers saw: boots, sessions, addresses, contradictions, progress.
 //
 // It is an adapter (layer 2) between them and the reconcilers. Nothing in it matters: all of it may be forged or lost at any moment, it never
 // permits anything, and it is bounded. Each replica has its own; a replica without leadership writes boots and addresses into status itself, and
@@ -48,6 +48,7 @@ type seen struct {
 	addresses  []string
 	conflict   []string
 	conflictAt time.Time
+	progress   *metal.WipeStatus // as it was last news
 }
 
 // New is an empty store.

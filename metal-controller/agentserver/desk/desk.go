@@ -1,0 +1,102 @@
+// Package desk says what an agent may do to the Server that its certificate names, and does it: claim a boot, ask for its task, report its
+// inventory, report how a task fares. It knows no wire, so that a simulator calls the very code that the agent port calls.
+//
+// Layer 3. It decides nothing itself: lifecycle judges every caller, every claim and every task. Invariants:
+//   - What permits anything is read from the API server itself, never from the cache.
+//   - The record is written before the caller is answered, fenced by the resourceVersion of the Server that was judged. Whoever loses that race
+//     reads and judges again.
+//   - A refusal changes nothing.
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/disks"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/sightings"
+)
+
+// Refusals. Every other error is trouble with the API server: the caller tries again.
+var (
+	// ErrGone: the Server does not exist.
+	ErrGone = errors.New("the Server is gone")
+	// ErrForeign: another installation manages the Server.
+	ErrForeign = errors.New("another installation manages the Server")
+	// ErrNotExpected: the Server is accepted, and this is not the boot that it expects.
+	ErrNotExpected = errors.New("the Server is accepted, and this boot is not proven to be its own")
+	// ErrVoided: a second machine claimed the boot, which is now void for both.
+	ErrVoided = errors.New("another machine claimed this boot already; it is void for both")
+	// ErrNotBelieved: the caller's certificate does not count, or no longer, for its Server.
+	ErrNotBelieved = errors.New("this certificate no longer counts for the Server")
+	// ErrUnknownTask: the report is about a task that the record does not hold, or holds for another boot or generation.
+	ErrUnknownTask = errors.New("no such task was given to this boot")
+)
+
+// Events records an event about a Server.
+type Events interface {
+	Event(server string, warning bool, reason, message string)
+}
+
+// Desk serves agents. All fields but Disks and DryRun are required.
+type Desk struct {
+	// Client reads from the cache and writes; Live reads from the API server itself.
+	Client       client.Client
+	Live         client.Reader
+	Sightings    *sightings.Store
+	Events       Events
+	Installation string
+	Now          func() time.Time
+	// Disks finds disks that other Servers show too; without a Reader it lists what Client knows.
+	Disks disks.Finder
+	// DryRun withholds every grant.
+	DryRun bool
+}
+
+// tries bounds how often a lost race is judged again. Writers of one Server are few: the reconciler, and agents that claim its boot.
+const tries = 5
+
+// Admit says whether a caller's certificate still counts for its Server: nil, ErrGone or ErrNotBelieved. A cached Server that believes the caller
+// suffices, since nothing that permits anything rests on it; one that does not may be older than the claim, so it is read again.
+func (d *Desk) Admit(ctx context.Context, c lifecycle.Caller, server string) error {
+	var s metal.Server
+	if err := d.Client.Get(ctx, types.NamespacedName{Name: server}, &s); err == nil && lifecycle.Believed(&s, c) {
+		return nil
+	} else if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("reading Server %s: %w", server, err)
+	}
+	_, err := d.believed(ctx, c, server)
+	return err
+}
+
+// live reads a Server from the API server itself: nil, ErrGone or ErrForeign.
+func (d *Desk) live(ctx context.Context, server string) (*metal.Server, error) {
+	var s metal.Server
+	err := d.Live.Get(ctx, types.NamespacedName{Name: server}, &s)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, ErrGone
+	case err != nil:
+		return nil, fmt.Errorf("reading Server %s: %w", server, err)
+	}
+	if r := s.Spec.Record; r != nil && r.ManagedBy != nil && r.ManagedBy.Installation != d.Installation {
+		return nil, ErrForeign
+	}
+	return &s, nil
+}
+
+// believed is live for a caller whose certificate counts.
+func (d *Desk) believed(ctx context.Context, c lifecycle.Caller, server string) (*metal.Server, error) {
+	s, err := d.live(ctx, server)
+	if err == nil && !lifecycle.Believed(s, c) {
+		return nil, ErrNotBelieved
+	}
+	return s, err
+}
