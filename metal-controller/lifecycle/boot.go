@@ -7,16 +7,26 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 )
 
-// bootTarget decides what the machine gets when it netboots next. In this release acceptance changes nothing here: a machine with an operating
-// system is left alone, and any other waits in the agent.
+// bootTarget decides what the machine gets when it netboots next. The agent of an expected boot is given out only until it was claimed. A machine with an
+// operating system that Ingot has not been allowed to wipe is left alone.
 func bootTarget(o *Observation, p *Plan) {
+	r := p.record(o)
 	switch {
 	case foreign(o):
 		p.boot(metal.BootTargetNoAnswer, reasons.UnmanagedHere)
-	case o.Inventory == nil:
+	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
+		p.boot(metal.BootTargetAgent, reasons.BootRunning)
+		p.Boot.ID, p.Boot.Deadline = r.Boot.ID, r.Boot.Deadline.DeepCopy()
+	case r.Boot != nil && r.Boot.Phase == metal.BootClaimed:
+		p.boot(metal.BootTargetIdle, reasons.BootClaimed)
+	case r.Wipe != nil && r.Wipe.VerifiedAt != nil && r.Unverified == nil:
+		p.boot(metal.BootTargetIdle, reasons.Available)
+	case o.Inventory == nil && r.Acceptance == nil:
 		p.boot(metal.BootTargetAgent, reasons.NotRegistered)
-	case slices.ContainsFunc(o.Inventory.Disks, bootable):
+	case o.Inventory != nil && slices.ContainsFunc(o.Inventory.Disks, bootable):
 		p.boot(metal.BootTargetLocalDisk, reasons.LocalDiskPreferred)
+	case r.Acceptance != nil:
+		p.boot(metal.BootTargetIdle, reasons.Accepted)
 	default:
 		p.boot(metal.BootTargetAgent, reasons.WaitingForAcceptance)
 	}

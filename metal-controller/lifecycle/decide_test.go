@@ -111,7 +111,7 @@ func TestTotalAndDeterministic(t *testing.T) {
 		if !reflect.DeepEqual(before.Server, o.Server) {
 			t.Fatal("Decide changed its input")
 		}
-		if len(p.Conditions) != 5 || p.State == "" || p.Boot.Target == "" || p.Power == nil || p.After < 0 {
+		if len(p.Conditions) != 8 || p.State == "" || p.Boot.Target == "" || p.Power == nil || p.After < 0 {
 			t.Fatalf("not a full answer: %+v", p)
 		}
 		for _, c := range p.Conditions {

@@ -23,7 +23,8 @@ func events(o *Observation, p *Plan) {
 // alarming says that a person should look at the condition.
 func alarming(c Condition) bool {
 	switch c.Reason {
-	case reasons.NoBMC, reasons.NotRegistered, reasons.PowerRequestRunning:
+	case reasons.NoBMC, reasons.NotRegistered, reasons.PowerRequestRunning, reasons.NeverWiped, reasons.BootRunning, reasons.WipeGranted,
+		reasons.WipeRunning, reasons.ReceiptJudged, reasons.Cordoned, reasons.Paused, reasons.EvidenceNeeded:
 		return false
 	}
 	return c.Status == False

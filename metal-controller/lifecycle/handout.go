@@ -2,8 +2,10 @@ package lifecycle
 
 import (
 	"slices"
+	"time"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 )
 
 // Caller is an agent that proved to hold the key of a certificate of ours.
@@ -36,6 +38,8 @@ type Task struct {
 	Kind TaskKind
 	// Reason is one of the reasons of Ingot; Message is for the console of the machine.
 	Reason, Message string
+	// After is when to ask again even if nothing changes; 0 waits for a change.
+	After time.Duration
 	// Grant is set for TaskWipe only.
 	Grant WipeGrant
 }
@@ -63,8 +67,44 @@ func (g WipeGrant) Disks() []metal.DiskID { return slices.Clone(g.disks) }
 // HandOut says what a caller shall do. The observation must rest on uncached reads of the Server and its inventory, and needs no reading of the BMC:
 // the grant is computed again from them, and a wipe goes out only if it is the very one that the record holds.
 func HandOut(o Observation, c Caller) Task {
-	if o.Server == nil || !Believed(o.Server, c) {
-		return Task{Kind: TaskDenied}
+	switch {
+	case o.Server == nil || foreign(&o) || !Believed(o.Server, c):
+		return Task{Kind: TaskDenied, Reason: reasons.Accepted, Message: "This boot is not, or no longer, one that Ingot expects of the server."}
+	case !proven(o.Server.Spec.Record, c):
+		return unprovenTask(&o)
 	}
-	return Task{Kind: TaskWait}
+	return provenTask(&o, o.Server.Spec.Record)
+}
+
+// unprovenTask never touches the machine: at trust level 0 it waits, or goes back to its own disk.
+func unprovenTask(o *Observation) Task {
+	name := o.Server.Name
+	switch {
+	case o.Inventory == nil:
+		return Task{Kind: TaskWait, Reason: reasons.NotRegistered, Message: "Waiting for the inventory of " + name + "."}
+	case slices.ContainsFunc(o.Inventory.Disks, bootable):
+		return Task{Kind: TaskLeave, Reason: reasons.LocalDiskPreferred, Message: "A disk of this machine holds an operating system. " + name + " is registered; the machine restarts from its disk."}
+	case o.Server.Spec.Accepted:
+		return Task{Kind: TaskWait, Reason: reasons.EvidenceNeeded, Message: name + " is accepted by its spec alone: `ingot accept " + name + "`, or `ingot power cycle " + name + "`."}
+	}
+	return Task{Kind: TaskWait, Reason: reasons.NotAccepted, Message: name + " is registered; waiting for an operator: `ingot accept " + name + "`."}
+}
+
+// provenTask is for the claimant of the expected boot.
+func provenTask(o *Observation, r *metal.ServerRecord) Task {
+	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) {
+		return Task{Kind: TaskPowerOff, Reason: reasons.ReceiptJudged, Message: "The disks are clean; the machine switches itself off, which proves that it was this one."}
+	}
+	disks, f := permit(o, r)
+	if !f.ok() {
+		return Task{Kind: TaskWait, Reason: f.reason, Message: f.message, After: f.after}
+	}
+	w := r.Wipe
+	switch {
+	case w == nil || w.BootID != r.Boot.ID:
+		return Task{Kind: TaskWait, Reason: reasons.DestructiveLimit, Message: "Waiting for the grant to wipe " + o.Server.Name + "."}
+	case answered(r) || !sameDisks(w.Disks, disks):
+		return Task{Kind: TaskWait, Reason: reasons.DisksChanged, Message: "The disks of " + o.Server.Name + " are not the ones that the grant names."}
+	}
+	return Task{Kind: TaskWipe, Reason: reasons.WipeGranted, Message: "Wiping " + count(len(disks), "disk") + ".", Grant: WipeGrant{id: w.ID, generation: w.Generation, level: w.Level, disks: slices.Clone(w.Disks)}}
 }

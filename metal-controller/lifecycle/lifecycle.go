@@ -181,7 +181,13 @@ func chain() []check {
 		{"identity", identity},         // evidence names one Server
 		{"registration", registration}, // an agent reported the hardware
 		{"bmc", bmcReachable},          // the BMC answers and can be believed
+		{"acceptance", acceptance},     // the operator's yes becomes a record
+		{"quarantine", quarantine},     // a person's one-time wish
+		{"wipe", wipe},                 // judge a receipt, grant a wipe
 		{"power", powerRequest},        // a person's one-time wish
+		{"expected", expectedBoot},     // the boot that trust rests on
+		{"stale", dropStale},           // commands that nobody wants any more
+		{"schedulable", schedulable},   // cordoned, quarantined, paused
 		{"boot", bootTarget},           // what the machine gets when it netboots
 		{"state", state},               // for people
 		{"ready", ready},               // sums up

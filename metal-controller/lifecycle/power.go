@@ -30,6 +30,8 @@ func powerRequest(o *Observation, p *Plan) {
 	request, done := o.Server.Spec.PowerRequest, recorded(o).Power
 	switch {
 	case foreign(o):
+	case restoredStep(o):
+		p.step(o, done.ID, metal.PowerFailed)
 	case request == nil:
 		withdraw(o, p, done)
 	case done == nil || done.ID != request.ID:
@@ -37,7 +39,6 @@ func powerRequest(o *Observation, p *Plan) {
 	case !settled(done.Step):
 		advance(o, p, request, done)
 	}
-	dropStale(o, p)
 	powerReady(o, p)
 }
 
@@ -45,9 +46,18 @@ func powerRequest(o *Observation, p *Plan) {
 func dropStale(o *Observation, p *Plan) {
 	r := p.record(o).Power
 	wanted := r != nil && !settled(r.Step) && strings.HasPrefix(o.Power.Pending, commandPrefix(r.ID, r.Step))
+	if b := p.record(o).Boot; b != nil && b.Phase != metal.BootVoid {
+		wanted = wanted || strings.HasPrefix(o.Power.Pending, bootPrefix(b))
+	}
 	if o.Power.Pending != "" && !wanted && p.Action.Kind == NoAction && !foreign(o) {
 		p.Action = Action{Kind: WithdrawPower}
 	}
+}
+
+// restoredStep says that a step under way came with a backup: what was wanted then must not happen now.
+func restoredStep(o *Observation) bool {
+	r := recorded(o)
+	return r.Unverified != nil && r.Power != nil && !settled(r.Power.Step) && r.Power.At.Time.Before(r.Unverified.Since.Time)
 }
 
 // withdraw ends a request that was taken back while it ran. What was begun stays as it is; nothing more is done.
@@ -118,19 +128,34 @@ func (p *Plan) step(o *Observation, id string, s metal.PowerStep) {
 // start records a step that needs the BMC and gives its first command.
 func (p *Plan) start(o *Observation, id string, s metal.PowerStep) {
 	p.step(o, id, s)
+	if s == metal.PowerSwitchingOn && wantsAgent(o, p) && poweredOff(o) {
+		p.expect(o, metal.BootSwitchingOn, 0)
+	}
 	p.command(o, id, s)
 }
 
-// command hands the step's command to the BMC, unless one is under way, the last one is too recent, or it would be useless.
+// wantsAgent says that the next boot of an accepted server should be one that trust can rest on, although a person asked for it.
+func wantsAgent(o *Observation, p *Plan) bool {
+	r := p.record(o)
+	dirty := r.Acceptance == nil || r.Unverified != nil || r.Wipe == nil || r.Wipe.VerifiedAt == nil
+	return o.Server.Spec.Accepted && r.Claim == nil && dirty && !stopsBoot(permitServer(o, r).reason)
+}
+
+// command orders what the step of a request needs.
 func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
 	kind := EnsurePowerOff
 	if s == metal.PowerSwitchingOn {
-		kind = switchOn(o)
+		kind = switchOn(o, p)
 	}
+	p.order(o, id, commandPrefix(id, s), kind)
+}
+
+// order hands a command to the BMC, unless one with this prefix is under way, the last one is too recent, or it would be useless.
+func (p *Plan) order(o *Observation, id, prefix string, kind ActionKind) {
 	if old := o.Server.Status.PendingAction; old != nil && old.ID == id && old.Kind == string(kind) {
 		p.Pending = old.DeepCopy()
 	}
-	if strings.HasPrefix(o.Power.Pending, commandPrefix(id, s)) || !commandable(o) {
+	if strings.HasPrefix(o.Power.Pending, prefix) || !commandable(o) || p.Action.Kind != NoAction {
 		p.again(commandInterval)
 		return
 	}
@@ -139,14 +164,14 @@ func (p *Plan) command(o *Observation, id string, s metal.PowerStep) {
 		return
 	}
 	p.again(commandInterval)
-	p.Action = Action{Kind: kind, ID: commandPrefix(id, s) + strconv.FormatInt(o.Now.UnixNano(), 36)}
+	p.Action = Action{Kind: kind, ID: prefix + strconv.FormatInt(o.Now.UnixNano(), 36)}
 	p.Pending = &metal.PendingAction{ID: id, Kind: string(kind), Since: metav1.NewTime(o.Now.UTC().Truncate(time.Second))}
 }
 
 // switchOn lets a machine that never registered netboot, or it would go on booting a disk that is first in its order and never be known.
 // A registered one keeps its order: it is left as it was found (rule 7 of DESIGN section 3).
-func switchOn(o *Observation) ActionKind {
-	if o.Inventory == nil {
+func switchOn(o *Observation, p *Plan) ActionKind {
+	if b := p.record(o).Boot; o.Inventory == nil || b != nil && b.Phase == metal.BootSwitchingOn {
 		return EnsurePowerOnFromNetwork
 	}
 	return EnsurePowerOn

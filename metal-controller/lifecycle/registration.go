@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 )
 
@@ -16,6 +17,11 @@ func identity(o *Observation, p *Plan) {
 	others := slices.DeleteFunc(slices.Clone(o.ConflictsWith), func(name string) bool { return name == o.Server.Name })
 	slices.Sort(others)
 	others = slices.Compact(others)
+	if b := p.record(o).Boot; b != nil && b.Phase == metal.BootVoid && b.Reason == reasons.BootVoided {
+		p.set(reasons.IdentityUnique, False, reasons.IdentityConflict,
+			"Two machines used the boot "+b.ID+" that Ingot had started for this one: one of them is an impostor, or the machine restarted by itself. That boot counts for neither; an operator should look who else is on the boot network.")
+		return
+	}
 	if len(others) == 0 {
 		p.set(reasons.IdentityUnique, True, reasons.Unique, "No other Server claims this machine's identity.")
 		return

@@ -5,29 +5,55 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 )
 
-// state names the stage of life for people. An accepted server stays Discovered: this release has no later stage.
+// state names the stage of life for people.
 func state(o *Observation, p *Plan) {
-	p.State = metal.StateDiscovered
-	if o.Inventory == nil {
+	r := p.record(o)
+	unknown := o.Inventory == nil && r.Acceptance == nil
+	switch {
+	case r.Unverified != nil, unknown, o.Server.Spec.Accepted && r.Acceptance == nil:
 		p.State = metal.StateUnverified
+	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil:
+		p.State = metal.StateAvailable
+	case r.Acceptance != nil && !needsPerson(p.condition(reasons.Clean).Reason):
+		p.State = metal.StateWiping
+	default:
+		p.State = metal.StateDiscovered
 	}
+}
+
+// needsPerson says that an accepted server waits for somebody before its disks are touched.
+func needsPerson(clean string) bool {
+	switch clean {
+	case reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks:
+		return true
+	}
+	return false
 }
 
 // ready sums up: what is most in the way, and who acts next.
 func ready(o *Observation, p *Plan) {
+	r := p.record(o)
+	clean, boot := p.condition(reasons.Clean), p.condition(reasons.BootExpected)
+	copied := func(c Condition) { p.set(reasons.Ready, False, c.Reason, c.Message) }
 	switch {
 	case foreign(o):
 		p.set(reasons.Ready, False, reasons.UnmanagedHere, ownedBy(o))
+	case r.Quarantine != nil:
+		p.set(reasons.Ready, False, reasons.Quarantined, quarantineMessage(o, r))
 	case p.condition(reasons.IdentityUnique).Status == False:
 		p.set(reasons.Ready, False, reasons.IdentityConflict, p.condition(reasons.IdentityUnique).Message)
-	case o.Inventory == nil:
+	case !o.Server.Spec.Accepted && o.Inventory == nil:
 		p.set(reasons.Ready, False, reasons.NotRegistered, p.condition(reasons.Registered).Message)
-	case o.Server.Spec.Accepted:
-		p.set(reasons.Ready, False, reasons.Accepted,
-			"The server is accepted; this release does not wipe or install yet, so nothing more happens to it until Ingot is upgraded.")
+	case !o.Server.Spec.Accepted:
+		p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: `ingot accept "+o.Server.Name+"`.")
+	case clean.Status == True && paused(o):
+		copied(p.condition(reasons.Schedulable))
+	case clean.Status == True:
+		p.set(reasons.Ready, True, reasons.Available, "The server is clean and may be claimed.")
+	case boot.Status == False && !needsPerson(clean.Reason):
+		copied(boot)
 	default:
-		p.set(reasons.Ready, False, reasons.NotAccepted,
-			`Waiting for an operator to accept the server: kubectl patch server `+o.Server.Name+` --type=merge -p '{"spec":{"accepted":true}}'.`)
+		copied(clean)
 	}
 }
 

@@ -1,0 +1,330 @@
+package lifecycle
+
+import (
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+)
+
+// Limits of an expected boot.
+const (
+	// bootTimeout is how long a machine that reads on may take until its agent is there. Large servers test their memory for ten minutes.
+	bootTimeout = 20 * time.Minute
+	// maxAttempts in attemptWindow: a machine that does not come up is not cycled for ever.
+	maxAttempts   = 3
+	attemptWindow = time.Hour
+	// voidPause is how long a boot that two machines claimed keeps the next one back.
+	voidPause = 2 * time.Minute
+	// silence is how long a wipe may go on without a word of the agent.
+	silence = 10 * time.Minute
+	// offTimeout is how long a machine that was told to switch itself off may take.
+	offTimeout = 5 * time.Minute
+)
+
+// expectedBoot starts, drives and ends the boot that trust level 1 rests on. A boot begins from a machine that its BMC reads off, since only that proves
+// that nothing from before goes on running.
+//
+//	(needed) ─▶ SwitchingOff ─read off─▶ SwitchingOn ─read on─▶ Booting ─first claim─▶ Claimed ─switched itself off after a good receipt─▶ Void
+//	                                 any timeout, power loss, second claimant ─▶ Void, and again: three times an hour
+func expectedBoot(o *Observation, p *Plan) {
+	if !foreign(o) {
+		driveBoot(o, p)
+	}
+	bootExpected(o, p)
+}
+
+func driveBoot(o *Observation, p *Plan) {
+	r := p.record(o)
+	b := r.Boot
+	if b == nil || b.Phase == metal.BootVoid {
+		startBoot(o, p)
+		return
+	}
+	if u := r.Unverified; u != nil && b.StartedAt.Time.Before(u.Since.Time) { // it came with a backup, and is not now
+		p.void(o, u.Reason)
+		return
+	}
+	switch b.Phase {
+	case metal.BootSwitchingOff, metal.BootSwitchingOn:
+		switching(o, p, b)
+	case metal.BootBooting:
+		booting(o, p, b)
+	case metal.BootClaimed:
+		claimed(o, p, b)
+	case metal.BootVoid:
+	default:
+		p.void(o, reasons.BootNotHonored)
+	}
+}
+
+// whyNoBoot says what keeps Ingot from starting a boot by itself. Without a reason one is needed.
+func whyNoBoot(o *Observation, p *Plan) refusal {
+	r := p.record(o)
+	f := permitServer(o, r)
+	evidence := f.reason == reasons.EvidenceNeeded && unclaimedYes(o, r) && poweredOff(o)
+	switch {
+	case !f.ok() && !evidence:
+		return f
+	case o.Server.Spec.BMC == nil:
+		return refusal{reason: reasons.AwaitingPower, message: "Ingot must start the boot itself to trust it, and the server declares no BMC: set spec.bmc."}
+	case personOff(o, r):
+		return refusal{reason: reasons.AwaitingPower, message: "A person switched the server off: `ingot power on " + o.Server.Name + "` lets it go on."}
+	case o.Inventory != nil && !diskTrouble(o, judgeDisks(o, r)).ok():
+		return diskTrouble(o, judgeDisks(o, r))
+	case r.Wipe == nil && o.Budget.Granted >= o.Budget.Limit:
+		return refusal{reason: reasons.DestructiveLimit, message: "As many wipes as allowed were granted in the last hour.", after: budgetRecheck}
+	}
+	return tooMany(o, r)
+}
+
+// unclaimedYes repeats what permitServer did not come to when it found no acceptance.
+func unclaimedYes(o *Observation, r *metal.ServerRecord) bool {
+	return r.Quarantine == nil && len(o.ConflictsWith) == 0 && !paused(o) && !o.DryRun
+}
+
+// tooMany spaces attempts: after three the machine rests for an hour, and after a contested boot for a moment.
+func tooMany(o *Observation, r *metal.ServerRecord) refusal {
+	b := r.Boot
+	if b == nil {
+		return refusal{}
+	}
+	if age := o.Now.Sub(b.At.Time); b.Reason == reasons.BootVoided && age.Abs() < voidPause {
+		return refusal{reason: reasons.BootVoided, message: "Two machines claimed the last boot; the next one begins in a moment.", after: min(voidPause-age, voidPause)}
+	}
+	if age := o.Now.Sub(b.StartedAt.Time); b.Attempt >= maxAttempts && age.Abs() < attemptWindow {
+		return refusal{reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour. Look at its console, then `ingot power cycle " + o.Server.Name + "`.",
+			after: min(attemptWindow-age, attemptWindow)}
+	}
+	return refusal{}
+}
+
+// startBoot begins an expected boot when one is needed and nothing is against it.
+func startBoot(o *Observation, p *Plan) {
+	if f := whyNoBoot(o, p); !f.ok() {
+		p.againIf(f.after)
+		return
+	}
+	if requested(o, p) || o.Power.Reason != reasons.BMCAnswers {
+		return
+	}
+	phase := metal.BootSwitchingOff
+	if poweredOff(o) {
+		phase = metal.BootSwitchingOn
+	}
+	p.expect(o, phase, nextAttempt(o, p.record(o).Boot))
+	p.orderBoot(o)
+}
+
+// nextAttempt counts within the window.
+func nextAttempt(o *Observation, last *metal.BootRecord) int32 {
+	if last == nil || last.Attempt >= maxAttempts || last.Reason == "" || o.Now.Sub(last.StartedAt.Time).Abs() > attemptWindow {
+		return 1
+	}
+	return last.Attempt + 1
+}
+
+// expect records a new expected boot.
+func (p *Plan) expect(o *Observation, phase metal.BootPhase, attempt int32) {
+	p.edit(o, func(r *metal.ServerRecord) {
+		r.Boot = &metal.BootRecord{
+			ID: o.NewID, Phase: phase, Attempt: attempt, StartedAt: second(o), At: stamp(o), Deadline: metav1.NewTime(stamp(o).Add(stepTimeout + bootTimeout)),
+		}
+	})
+}
+
+// stamp is now, rounded up: a reading of the same second never counts as read back.
+func stamp(o *Observation) metav1.Time {
+	return metav1.NewTime(o.Now.UTC().Truncate(time.Second).Add(time.Second))
+}
+
+// phase moves the boot on.
+func (p *Plan) phase(o *Observation, phase metal.BootPhase) {
+	p.edit(o, func(r *metal.ServerRecord) { r.Boot.Phase, r.Boot.At = phase, stamp(o) })
+}
+
+// void ends the boot.
+func (p *Plan) void(o *Observation, reason string) {
+	p.edit(o, func(r *metal.ServerRecord) { voidBoot(o, r, reason) })
+	p.again(time.Second)
+}
+
+func voidBoot(o *Observation, r *metal.ServerRecord, reason string) {
+	r.Boot.Phase, r.Boot.At, r.Boot.Reason = metal.BootVoid, second(o), reason
+}
+
+// requested says that a person's power request has the BMC.
+func requested(o *Observation, p *Plan) bool {
+	r := p.record(o).Power
+	return r != nil && !settled(r.Step)
+}
+
+// personOff says that a person switched the server off and nobody wanted anything since.
+func personOff(o *Observation, r *metal.ServerRecord) bool {
+	q, done := o.Server.Spec.PowerRequest, r.Power
+	return q != nil && q.Action == metal.PowerActionOff && done != nil && done.ID == q.ID && done.Step != metal.PowerExpired &&
+		(r.Acceptance == nil || r.Acceptance.At.Time.Before(q.RequestedAt.Time))
+}
+
+// switching waits for the BMC to read what was ordered, and orders it.
+func switching(o *Observation, p *Plan, b *metal.BootRecord) {
+	f := whyNoBoot(o, p)
+	switch {
+	case stopsBoot(f.reason) && !requested(o, p):
+		p.void(o, f.reason)
+	case bootReadBack(o, b) && b.Phase == metal.BootSwitchingOff:
+		p.phase(o, metal.BootSwitchingOn)
+		p.orderBoot(o)
+	case bootReadBack(o, b):
+		p.phase(o, metal.BootBooting)
+		p.edit(o, func(r *metal.ServerRecord) { r.Boot.Deadline = metav1.NewTime(stamp(o).Add(bootTimeout)) })
+		p.again(bootTimeout)
+	case o.Now.Sub(b.At.Time).Abs() > stepTimeout+time.Second:
+		p.void(o, reasons.BootNotHonored)
+	default:
+		p.orderBoot(o)
+		p.again(b.At.Add(stepTimeout).Sub(o.Now) + time.Second)
+	}
+}
+
+// stopsBoot says that a boot on its way must not go on: somebody took the yes back. Limits and waits only keep the next one from beginning.
+func stopsBoot(reason string) bool {
+	switch reason {
+	case reasons.NotAccepted, reasons.Quarantined, reasons.Paused, reasons.Claimed, reasons.DryRun, reasons.IdentityConflict, reasons.Wiped, reasons.AwaitingPower:
+		return true
+	}
+	return false
+}
+
+// bootReadBack says that the BMC told the wanted state after the phase began.
+func bootReadBack(o *Observation, b *metal.BootRecord) bool {
+	wanted := metal.PowerOff
+	if b.Phase == metal.BootSwitchingOn {
+		wanted = metal.PowerOn
+	}
+	return o.Power.Reason == reasons.BMCAnswers && o.Power.State == wanted &&
+		(strings.HasPrefix(o.Power.Done, bootPrefix(b)) || o.Power.At.After(b.At.Time))
+}
+
+func bootPrefix(b *metal.BootRecord) string { return b.ID + "." + string(b.Phase) + "." }
+
+// orderBoot gives the command of the phase, unless a person's request has the BMC.
+func (p *Plan) orderBoot(o *Observation) {
+	b := p.record(o).Boot
+	if requested(o, p) || p.Action.Kind != NoAction {
+		p.again(commandInterval)
+		return
+	}
+	kind := EnsurePowerOff
+	if b.Phase == metal.BootSwitchingOn {
+		kind = EnsurePowerOnFromNetwork
+	}
+	p.order(o, b.ID, bootPrefix(b), kind)
+}
+
+// booting waits for the first claim.
+func booting(o *Observation, p *Plan, b *metal.BootRecord) {
+	f := whyNoBoot(o, p)
+	left := b.Deadline.Sub(o.Now)
+	switch {
+	case stopsBoot(f.reason) && !requested(o, p):
+		p.void(o, f.reason)
+	case left <= 0 || left > bootTimeout+stepTimeout, wentOff(o, b.At.Time):
+		p.void(o, reasons.BootNotHonored)
+	default:
+		p.again(left + time.Second)
+	}
+}
+
+// wentOff says that the BMC read off after a moment.
+func wentOff(o *Observation, since time.Time) bool { return poweredOff(o) && o.Power.At.After(since) }
+
+func poweredOff(o *Observation) bool {
+	return o.Power.Reason == reasons.BMCAnswers && o.Power.State == metal.PowerOff
+}
+
+// claimed watches over the machine while its agent works, and ends the boot with the proof or without.
+func claimed(o *Observation, p *Plan, b *metal.BootRecord) {
+	r := p.record(o)
+	mine := r.Wipe != nil && r.Wipe.BootID == b.ID
+	switch {
+	case mine && proved(r):
+		switchedItselfOff(o, p, r)
+	case wentOff(o, b.At.Time):
+		p.void(o, reasons.BootNotHonored)
+	case mine && r.Wipe.Receipt == nil:
+		listen(o, p, r)
+	}
+}
+
+// switchedItselfOff is the proof that the agent that sent the receipt runs on this machine: told to switch it off, it did, and nobody else ordered it.
+func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
+	told := r.Wipe.Receipt.At.Time
+	ours := r.Power != nil && !r.Power.At.Time.Before(told)
+	switch {
+	case wentOff(o, told) && ours:
+		p.void(o, reasons.OffNotProven)
+	case wentOff(o, told) && o.Erased == r.Wipe.ID:
+		p.edit(o, func(r *metal.ServerRecord) {
+			at := second(o)
+			r.Wipe.VerifiedAt = &at
+			voidBoot(o, r, "")
+		})
+	case wentOff(o, told):
+		p.again(commandInterval)
+	case poweredOn(o) && o.Power.At.Sub(told) > offTimeout:
+		p.void(o, reasons.OffNotProven)
+	default:
+		p.again(commandInterval)
+	}
+}
+
+// listen gives up a wipe of which nothing was heard for long. Losing status makes it give up sooner at worst, and then the disks are wiped once more.
+func listen(o *Observation, p *Plan, r *metal.ServerRecord) {
+	heard := r.Boot.At.Time
+	if r.Wipe.GrantedAt.After(heard) {
+		heard = r.Wipe.GrantedAt.Time
+	}
+	if w := o.Server.Status.Wipe; w != nil && w.ID == r.Wipe.ID && w.Generation == r.Wipe.Generation && w.UpdatedAt.After(heard) {
+		heard = w.UpdatedAt.Time
+	}
+	if quiet := o.Now.Sub(heard); quiet.Abs() > silence {
+		p.void(o, reasons.WipeTimeout)
+	} else {
+		p.again(min(silence-quiet, silence) + time.Second)
+	}
+}
+
+// bootExpected is the condition.
+func bootExpected(o *Observation, p *Plan) {
+	r := p.record(o)
+	b, f := r.Boot, whyNoBoot(o, p)
+	live := b != nil && b.Phase != metal.BootVoid
+	switch {
+	case foreign(o):
+		p.set(reasons.BootExpected, Unknown, reasons.UnmanagedHere, ownedBy(o))
+	case live && b.Phase == metal.BootClaimed:
+		p.set(reasons.BootExpected, True, reasons.BootClaimed, "The agent of the boot that Ingot started is there.")
+	case live:
+		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b))
+	case f.reason == reasons.AwaitingPower || f.reason == reasons.BootNotHonored || f.reason == reasons.BootVoided:
+		p.set(reasons.BootExpected, False, f.reason, f.message)
+	case !f.ok():
+		p.set(reasons.BootExpected, True, reasons.BootNotNeeded, "No boot is needed now.")
+	default:
+		p.set(reasons.BootExpected, False, reasons.BootRunning, "Waiting for the BMC, to start the boot: see the condition "+reasons.BMCReachable+".")
+	}
+}
+
+func waitingFor(b *metal.BootRecord) string {
+	switch b.Phase {
+	case metal.BootSwitchingOff:
+		return "Waiting for the BMC to read off, before the machine is started."
+	case metal.BootSwitchingOn:
+		return "Waiting for the BMC to read on."
+	}
+	return "The machine is on; waiting for its agent until " + b.Deadline.UTC().Format("15:04:05") + " UTC."
+}
