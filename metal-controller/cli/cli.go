@@ -1,5 +1,8 @@
-// Package cli is Ingot's client commands in kubectl's habits: get, why, power, console, logs, check, version. They only read and write API
-// objects: whatever they explain, the controller wrote down before as conditions and events. It is wiring (layer 4) and never imports lifecycle.
+// Package cli is Ingot's client commands in kubectl's habits: get, why, accept, cordon, quarantine, pause, power, erase-record, console, logs, check,
+// version. They only read and write API objects: whatever they explain, the controller wrote down before as conditions and events; whatever they
+// ask for is a request in the spec that the controller may refuse. It is wiring (layer 4) and never imports lifecycle.
+//
+// Invariant: a command that lets data go confirms exactly what was shown; what changed in between is refused, never merged.
 package cli
 
 import (
@@ -34,6 +37,8 @@ const (
 	CodeUsage   = 2
 	CodeTimeout = 3
 	CodeRefused = 4
+	// CodeInterrupted is the shell's code for Ctrl-C.
+	CodeInterrupted = 130
 )
 
 // Env is what the commands need of the world around them.
@@ -68,7 +73,7 @@ func New(name string, env *Env) *cobra.Command {
 	root.SetOut(env.Streams.Out)
 	root.SetErr(env.Streams.ErrOut)
 	root.SetIn(env.Streams.In)
-	root.AddCommand(newGet(env), newWhy(env), newPower(env), newConsole(env), newLogs(env), newCheck(env), newVersion(env))
+	root.AddCommand(newGet(env), newWhy(env), newAccept(env), newPower(env), newConsole(env), newLogs(env), newCheck(env), newVersion(env))
 	groupCompletion(root)
 	return root
 }
