@@ -52,14 +52,15 @@ func (c *Collector) isHardware(name string) bool {
 func (c *Collector) disk(name string) *protocol.Disk {
 	p := path.Join("sys/block", name)
 	device := c.devicePath(name)
+	transport, serial := c.transport(name, device), c.serial(p)
 	return &protocol.Disk{
 		Name: Clean(name, 64),
 		// The kernel counts in units of 512 bytes whatever the sector size is.
 		SizeBytes:   min(max(c.number(p+"/size"), 0), 1<<53) * 512,
 		Model:       Clean(c.text(p+"/device/model"), 128),
-		Serial:      Clean(c.serial(p), 128),
-		Wwid:        Clean(first(c.text(p+"/wwid"), c.text(p+"/device/wwid")), 256),
-		Transport:   c.transport(name, device),
+		Serial:      Clean(serial, 128),
+		Wwid:        Clean(first(c.text(p+"/wwid"), c.text(p+"/device/wwid"), virtioWWID(transport, serial)), 256),
+		Transport:   transport,
 		Rotational:  c.text(p+"/queue/rotational") == "1",
 		Removable:   c.text(p+"/removable") == "1",
 		ReadOnly:    c.text(p+"/ro") == "1",
@@ -88,6 +89,15 @@ var nvmeController = regexp.MustCompile(`^nvme[0-9]+$`)
 // serial asks where each kind of disk tells it: virtio, NVMe and eMMC in a file, SCSI and SATA in a VPD page.
 func (c *Collector) serial(p string) string {
 	return first(c.text(p+"/serial"), c.text(p+"/device/serial"), vpdSerial(c.bytes(p+"/device/vpd_pg80", maxText)))
+}
+
+// virtioWWID stands in for the identifier that virtio disks do not have: their serial number is what the host gave the disk. Two disks that were given the
+// same one look shared, which keeps both from being wiped.
+func virtioWWID(transport, serial string) string {
+	if transport != transportVirtio || serial == "" {
+		return ""
+	}
+	return "virtio." + serial
 }
 
 // vpdSerial reads the unit serial number page (SPC-4 section 7.8.14): page 80h, a 16-bit length, text.

@@ -63,7 +63,7 @@ func TestDisksOfARecordedGuest(t *testing.T) {
 			Rotational: true, SectorBytes: 512, PciAddress: "0000:00:07.0", Contents: "Blank",
 		},
 		{
-			Name: "vda", SizeBytes: 64 << 20, Serial: "VB-1", Transport: "virtio", Rotational: true, SectorBytes: 512,
+			Name: "vda", SizeBytes: 64 << 20, Serial: "VB-1", Wwid: "virtio.VB-1", Transport: "virtio", Rotational: true, SectorBytes: 512,
 			PciAddress: "0000:00:03.0", Contents: "Bootable",
 		},
 	}
