@@ -9,13 +9,17 @@ import (
 	"ingot.dev/ingot/metal-controller/authority"
 )
 
-// requestedKey is the key of a certificate request; the caller is told what is wrong with it.
-func requestedKey(der []byte) (crypto.PublicKey, error) {
+// requestedKey is the key of a certificate request, and its fingerprint; the caller is told what is wrong with it.
+func requestedKey(der []byte) (crypto.PublicKey, string, error) {
 	key, err := claims.Key(der)
 	if err != nil {
-		return nil, refuse(codeInvalid, "", err.Error())
+		return nil, "", refuse(codeInvalid, "", err.Error())
 	}
-	return key, nil
+	spki, err := x509.MarshalPKIXPublicKey(key) // as the certificate will say it, whatever encoding the request chose
+	if err != nil {
+		return nil, "", refuse(codeInvalid, "", "the key has no encoding")
+	}
+	return key, claims.Fingerprint(spki), nil
 }
 
 // sign issues a certificate for one boot of one server: client authentication only, for an hour.

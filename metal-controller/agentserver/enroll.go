@@ -2,6 +2,7 @@ package agentserver
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,16 +13,19 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/agentserver/claims"
+	"ingot.dev/ingot/metal-controller/agentserver/desk"
 	"ingot.dev/ingot/metal-controller/identity"
+	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/pxe-server/boot"
 )
 
-// Enroll gives a machine a certificate for this boot. All it says is unproven: trust level 0.
+// Enroll gives a machine a certificate for this boot. All it says is unproven (trust level 0), unless it is the first claimant of the boot that its
+// Server expects (level 1). An accepted Server is linked to no other boot.
 func (s *Server) Enroll(ctx context.Context, r *protocol.EnrollRequest) (*protocol.EnrollResponse, error) {
 	if !claims.BootID(r.GetBootId()) {
 		return nil, refuse(codeInvalid, "", "boot_id is empty or malformed; it comes from the kernel line")
 	}
-	key, err := requestedKey(r.GetCsr())
+	key, fingerprint, err := requestedKey(r.GetCsr())
 	if err != nil {
 		return nil, err
 	}
@@ -34,15 +38,29 @@ func (s *Server) Enroll(ctx context.Context, r *protocol.EnrollRequest) (*protoc
 		s.audit(protocol.Agent_Enroll_FullMethodName, sourceOf(ctx), err)
 		return nil, err
 	}
+	level, err := s.claim(ctx, name, lifecycle.Caller{BootID: r.GetBootId(), Key: fingerprint})
+	if err != nil {
+		return nil, err
+	}
 	der, err := s.sign(key, name, r.GetBootId())
 	if err != nil {
 		return nil, err
 	}
 	s.cfg.Sightings.Adopt(name, r.GetBootId(), "Enrolled")
-	s.cfg.Log.Info("Enrolled an agent", "server", name, "bootID", r.GetBootId(), "source", sourceOf(ctx), "agent", claims.Text(r.GetAgentVersion(), 64))
+	s.cfg.Log.Info("Enrolled an agent", "server", name, "bootID", r.GetBootId(), "trust", level, "source", sourceOf(ctx), "agent", claims.Text(r.GetAgentVersion(), 64))
 	return &protocol.EnrollResponse{
 		Server: name, Certificate: der, Ca: s.cfg.Authority.DER(), ValidSeconds: int64(certificateLifetime.Seconds()),
+		TrustLevel: level,
 	}, nil
+}
+
+// claim asks the desk what this boot is to the Server. A Server that was there a moment ago and is gone is looked for again.
+func (s *Server) claim(ctx context.Context, name string, c lifecycle.Caller) (int32, error) {
+	level, err := s.desk.Claim(ctx, name, c)
+	if errors.Is(err, desk.ErrGone) {
+		return 0, refuse(codeUnavailable, "", "the Server "+name+" was deleted a moment ago: try again")
+	}
+	return level, s.answer(ctx, protocol.Agent_Enroll_FullMethodName, name, err)
 }
 
 // link finds the Server of the evidence, or creates one.
@@ -90,13 +108,10 @@ func (s *Server) settling(names []string, table []server) bool {
 	})
 }
 
-// mayLink says whether unproven evidence may link a machine to the Server.
+// mayLink says whether evidence may lead to the Server at all; the desk judges the boot.
 func (s *Server) mayLink(t server) error {
-	switch {
-	case t.manager != "" && t.manager != s.cfg.Installation:
+	if t.manager != "" && t.manager != s.cfg.Installation {
 		return refuse(codeDenied, reasons.UnmanagedHere, "another installation manages the Server "+t.row.Name)
-	case t.row.Accepted:
-		return refuse(codeDenied, reasons.Accepted, "the Server "+t.row.Name+" is accepted, and this boot is not proven to be its own")
 	}
 	return nil
 }

@@ -17,12 +17,15 @@ import (
 
 	"ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/agentserver/claims"
+	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
-// caller is who a certificate says the agent is.
+// caller is who a certificate says the agent is, with the key that it proved to hold.
 type caller struct {
-	server, bootID string
-	notAfter       time.Time
+	lifecycle.Caller
+	server   string
+	notAfter time.Time
 }
 
 // callerOf is the caller that the guard let in.
@@ -63,7 +66,8 @@ func (g *guardedStream) RecvMsg(m any) error {
 	return err
 }
 
-// guard lets in what the tap admitted, if the caller's Server still exists. A call that the tap did not see is refused.
+// guard lets in what the tap admitted, if the caller still counts for its Server: acceptance ends every unproven certificate, a second claimant or
+// another boot ends a proven one. A call that the tap did not see is refused.
 func (s *Server) guard(ctx context.Context, a *admission, method string) error {
 	switch {
 	case a == nil:
@@ -73,11 +77,7 @@ func (s *Server) guard(ctx context.Context, a *admission, method string) error {
 	case method == protocol.Agent_Enroll_FullMethodName:
 		return nil
 	}
-	err := s.exists(ctx, a.caller.server)
-	if err != nil {
-		s.audit(method, sourceOf(ctx), err)
-	}
-	return err
+	return s.answer(ctx, method, a.caller.server, s.desk.Admit(ctx, a.caller.Caller, a.caller.server))
 }
 
 // audit logs a refusal. Log lines are limited too: a flood of refusals must not fill a disk.
@@ -103,17 +103,6 @@ func (s *Server) authenticate(ctx context.Context) (caller, error) {
 	return c, nil
 }
 
-// exists checks that a caller's Server is still there.
-func (s *Server) exists(ctx context.Context, name string) error {
-	var server metal.Server
-	if err := s.getServer(ctx, name, &server); apierrors.IsNotFound(err) {
-		return refuse(codeUnauthenticated, "", "the Server "+name+" is gone: enrol again")
-	} else if err != nil {
-		return s.internal("reading the Server", err)
-	}
-	return nil
-}
-
 // getServer reads the cache first and the API server when the cache does not know it: a Server that was just created may be missing there.
 func (s *Server) getServer(ctx context.Context, name string, into *metal.Server) error {
 	err := s.cfg.Client.Get(ctx, types.NamespacedName{Name: name}, into)
@@ -135,7 +124,7 @@ func (s *Server) parseSubject(leaf *x509.Certificate) (caller, bool) {
 	if !ok {
 		return caller{}, false
 	}
-	return caller{server: parts[2], bootID: parts[4], notAfter: leaf.NotAfter}, true
+	return caller{Caller: lifecycle.Caller{BootID: parts[4], Key: claims.Fingerprint(leaf.RawSubjectPublicKeyInfo)}, server: parts[2], notAfter: leaf.NotAfter}, true
 }
 
 // subject is the URI that parseSubject reads.

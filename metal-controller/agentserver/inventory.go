@@ -5,12 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
@@ -26,36 +20,34 @@ func (s *Server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 		return nil, refuse(codeInvalid, "", "the inventory is missing")
 	}
 	spec, cut := claims.Inventory(r.GetInventory())
-	spec.Agent.BootID = who.bootID
-	own, err := s.mayReport(ctx, who, &spec)
-	if err != nil {
+	if err := s.mayReport(ctx, who, &spec); err != nil {
 		s.audit(protocol.Agent_ReportInventory_FullMethodName, sourceOf(ctx), err)
 		return nil, err
 	}
-	if err := s.write(ctx, own, spec); err != nil {
-		return nil, s.internal("writing the inventory", err)
+	if err := s.answer(ctx, protocol.Agent_ReportInventory_FullMethodName, who.server, s.desk.Inventory(ctx, who.Caller, who.server, spec)); err != nil {
+		return nil, err
 	}
 	if len(cut) > 0 {
 		s.cfg.Events.Event(who.server, true, reasons.InventoryTruncated, "The agent reported more than Ingot keeps; cut: "+strings.Join(cut, ", ")+".")
 	}
 	s.cfg.Sightings.At(who.server, claims.Addresses(r.GetInventory().GetAddresses()))
-	s.cfg.Sightings.Adopt(who.server, who.bootID, "Inventory")
+	s.cfg.Sightings.Adopt(who.server, who.BootID, "Inventory")
 	return &protocol.ReportInventoryResponse{}, nil
 }
 
-// mayReport refuses an unproven boot of an accepted Server, and an inventory that is not that of the machine which enrolled. It returns the Server.
-func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerInventorySpec) (*metal.Server, error) {
+// mayReport refuses an inventory that is not that of the machine which enrolled.
+func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerInventorySpec) error {
 	table, err := s.table(ctx, s.cfg.Client)
 	if err != nil {
-		return nil, s.internal("listing Servers", err)
+		return s.internal("listing Servers", err)
 	}
 	var own metal.Server
 	if err := s.getServer(ctx, who.server, &own); err != nil {
-		return nil, s.internal("reading the Server", err)
+		return s.internal("reading the Server", err)
 	}
-	self := server{row: boot.Server{Name: own.Name, Identity: identity.Of(&own, nil), Accepted: own.Spec.Accepted}, manager: managerOf(&own)}
+	self := server{row: boot.Server{Name: own.Name, Identity: identity.Of(&own, nil)}, manager: managerOf(&own)}
 	if err := s.mayLink(self); err != nil {
-		return nil, err
+		return err
 	}
 	// The Server itself may be missing in the cache; it is matched by what it declares, never by the inventory that is about to be replaced.
 	all := []boot.Server{self.row}
@@ -64,7 +56,7 @@ func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerIn
 			all = append(all, t.row)
 		}
 	}
-	return &own, s.sameMachine(own.Name, boot.Resolve(identity.Of(&metal.Server{}, spec), all), self.row.Identity)
+	return s.sameMachine(own.Name, boot.Resolve(identity.Of(&metal.Server{}, spec), all), self.row.Identity)
 }
 
 // sameMachine says whether the inventory's identity names the Server that reported it. A Server that declares nothing takes any that is nobody's.
@@ -90,31 +82,4 @@ func without(names []string, name string) []string {
 		}
 	}
 	return out
-}
-
-// write creates or replaces the ServerInventory, and leaves it alone when only the time of the report differs.
-func (s *Server) write(ctx context.Context, own *metal.Server, spec metal.ServerInventorySpec) error {
-	spec.ReportedAt = metav1.NewTime(reportedAt(s.cfg.Now()))
-	var old metal.ServerInventory
-	err := s.cfg.Live.Get(ctx, types.NamespacedName{Name: own.Name}, &old)
-	if apierrors.IsNotFound(err) {
-		return s.cfg.Client.Create(ctx, &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: own.Name, OwnerReferences: ownedBy(own)}, Spec: spec})
-	}
-	if err != nil {
-		return err
-	}
-	same := old.Spec
-	same.ReportedAt = spec.ReportedAt
-	if equality.Semantic.DeepEqual(same, spec) && equality.Semantic.DeepEqual(old.OwnerReferences, ownedBy(own)) {
-		return nil
-	}
-	// The resourceVersion of the read makes a concurrent report fail rather than be overwritten; the agent tries again.
-	changed := old.DeepCopy()
-	changed.Spec, changed.OwnerReferences = spec, ownedBy(own)
-	return s.cfg.Client.Patch(ctx, changed, client.MergeFromWithOptions(&old, client.MergeFromWithOptimisticLock{}))
-}
-
-// ownedBy lets an inventory go with its Server: one that stayed would describe whatever machine gets the name next.
-func ownedBy(own *metal.Server) []metav1.OwnerReference {
-	return []metav1.OwnerReference{{APIVersion: metal.GroupVersion.String(), Kind: "Server", Name: own.Name, UID: own.UID}}
 }

@@ -19,16 +19,22 @@ const (
 	enrolPerSourceBurst = 10 // at once
 	enrolGlobal         = 50
 	enrolGlobalBurst    = 200
-	// A certificate is easy to get (trust level 0), so what one Server's agent may ask is bounded too. It reports, watches and renews a few
+	// A certificate is easy to get (trust level 0), so what one agent may ask is bounded too. It reports, watches and renews a few
 	// times in an hour.
-	callsPerServer      = 1
-	callsPerServerBurst = 20
-	reportsGlobal       = 100
-	reportsGlobalBurst  = 1000
-	auditPerSecond      = 20
+	callsPerAgent      = 1
+	callsPerAgentBurst = 20
+	// A wipe tells its progress every two seconds. Each report costs a read of the API server, so all of them are bounded as well; a progress that is
+	// refused is no loss, and a receipt is sent again until it is acknowledged.
+	tasksPerAgent      = 1
+	tasksPerAgentBurst = 20
+	tasksGlobal        = 500
+	tasksGlobalBurst   = 2000
+	reportsGlobal      = 100
+	reportsGlobalBurst = 1000
+	auditPerSecond     = 20
 	// maxSources bounds the memory of the limiters; the longest idle source is forgotten first.
 	maxSources = 4096
-	maxServers = 16384
+	maxAgents  = 16384
 	// watchesPerServer bounds streams of one server: the live one, and one that a lost connection left behind.
 	watchesPerServer = 3
 	// receiving and receivingPerSource bound messages that are on their way, each of up to maxMessage.
@@ -36,20 +42,22 @@ const (
 	receivingPerSource = 16
 )
 
-// limits counts calls by source, by server and in all.
+// limits counts calls by source, by agent and in all.
 type limits struct {
-	now                    func() time.Time
-	global, reports, lines *rate.Limiter
-	sources, servers       *bounds.Buckets[string]
-	receiving              *bounds.Gate[string]
+	now                           func() time.Time
+	global, reports, tasks, lines *rate.Limiter
+	sources, agents, working      *bounds.Buckets[string]
+	receiving                     *bounds.Gate[string]
 }
 
 func newLimits(now func() time.Time) *limits {
 	return &limits{
 		now: now, global: rate.NewLimiter(enrolGlobal, enrolGlobalBurst), reports: rate.NewLimiter(reportsGlobal, reportsGlobalBurst),
+		tasks:     rate.NewLimiter(tasksGlobal, tasksGlobalBurst),
 		lines:     rate.NewLimiter(auditPerSecond, auditPerSecond),
 		sources:   bounds.NewBuckets[string](bounds.Rate{PerSecond: enrolPerSource, Burst: enrolPerSourceBurst}, maxSources, now),
-		servers:   bounds.NewBuckets[string](bounds.Rate{PerSecond: callsPerServer, Burst: callsPerServerBurst}, maxServers, now),
+		agents:    bounds.NewBuckets[string](bounds.Rate{PerSecond: callsPerAgent, Burst: callsPerAgentBurst}, maxAgents, now),
+		working:   bounds.NewBuckets[string](bounds.Rate{PerSecond: tasksPerAgent, Burst: tasksPerAgentBurst}, maxAgents, now),
 		receiving: bounds.NewGate[string](receiving, receivingPerSource),
 	}
 }
@@ -65,9 +73,17 @@ func (l *limits) allow(from string) error {
 	return nil
 }
 
-// allowServer says whether the agent of a Server may make a call now.
-func (l *limits) allowServer(server, method string) error {
-	if !l.servers.Allow(server) {
+// allowAgent says whether an agent, a key for a Server, may make a call now: one that holds a dead certificate cannot use up what the live one may ask.
+// Reports of tasks have a limit of their own, so that the progress of a wipe
+// leaves room for the rest.
+func (l *limits) allowAgent(agent, method string) error {
+	if method == protocol.Agent_ReportTask_FullMethodName {
+		if !l.working.Allow(agent) || !l.tasks.AllowN(l.now(), 1) {
+			return refuse(codeExhausted, "", "too many reports of tasks: try again in a few seconds")
+		}
+		return nil
+	}
+	if !l.agents.Allow(agent) {
 		return refuse(codeExhausted, "", "too many calls of this server's agent: try again in a minute")
 	}
 	if method == protocol.Agent_ReportInventory_FullMethodName && !l.reports.AllowN(l.now(), 1) {

@@ -3,34 +3,25 @@ package agentserver
 import (
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	metal "ingot.dev/ingot/crds/metal/v1alpha1"
-	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
-// TestRender: only the decided target LocalDisk makes a machine leave; everything that is not decided or not known lets it wait.
+// TestRender: each kind of task is its own directive with its words; everything that is not known lets the machine wait.
 func TestRender(t *testing.T) {
-	registered := []metav1.Condition{{Type: reasons.Registered, Status: metav1.ConditionTrue}}
-	for _, c := range []struct {
-		target     metal.BootTarget
-		conditions []metav1.Condition
-		leave      bool
-		reason     string
-	}{
-		{metal.BootTargetLocalDisk, registered, true, reasons.LocalDiskPreferred},
-		{metal.BootTargetAgent, registered, false, reasons.WaitingForAcceptance},
-		{metal.BootTargetAgent, nil, false, reasons.NotRegistered},
-		{metal.BootTargetOS, registered, false, reasons.NotRegistered},
-		{"", nil, false, reasons.NotRegistered},
-	} {
-		s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "s1"}, Status: metal.ServerStatus{Conditions: c.conditions}}
-		if c.target != "" {
-			s.Status.Boot = &metal.BootStatus{Target: c.target}
+	task := func(k lifecycle.TaskKind) lifecycle.Task { return lifecycle.Task{Kind: k, Reason: "R", Message: "m"} }
+	if d := render(task(lifecycle.TaskLeave)).GetLeave(); d.GetReason() != "R" || d.GetMessage() != "m" {
+		t.Errorf("leave: %v", d)
+	}
+	if d := render(task(lifecycle.TaskPowerOff)).GetPowerOff(); d.GetReason() != "R" || d.GetMessage() != "m" {
+		t.Errorf("power off: %v", d)
+	}
+	for _, k := range []lifecycle.TaskKind{lifecycle.TaskWait, lifecycle.TaskDenied, "", "Explode"} {
+		if d := render(task(k)).GetWait(); d.GetReason() != "R" || d.GetMessage() != "m" {
+			t.Errorf("%q: %v", k, d)
 		}
-		d := render(s)
-		if (d.GetLeave() != nil) != c.leave || d.GetLeave().GetReason()+d.GetWait().GetReason() != c.reason {
-			t.Errorf("%+v: %v", c, d)
-		}
+	}
+	// Only lifecycle makes a grant that names disks; an empty one names nothing.
+	if d := render(task(lifecycle.TaskWipe)).GetWipe(); d == nil || d.GetId() != "" || len(d.GetDisks()) != 0 {
+		t.Errorf("an empty grant: %v", d)
 	}
 }

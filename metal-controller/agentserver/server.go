@@ -3,11 +3,11 @@
 // Layer 3. It is stateless and runs on every replica; what it decides rests on the API and on the certificate that the caller shows.
 // Invariants:
 //   - Enroll is the only call without a client certificate. It creates at most a Discovered, unproven Server, rate-limited by source and in all,
-//     and bounded in number; it links nothing to an accepted Server, since its evidence is unproven (trust level 0, DESIGN section 4).
-//   - Every other call, also one that a later version of the protocol adds, needs a certificate of the agent authority that is in time and whose
-//     Server exists; it acts on that Server only.
+//     and bounded in number; it links an accepted Server only to the first claimant of the boot that it expects (trust level 1, DESIGN section 4).
+//   - Every other call, also one that a later version of the protocol adds, needs a certificate of the agent authority that is in time and that
+//     its Server believes; it acts on that Server only.
 //   - Everything a machine says is cleaned and bounded before it is looked at.
-//   - It chooses no boot target and no directive of its own: it renders what lifecycle decided.
+//   - It permits nothing itself: it renders what the desk says, which asks lifecycle.
 package agentserver
 
 import (
@@ -23,7 +23,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ingot.dev/ingot/agent/protocol"
+	"ingot.dev/ingot/metal-controller/agentserver/desk"
 	"ingot.dev/ingot/metal-controller/authority"
+	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/boot"
@@ -44,9 +46,7 @@ const (
 )
 
 // Events records an event about a Server; setup gives one, tests another.
-type Events interface {
-	Event(server string, warning bool, reason, message string)
-}
+type Events = desk.Events
 
 // Config is what the server needs. All fields are required unless they say otherwise.
 type Config struct {
@@ -65,15 +65,22 @@ type Config struct {
 	// Changes signals changed Servers by name.
 	Changes *notify.Hub
 	Events  Events
-	Now     func() time.Time
-	Random  io.Reader
-	Log     logr.Logger
+	// Disks finds disks that other Servers show too; without a Reader it lists what Client knows.
+	Disks disks.Finder
+	// DryRun withholds every grant.
+	DryRun bool
+	Now    func() time.Time
+	// After is the timer behind a task that is to be judged again; nil is time.After.
+	After  func(time.Duration) <-chan time.Time
+	Random io.Reader
+	Log    logr.Logger
 }
 
 // Server implements the protocol.
 type Server struct {
 	protocol.UnimplementedAgentServer
 	cfg     Config
+	desk    *desk.Desk
 	limits  *limits
 	creates chan struct{} // held while a Server is created: one at a time in this replica
 	watches *counter
@@ -84,8 +91,18 @@ func New(cfg Config) *Server {
 	if cfg.MaxUnaccepted == 0 {
 		cfg.MaxUnaccepted = DefaultMaxUnaccepted
 	}
-	return &Server{cfg: cfg, limits: newLimits(cfg.Now), creates: make(chan struct{}, 1), watches: newCounter(watchesPerServer)}
+	if cfg.After == nil {
+		cfg.After = time.After
+	}
+	d := &desk.Desk{
+		Client: cfg.Client, Live: cfg.Live, Sightings: cfg.Sightings, Events: cfg.Events, Installation: cfg.Installation, Now: cfg.Now,
+		Disks: cfg.Disks, DryRun: cfg.DryRun,
+	}
+	return &Server{cfg: cfg, desk: d, limits: newLimits(cfg.Now), creates: make(chan struct{}, 1), watches: newCounter(watchesPerServer)}
 }
+
+// Desk is where the agents' calls are judged.
+func (s *Server) Desk() *desk.Desk { return s.desk }
 
 // GRPC is the gRPC server with TLS, limits and the guard in front of every call.
 func (s *Server) GRPC() *grpc.Server {
@@ -106,14 +123,18 @@ func (s *Server) GRPC() *grpc.Server {
 	return g
 }
 
-// Renew replaces the certificate of a boot by a fresh one for the same Server and boot.
+// Renew replaces the certificate of a boot by a fresh one for the same Server, boot and key: trust hangs on the key, so another one would be worth
+// nothing.
 func (s *Server) Renew(ctx context.Context, r *protocol.RenewRequest) (*protocol.RenewResponse, error) {
 	who := callerOf(ctx)
-	key, err := requestedKey(r.GetCsr())
+	key, fingerprint, err := requestedKey(r.GetCsr())
 	if err != nil {
 		return nil, err
 	}
-	der, err := s.sign(key, who.server, who.bootID)
+	if fingerprint != who.Key {
+		return nil, refuse(codeInvalid, "", "a certificate is renewed for its own key only")
+	}
+	der, err := s.sign(key, who.server, who.BootID)
 	if err != nil {
 		return nil, err
 	}

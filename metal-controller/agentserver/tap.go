@@ -70,7 +70,7 @@ func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	return context.WithValue(ctx, admissionKey{}, a), nil
 }
 
-// admit lets Enroll through its limits, and everything else through its certificate and the limits of its Server.
+// admit lets Enroll through its limits, and everything else through its certificate and the limits of its agent.
 func (s *Server) admit(ctx context.Context, method string) (caller, error) {
 	if method == protocol.Agent_Enroll_FullMethodName {
 		return caller{}, s.limits.allow(sourceOf(ctx))
@@ -79,5 +79,5 @@ func (s *Server) admit(ctx context.Context, method string) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	return c, s.limits.allowServer(c.server, method)
+	return c, s.limits.allowAgent(c.server+"/"+c.Key, method)
 }

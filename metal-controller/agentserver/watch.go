@@ -6,14 +6,13 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"ingot.dev/ingot/agent/protocol"
-	metal "ingot.dev/ingot/crds/metal/v1alpha1"
-	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
-// Watch streams what the machine shall do: now, and after every change of its Server. It ends with the connection, the certificate or the Server.
+// Watch streams what the machine shall do: now, after every change of its Server or inventory, and when lifecycle wants to judge again. It ends with
+// the connection, the certificate, the Server, or the trust in this boot.
 func (s *Server) Watch(_ *protocol.WatchRequest, stream grpc.ServerStreamingServer[protocol.Directive]) error {
 	who := callerOf(stream.Context())
 	if !s.watches.take(who.server) {
@@ -22,16 +21,18 @@ func (s *Server) Watch(_ *protocol.WatchRequest, stream grpc.ServerStreamingServ
 	defer s.watches.give(who.server)
 	changed, stop := s.cfg.Changes.Subscribe(who.server)
 	defer stop()
-	defer s.cfg.Sightings.Connected(who.server, who.bootID)()
+	defer s.cfg.Sightings.Connected(who.server, who.BootID)()
 	ctx, cancel := context.WithTimeout(stream.Context(), who.notAfter.Sub(s.cfg.Now()))
 	defer cancel()
 	var last *protocol.Directive
 	for {
-		next, err := s.directive(ctx, who)
-		if err != nil {
+		next, after, err := s.directive(ctx, who)
+		switch {
+		case ctx.Err() != nil:
+			return s.watchEnded(stream.Context())
+		case err != nil:
 			return err
-		}
-		if !proto.Equal(last, next) {
+		case !proto.Equal(last, next):
 			if err := stream.Send(next); err != nil {
 				return err
 			}
@@ -39,10 +40,19 @@ func (s *Server) Watch(_ *protocol.WatchRequest, stream grpc.ServerStreamingServ
 		}
 		select {
 		case <-changed:
+		case <-s.later(after):
 		case <-ctx.Done():
 			return s.watchEnded(stream.Context())
 		}
 	}
+}
+
+// later is a timer; one that never fires for 0.
+func (s *Server) later(d time.Duration) <-chan time.Time {
+	if d <= 0 {
+		return nil
+	}
+	return s.cfg.After(d)
 }
 
 // watchEnded tells the end of the connection from the end of the certificate.
@@ -53,53 +63,37 @@ func (s *Server) watchEnded(connection context.Context) error {
 	return refuse(codeUnauthenticated, "", "the client certificate ended: connect again with a renewed one")
 }
 
-// directive renders what lifecycle decided for the server.
-func (s *Server) directive(ctx context.Context, who caller) (*protocol.Directive, error) {
-	var server metal.Server
-	err := s.getServer(ctx, who.server, &server)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, refuse(codeUnauthenticated, "", "the Server "+who.server+" is gone: enrol again")
-	case ctx.Err() != nil:
-		return nil, s.watchEnded(ctx)
-	case err != nil:
-		return nil, s.internal("reading the Server", err)
+// directive renders what lifecycle decided for the caller, and when it wants to be asked again.
+func (s *Server) directive(ctx context.Context, who caller) (*protocol.Directive, time.Duration, error) {
+	task, err := s.desk.Task(ctx, who.Caller, who.server)
+	if err != nil {
+		return nil, 0, s.answer(ctx, protocol.Agent_Watch_FullMethodName, who.server, err)
 	}
-	return render(&server), nil
-}
-
-// render turns the boot target into a directive. A target that is not decided yet, or means nothing to a running agent, lets it wait.
-func render(server *metal.Server) *protocol.Directive {
-	target := metal.BootTarget("")
-	if server.Status.Boot != nil {
-		target = server.Status.Boot.Target
+	if task.Kind == lifecycle.TaskDenied {
+		refused := refuse(codeUnauthenticated, task.Reason, task.Message)
+		s.audit(protocol.Agent_Watch_FullMethodName, sourceOf(ctx), refused)
+		return nil, 0, refused
 	}
-	switch {
-	case target == metal.BootTargetLocalDisk:
-		return leave(reasons.LocalDiskPreferred, "A disk of this machine holds an operating system. "+server.Name+" is registered; the machine restarts from its disk.")
-	case target == metal.BootTargetAgent && condition(server, reasons.Registered):
-		return wait(reasons.WaitingForAcceptance, "Registered as "+server.Name+". Waiting for an operator to accept it.")
+	return render(task), task.After, nil
+}
+
+// render turns a task into a directive. A kind of task that is not known lets the machine wait.
+func render(t lifecycle.Task) *protocol.Directive {
+	switch t.Kind {
+	case lifecycle.TaskLeave:
+		return &protocol.Directive{Kind: &protocol.Directive_Leave{Leave: &protocol.Leave{Reason: t.Reason, Message: t.Message}}}
+	case lifecycle.TaskPowerOff:
+		return &protocol.Directive{Kind: &protocol.Directive_PowerOff{PowerOff: &protocol.PowerOff{Reason: t.Reason, Message: t.Message}}}
+	case lifecycle.TaskWipe:
+		return &protocol.Directive{Kind: &protocol.Directive_Wipe{Wipe: wipe(t.Grant)}}
 	}
-	return wait(reasons.NotRegistered, "Enrolled as "+server.Name+". Waiting for the inventory to be recorded.")
+	return &protocol.Directive{Kind: &protocol.Directive_Wait{Wait: &protocol.Wait{Reason: t.Reason, Message: t.Message}}}
 }
 
-func leave(reason, message string) *protocol.Directive {
-	return &protocol.Directive{Kind: &protocol.Directive_Leave{Leave: &protocol.Leave{Reason: reason, Message: message}}}
-}
-
-func wait(reason, message string) *protocol.Directive {
-	return &protocol.Directive{Kind: &protocol.Directive_Wait{Wait: &protocol.Wait{Reason: reason, Message: message}}}
-}
-
-// condition says whether a condition of the server is true.
-func condition(server *metal.Server, typ string) bool {
-	for _, c := range server.Status.Conditions {
-		if c.Type == typ {
-			return c.Status == "True"
-		}
+func wipe(g lifecycle.WipeGrant) *protocol.Wipe {
+	w := &protocol.Wipe{Id: g.ID(), Generation: g.Generation(), Level: string(g.Level())}
+	for _, d := range g.Disks() {
+		w.Disks = append(w.Disks, &protocol.WipeDisk{Wwid: d.WWID, Serial: d.Serial})
 	}
-	return false
+	return w
 }
-
-// reportedAt is the time of a report as the API keeps it.
-func reportedAt(now time.Time) time.Time { return now.UTC().Truncate(time.Second) }

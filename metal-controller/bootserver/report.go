@@ -31,15 +31,28 @@ var (
 	stages   = []string{"DHCP", "FirstStage", "Script", "Kernel", "Initramfs", "LocalDisk"}
 )
 
-// Report takes what a pxe-server saw into the timelines.
+// Report takes what a pxe-server saw into the timelines, and ends the boots whose script two addresses asked for. While that cannot be written the
+// report is not taken: the pxe-server sends it again.
 func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protocol.ReportResponse, error) {
 	if len(r.GetEvents()) > maxEvents {
 		return nil, status.Errorf(codes.InvalidArgument, "more than %d events in one report", maxEvents)
 	}
 	for _, e := range r.GetEvents() {
 		s.event(ctx, e)
+		if err := s.second(ctx, e); err != nil {
+			s.cfg.Log.Error(err, "Ending an expected boot that two addresses asked for", "server", e.GetServer(), "bootID", e.GetBootId())
+			return nil, status.Error(codes.Unavailable, "the controller cannot write its servers: try again")
+		}
 	}
 	return &protocol.ReportResponse{}, nil
+}
+
+// second voids the boot of an event that tells of a second source.
+func (s *Server) second(ctx context.Context, e *protocol.BootEvent) error {
+	if !e.GetSecondSource() || !wordForm.MatchString(e.GetBootId()) || len(s.known(ctx, []string{e.GetServer()})) == 0 {
+		return nil
+	}
+	return s.cfg.Void(ctx, e.GetServer(), e.GetBootId())
 }
 
 // event takes one event in as far as it makes sense.

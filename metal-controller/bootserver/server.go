@@ -2,7 +2,8 @@
 //
 // Layer 3. It is stateless and runs on every replica. Invariants:
 //   - It decides nothing: targets come from the status that lifecycle wrote.
-//   - What a pxe-server reports is a hint for timelines and never a proof; it is bounded, and permits nothing.
+//   - What a pxe-server reports is a hint for timelines and never a proof; it is bounded, and permits nothing. It can end the trust in an expected
+//     boot, which costs another boot, and never begin any.
 //   - A remote pxe-server shows a certificate of the pxe authority that names its site. Only the in-process client goes without.
 package bootserver
 
@@ -60,6 +61,8 @@ type Config struct {
 	// Agent is what goes on the agent's kernel line.
 	Agent     *protocol.AgentBoot
 	Sightings *sightings.Store
+	// Void ends an expected boot that more than one address asked for; it does nothing for a boot that is not live, or not that Server's.
+	Void func(ctx context.Context, server, bootID string) error
 	// Changes signals changed Servers and inventories.
 	Changes *notify.Hub
 	Now     func() time.Time

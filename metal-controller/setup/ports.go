@@ -18,6 +18,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/agentserver"
+	"ingot.dev/ingot/metal-controller/agentserver/desk"
 	"ingot.dev/ingot/metal-controller/bootserver"
 	"ingot.dev/ingot/pxe-server/limits"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -49,8 +50,9 @@ type listening struct {
 
 // openPorts listens at once, so that an address that is taken is an error at start and not in a log.
 func (a *app) openPorts(ctx context.Context, ev *recorder) (*ports, error) {
-	p := &ports{app: a, boot: a.bootServer()}
-	addr, err := p.open(ctx, a.cfg.AgentListen, "--agent-listen", a.agentServer(ev).GRPC())
+	agents := a.agentServer(ev)
+	p := &ports{app: a, boot: a.bootServer(agents.Desk())}
+	addr, err := p.open(ctx, a.cfg.AgentListen, "--agent-listen", agents.GRPC())
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +90,11 @@ func (a *app) agentServer(ev *recorder) *agentserver.Server {
 	})
 }
 
-func (a *app) bootServer() *bootserver.Server {
+func (a *app) bootServer(d *desk.Desk) *bootserver.Server {
 	return bootserver.New(bootserver.Config{
 		Reader: a.manager.GetClient(), Authority: a.trust.pxe, Names: append(a.cfg.BootSANs, a.cfg.AgentSANs...), Installation: a.trust.installation,
 		Policy: string(a.cfg.UnknownPolicy), Agent: &protocol.AgentBoot{Url: a.cfg.AgentURL, Pin: a.trust.agent.Pin(), Args: a.cfg.AgentArgs},
-		Sightings: a.sightings, Changes: a.changes, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("bootserver"),
+		Sightings: a.sightings, Void: d.Void, Changes: a.changes, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("bootserver"),
 	})
 }
 

@@ -6,7 +6,9 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 )
 
@@ -43,4 +45,10 @@ func goodKey(key crypto.PublicKey) bool {
 		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096
 	}
 	return false
+}
+
+// Fingerprint is how a key is told from others: the SHA-256 of its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7, DER), lower-case hexadecimal.
+func Fingerprint(spki []byte) string {
+	sum := sha256.Sum256(spki)
+	return hex.EncodeToString(sum[:])
 }

@@ -64,16 +64,26 @@ type Desk struct {
 const tries = 5
 
 // Admit says whether a caller's certificate still counts for its Server: nil, ErrGone or ErrNotBelieved. A cached Server that believes the caller
-// suffices, since nothing that permits anything rests on it; one that does not may be older than the claim, so it is read again.
+// suffices, since nothing that permits anything rests on it. One that expects the caller's boot may be older than the claim, and is read again;
+// nobody else can make us ask the API server.
 func (d *Desk) Admit(ctx context.Context, c lifecycle.Caller, server string) error {
 	var s metal.Server
-	if err := d.Client.Get(ctx, types.NamespacedName{Name: server}, &s); err == nil && lifecycle.Believed(&s, c) {
+	err := d.Client.Get(ctx, types.NamespacedName{Name: server}, &s)
+	switch {
+	case err == nil && lifecycle.Believed(&s, c):
 		return nil
-	} else if err != nil && !apierrors.IsNotFound(err) {
+	case err == nil && !awaits(s.Spec.Record, c.BootID):
+		return ErrNotBelieved
+	case err != nil && !apierrors.IsNotFound(err):
 		return fmt.Errorf("reading Server %s: %w", server, err)
 	}
-	_, err := d.believed(ctx, c, server)
+	_, err = d.believed(ctx, c, server)
 	return err
+}
+
+// awaits says that the boot of that id was neither claimed nor voided yet.
+func awaits(r *metal.ServerRecord, bootID string) bool {
+	return r != nil && r.Boot != nil && r.Boot.ID == bootID && r.Boot.Phase != metal.BootClaimed && r.Boot.Phase != metal.BootVoid
 }
 
 // live reads a Server from the API server itself: nil, ErrGone or ErrForeign.
