@@ -50,16 +50,20 @@ type site struct {
 	client client.WithWatch
 	up     *exec.Cmd
 	upLog  *os.File
+	flags  []string // more of them, for `ingot up`
 }
 
 // newSite racks the servers, all off, and starts Ingot on their switch.
-func newSite(t *testing.T, specs ...rack.Spec) *site {
+func newSite(t *testing.T, specs ...rack.Spec) *site { return newSiteWith(t, nil, specs...) }
+
+// newSiteWith does the same with more flags for `ingot up`.
+func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e") // short: unix sockets have 108 bytes for their path
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir}
+	s := &site{t: t, dir: dir, flags: flags}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s.rack, err = rack.New(t.Context(), rack.Config{Dir: filepath.Join(dir, "rack"), Servers: specs})
 	if err != nil {
@@ -103,7 +107,7 @@ func (s *site) startUp() {
 	for _, a := range strings.Fields(rack.KernelArgs()) {
 		args = append(args, "--agent-arg", a)
 	}
-	s.up = exec.Command(program(s.t), args...)
+	s.up = exec.Command(program(s.t), append(args, s.flags...)...)
 	s.up.Stdout, s.up.Stderr = file, file
 	s.up.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.up.Start(); err != nil {
@@ -258,12 +262,29 @@ func (s *site) create(o client.Object) {
 // ingot runs a client command as a person would, and returns what it printed.
 func (s *site) ingot(args ...string) string {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), program(s.t), append(args, "--kubeconfig", filepath.Join(s.stateDir(), "admin.kubeconfig"))...)
-	out, err := cmd.CombinedOutput()
+	out, err := s.try(args...)
 	if err != nil {
 		s.t.Fatalf("ingot %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// try is the same for a command that may fail.
+func (s *site) try(args ...string) (string, error) {
+	return run(s.t, append(args, "--kubeconfig", filepath.Join(s.stateDir(), "admin.kubeconfig"))...)
+}
+
+// ingotAlone runs a command that needs no API server.
+func (s *site) ingotAlone(args ...string) {
+	s.t.Helper()
+	if out, err := run(s.t, args...); err != nil {
+		s.t.Fatalf("ingot %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func run(t *testing.T, args ...string) (string, error) {
+	out, err := exec.CommandContext(t.Context(), program(t), args...).CombinedOutput()
+	return string(out), err
 }
 
 // serial is everything that the server's serial line has shown since the rack was made.
