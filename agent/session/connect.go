@@ -23,6 +23,9 @@ const (
 	maxMessage = 1 << 20
 )
 
+// errDenied says that the server knows this machine and lets this boot of it not in.
+var errDenied = errors.New("this boot is not let in")
+
 // connect makes a connection, with the certificate of this boot if there is one. It dials at the first call.
 func (s *Session) connect() (*grpc.ClientConn, error) {
 	config := s.Pin.tlsConfig(s.host)
@@ -46,9 +49,13 @@ func (s *Session) connect() (*grpc.ClientConn, error) {
 
 // call runs one request within its bound.
 func (s *Session) call(ctx context.Context, f func(context.Context) error) error {
+	return s.bounded(ctx, callTime, f)
+}
+
+func (s *Session) bounded(ctx context.Context, most time.Duration, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	expired := s.After(callTime)
+	expired := s.After(most)
 	go func() {
 		select {
 		case <-expired:
@@ -76,6 +83,9 @@ func (s *Session) enroll(ctx context.Context) error {
 		r, err := protocol.NewAgentClient(conn).Enroll(ctx, &protocol.EnrollRequest{
 			BootId: s.BootID, Evidence: s.Evidence(), Csr: s.id.csr, AgentVersion: s.AgentVersion,
 		})
+		if status.Code(err) == codes.PermissionDenied {
+			return fmt.Errorf("enrolling: %w: %w", errDenied, err)
+		}
 		if err != nil {
 			return fmt.Errorf("enrolling: %w", err)
 		}
@@ -112,7 +122,7 @@ func (s *Session) report(ctx context.Context, client protocol.AgentClient) error
 	})
 }
 
-// refused says whether the server does not believe our certificate.
+// refused says whether the server does not believe our certificate, or does not let it do what was asked.
 func refused(err error) bool {
 	switch status.Code(unwrapStatus(err)) {
 	case codes.Unauthenticated, codes.PermissionDenied:

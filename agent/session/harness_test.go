@@ -20,6 +20,8 @@ type clock struct {
 	timers []timer
 	// begun hears of each wait.
 	begun chan time.Duration
+	// beats hears of each wait for the next telling of progress.
+	beats chan struct{}
 }
 
 type timer struct {
@@ -27,7 +29,9 @@ type timer struct {
 	c  chan time.Time
 }
 
-func newClock() *clock { return &clock{now: time.Now(), begun: make(chan time.Duration, 100)} }
+func newClock() *clock {
+	return &clock{now: time.Now(), begun: make(chan time.Duration, 500), beats: make(chan struct{}, 100)}
+}
 
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
@@ -40,8 +44,11 @@ func (c *clock) After(d time.Duration) <-chan time.Time {
 	defer c.mu.Unlock()
 	t := timer{c.now.Add(d), make(chan time.Time, 1)}
 	c.timers = append(c.timers, t)
-	// Bounds of calls are of no interest here.
-	if d != callTime {
+	switch d {
+	case callTime, progressTime: // of no interest here
+	case progressPause:
+		c.beats <- struct{}{}
+	default:
 		c.begun <- d
 	}
 	return t.c
@@ -74,15 +81,31 @@ func (c *clock) wait(t *testing.T) time.Duration {
 	return 0
 }
 
+// beat lets progress be told once more: it waits until the agent waits for the next time.
+func (c *clock) beat(t *testing.T) {
+	t.Helper()
+	select {
+	case <-c.beats:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the agent tells no progress")
+	}
+	c.advance(progressPause)
+}
+
 // log is a console that tests can read.
 type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	wait chan struct{}
 }
 
 func (l *log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.wait != nil {
+		close(l.wait)
+		l.wait = nil
+	}
 	return l.buf.Write(p)
 }
 
@@ -92,10 +115,21 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
+// count is how often the console said text; next closes at the next line.
+func (l *log) count(text string) (n int, next <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wait == nil {
+		l.wait = make(chan struct{})
+	}
+	return bytes.Count(l.buf.Bytes(), []byte(text)), l.wait
+}
+
 // agent is a running session.
 type agent struct {
 	*clock
 	*Session
+	tasks   *scripted
 	changed chan struct{}
 	console *log
 	cancel  context.CancelFunc
@@ -106,11 +140,12 @@ type agent struct {
 
 func start(t *testing.T, address string, pin Pin) *agent {
 	t.Helper()
-	a := &agent{clock: newClock(), changed: make(chan struct{}, 1), console: &log{}, done: make(chan struct{})}
+	a := &agent{clock: newClock(), tasks: newScripted(), changed: make(chan struct{}, 1), console: &log{}, done: make(chan struct{})}
 	s, err := New(Config{
 		URL: "https://" + address, Pin: pin, BootID: "boot-1", AgentVersion: "v1",
 		Inventory: func() *protocol.Inventory { return &protocol.Inventory{Kernel: "6.12"} },
 		Evidence:  func() *protocol.Evidence { return &protocol.Evidence{Serial: "SN-1"} },
+		Tasks:     a.tasks,
 		Changed:   a.changed, Dial: (&net.Dialer{}).DialContext, Now: a.Now, After: a.After, Random: rand.Reader,
 		Log: slog.New(slog.NewTextHandler(a.console, nil)),
 	})

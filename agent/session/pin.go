@@ -1,7 +1,14 @@
 // Package session talks to the controller: it enrols, reports the inventory and does what it is told, over one TLS port.
 //
 // Layer 3, orchestration. Invariants: nothing is sent to a server that does not prove the pinned CA; the private key is made
-// at each boot and never leaves memory; time is measured, never read from the machine's clock.
+// at each boot, kept for the whole of it and never leaves memory; time is measured, never read from the machine's clock.
+//
+// Wipes. A pair of id and generation is carried out at most once in the life of this process, however often it is sent, and only on an order
+// that came over a connection with this boot's certificate. Once begun it ends by itself: it goes on while the controller is away or the
+// certificate is renewed, and neither another directive nor the end of a connection stops it; only the end of the process does. One wipe runs
+// at a time: an order for another, to restart or to switch off waits for it and its receipt, as long as the connection that brought it lives.
+// A generation smaller than one that was begun is refused. The receipt is sent until the server answers for it, before the next report
+// of the inventory, and again when the same order comes again; progress is sent only while there is a connection.
 package session
 
 import (

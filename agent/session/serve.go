@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"google.golang.org/grpc"
 
@@ -19,6 +20,17 @@ type event struct {
 	err       error
 }
 
+// conversation is what belongs to one connection.
+type conversation struct {
+	*Session
+	client protocol.AgentClient
+	events <-chan event
+	// heard closes with the first directive.
+	heard chan struct{}
+	// waits is the directive that has to wait until the running wipe has ended. It ends with the connection: the server says it again.
+	waits *protocol.Directive
+}
+
 // serve reports the inventory and follows directives over one connection. It ends with a leave, an error, or neither when
 // the certificate was renewed.
 func (s *Session) serve(ctx context.Context) (*Leave, error) {
@@ -28,21 +40,28 @@ func (s *Session) serve(ctx context.Context) (*Leave, error) {
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	client := protocol.NewAgentClient(conn)
 	if err := s.first(ctx, client); err != nil {
+		cancel()
 		return nil, err
 	}
 	events, err := watch(ctx, client)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	return s.follow(ctx, client, events)
+	c := &conversation{Session: s, client: client, events: events, heard: make(chan struct{})}
+	var telling sync.WaitGroup
+	telling.Go(func() { s.tell(ctx, client, c.heard) })
+	defer telling.Wait()
+	defer cancel()
+	return c.follow(ctx)
 }
 
-// first reports the inventory unless the controller has it. What is there already makes a waiting change void.
+// first reports the inventory unless the controller has it, or disks are being wiped: then the receipt goes first. What is there
+// already makes a waiting change void.
 func (s *Session) first(ctx context.Context, client protocol.AgentClient) error {
-	if s.reported {
+	if s.reported || s.ledger.unsettled() {
 		return nil
 	}
 	select {
@@ -77,41 +96,90 @@ func receive(ctx context.Context, stream grpc.ServerStreamingClient[protocol.Dir
 	}
 }
 
-func (s *Session) follow(ctx context.Context, client protocol.AgentClient, events <-chan event) (*Leave, error) {
-	renewal := s.After(s.id.untilRenewal(s.Now()))
+func (c *conversation) follow(ctx context.Context) (*Leave, error) {
+	renewal := c.After(c.id.untilRenewal(c.Now()))
 	for {
 		select {
-		case e := <-events:
-			if leave, err := s.obey(e); leave != nil || err != nil {
+		case e := <-c.events:
+			if leave, err := c.hear(e); leave != nil || err != nil {
 				return leave, err
 			}
-		case <-s.Changed:
-			if err := s.report(ctx, client); err != nil {
+		case <-c.changed():
+			if err := c.report(ctx, c.client); err != nil {
 				return nil, err
+			}
+		case <-c.ledger.free:
+			if leave, err := c.resume(ctx); leave != nil || err != nil {
+				return leave, err
 			}
 		case <-renewal:
 			// An error ends the connection; the next one finds either a certificate that still lives and tries again, or enrols.
-			return nil, s.renew(ctx, client)
+			return nil, c.renew(ctx, c.client)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// obey does one directive. One that this agent does not know is waited out: a newer controller may speak to an older agent.
-func (s *Session) obey(e event) (*Leave, error) {
+// changed is what asks for a report; nothing while disks are being wiped, since what they show then says nothing.
+func (s *Session) changed() <-chan struct{} {
+	if s.ledger.unsettled() {
+		return nil
+	}
+	return s.Changed
+}
+
+// resume goes on after a wipe: what the server wanted meanwhile, then the report that was held back.
+func (c *conversation) resume(ctx context.Context) (*Leave, error) {
+	if d := c.waits; d != nil {
+		c.waits = nil
+		return c.obey(d), nil
+	}
+	return nil, c.first(ctx, c.client)
+}
+
+// hear takes what the stream brings. The latest directive is the one that counts.
+func (c *conversation) hear(e event) (*Leave, error) {
 	if e.err != nil {
 		return nil, fmt.Errorf("%w: %w", errEnded, e.err)
 	}
-	s.backoff.reset()
-	switch d := e.directive.GetKind().(type) {
-	case *protocol.Directive_Wait:
-		s.Log.Info("waiting: "+d.Wait.GetMessage(), "reason", d.Wait.GetReason())
-	case *protocol.Directive_Leave:
-		s.Log.Info("the server wants this machine to restart: "+d.Leave.GetMessage(), "reason", d.Leave.GetReason())
-		return &Leave{Reason: d.Leave.GetReason(), Message: d.Leave.GetMessage()}, nil
+	c.backoff.reset()
+	c.waits = nil
+	leave := c.obey(e.directive)
+	select {
+	case <-c.heard:
 	default:
-		s.Log.Warn("the server wants something that this agent does not know; waiting")
+		close(c.heard)
 	}
-	return nil, nil
+	return leave, nil
+}
+
+// obey does one directive. One that this agent does not know is waited out: a newer controller may speak to an older agent.
+// Nothing that the server says ends a wipe that has begun: an end of this boot waits for the wipe and its receipt.
+func (c *conversation) obey(d *protocol.Directive) *Leave {
+	var leave *Leave
+	switch k := d.GetKind().(type) {
+	case *protocol.Directive_Wait:
+		c.Log.Info("waiting: "+k.Wait.GetMessage(), "reason", k.Wait.GetReason())
+	case *protocol.Directive_Wipe:
+		if c.wipe(k.Wipe) {
+			c.waits = d
+		}
+	case *protocol.Directive_Leave:
+		leave = &Leave{Reason: k.Leave.GetReason(), Message: k.Leave.GetMessage()}
+	case *protocol.Directive_PowerOff:
+		leave = &Leave{Reason: k.PowerOff.GetReason(), Message: k.PowerOff.GetMessage(), PowerOff: true}
+	default:
+		c.Log.Warn("the server wants something that this agent does not know; waiting")
+	}
+	if leave == nil {
+		return nil
+	}
+	if !c.ledger.close() {
+		c.Log.Warn("the server wants this machine to "+leave.verb()+"; a wipe runs, so it does that afterwards", "reason", leave.Reason)
+		c.waits = d
+		return nil
+	}
+	c.Log.Info("the server wants this machine to "+leave.verb()+": "+leave.Message, "reason", leave.Reason)
+	return leave
 }

@@ -95,7 +95,20 @@ type server struct {
 	mu sync.Mutex
 	// refuse makes every call but Enroll fail as if the certificate were unknown.
 	refuse bool
+	// deny makes Enroll fail, and task is what ReportTask answers.
+	deny, task error
+	// keys are the public keys that enrolled.
+	keys []*ecdsa.PublicKey
+	// stream is the newest one.
+	stream chan struct{}
 	grpc   *grpc.Server
+}
+
+// set changes how the server answers.
+func (s *server) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
 }
 
 func newServer(t *testing.T) *server {
@@ -162,6 +175,12 @@ func (s *server) Enroll(_ context.Context, r *protocol.EnrollRequest) (*protocol
 	cert, err := s.issue(r.GetCsr())
 	s.mu.Lock()
 	s.refuse = false
+	if csr, bad := x509.ParseCertificateRequest(r.GetCsr()); bad == nil {
+		s.keys = append(s.keys, csr.PublicKey.(*ecdsa.PublicKey))
+	}
+	if s.deny != nil {
+		err = s.deny
+	}
 	s.mu.Unlock()
 	s.calls <- fmt.Sprintf("enroll %s %s", r.GetBootId(), r.GetEvidence().GetSerial())
 	return &protocol.EnrollResponse{Server: "srv-1", Certificate: cert, Ca: s.ca.cert.Raw, ValidSeconds: s.seconds}, err
@@ -184,14 +203,41 @@ func (s *server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 	return &protocol.ReportInventoryResponse{}, nil
 }
 
+// latest returns a channel that closes when another stream is opened: an agent that has come back does not hear the old one.
+func (s *server) latest() chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stream != nil {
+		close(s.stream)
+	}
+	s.stream = make(chan struct{})
+	return s.stream
+}
+
+func older(stream chan struct{}) bool {
+	select {
+	case <-stream:
+		return true
+	default:
+		return false
+	}
+}
+
 func (s *server) Watch(_ *protocol.WatchRequest, stream grpc.ServerStreamingServer[protocol.Directive]) error {
 	if err := s.known(stream.Context()); err != nil {
 		return err
 	}
+	mine := s.latest()
 	s.calls <- "watch"
 	for {
 		select {
+		case <-mine:
+			return nil
 		case d := <-s.directives:
+			if older(mine) {
+				s.directives <- d
+				return nil
+			}
 			if err := stream.Send(d); err != nil {
 				return err
 			}
@@ -199,6 +245,25 @@ func (s *server) Watch(_ *protocol.WatchRequest, stream grpc.ServerStreamingServ
 			return nil
 		}
 	}
+}
+
+// ReportTask notes a receipt with its first disk's error, and progress with its first disk's phase.
+func (s *server) ReportTask(ctx context.Context, r *protocol.ReportTaskRequest) (*protocol.ReportTaskResponse, error) {
+	if err := s.known(ctx); err != nil {
+		return nil, err
+	}
+	what := "progress"
+	for _, d := range r.GetProgress() {
+		what += fmt.Sprintf(" %s %d%%", d.GetPhase(), d.GetPercent())
+	}
+	if r.GetReceipt() != nil {
+		what = "receipt"
+	}
+	s.mu.Lock()
+	err := s.task
+	s.mu.Unlock()
+	s.calls <- fmt.Sprintf("%s %s/%d", what, r.GetId(), r.GetGeneration())
+	return &protocol.ReportTaskResponse{}, err
 }
 
 // expect waits for the next call.

@@ -2,11 +2,13 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/url"
+	"sync"
 	"time"
 
 	"ingot.dev/ingot/agent/protocol"
@@ -27,6 +29,8 @@ type Config struct {
 	Evidence func() *protocol.Evidence
 	// Changed fires when the inventory is to be reported again. May be nil.
 	Changed <-chan struct{}
+	// Tasks erases disks.
+	Tasks Tasks
 	// Dial opens a connection; (&net.Dialer{}).DialContext on a real machine.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Now must carry the monotonic clock; After is time.After. Both are fakes in tests.
@@ -37,8 +41,19 @@ type Config struct {
 	Log    *slog.Logger
 }
 
-// Leave is why the machine shall restart.
-type Leave struct{ Reason, Message string }
+// Leave is why this boot shall end.
+type Leave struct {
+	Reason, Message string
+	// PowerOff: the machine shall be switched off. Otherwise it restarts.
+	PowerOff bool
+}
+
+func (l Leave) verb() string {
+	if l.PowerOff {
+		return "switch off"
+	}
+	return "restart"
+}
 
 // Session is one boot's conversation with the controller.
 type Session struct {
@@ -46,6 +61,9 @@ type Session struct {
 	host, address string
 	id            *identity
 	backoff       backoff
+	ledger        *ledger
+	// begun has the wipe that is to run, at most one.
+	begun chan *protocol.Wipe
 	// reported says that the controller has the inventory; it need not get it again over a connection that only renews.
 	reported bool
 }
@@ -64,14 +82,20 @@ func New(c Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Config: c, host: u.Hostname(), address: net.JoinHostPort(u.Hostname(), port), id: id}
+	s := &Session{Config: c, host: u.Hostname(), address: net.JoinHostPort(u.Hostname(), port), id: id, ledger: newLedger(), begun: make(chan *protocol.Wipe, 1)}
 	s.backoff.random = c.Random
 	return s, nil
 }
 
-// Run talks to the controller until it says leave, or ctx ends. Outages are waited out, without end and with a message each time.
+// Run talks to the controller until it wants this boot to end, or ctx ends. Outages and refusals are waited out, without end and with a
+// message each time. A wipe that has begun goes on meanwhile.
 func (s *Session) Run(ctx context.Context) (Leave, error) {
 	s.Log.Info("waiting for the server", "address", s.address)
+	ctx, cancel := context.WithCancelCause(ctx)
+	var working sync.WaitGroup
+	working.Go(func() { s.work(ctx) })
+	defer working.Wait()
+	defer cancel(nil)
 	for {
 		leave, err := s.once(ctx)
 		if ctx.Err() != nil {
@@ -86,12 +110,20 @@ func (s *Session) Run(ctx context.Context) (Leave, error) {
 		}
 		s.reported = false
 		pause := s.backoff.next()
-		s.Log.Warn("no session with the server; trying again", "in", pause.Round(100*time.Millisecond), "error", plain(err))
+		s.Log.Warn(lament(err), "in", pause.Round(100*time.Millisecond), "error", plain(err))
 		select {
 		case <-s.After(pause):
 		case <-ctx.Done():
 		}
 	}
+}
+
+// lament says what a failed attempt means to a person at the machine.
+func lament(err error) string {
+	if errors.Is(err, errDenied) {
+		return "this server was accepted; waiting for the controller to restart this machine, since only a boot that it began is let in; trying again"
+	}
+	return "no session with the server; trying again"
 }
 
 // once enrols if there is no certificate, and serves one connection. Neither leave nor error: the certificate is new.
@@ -103,7 +135,8 @@ func (s *Session) once(ctx context.Context) (*Leave, error) {
 	}
 	leave, err := s.serve(ctx)
 	if refused(err) {
-		// The certificate is not believed any more, for instance since the controller's CA is new: start from nothing.
+		// The certificate is not believed any more, for instance since the controller's CA is new: enrol again, with the same key. The
+		// key is what makes this boot the same claimant.
 		s.id.forget()
 	}
 	return leave, err

@@ -37,7 +37,7 @@ func TestEnrolReportWatchLeave(t *testing.T) {
 	s.directives <- &protocol.Directive{} // of a newer controller
 	s.directives <- &protocol.Directive{Kind: &protocol.Directive_Leave{Leave: &protocol.Leave{Reason: "LocalDiskPreferred", Message: "bye"}}}
 	<-a.done
-	if a.err != nil || a.leave != (Leave{"LocalDiskPreferred", "bye"}) {
+	if a.err != nil || a.leave != (Leave{Reason: "LocalDiskPreferred", Message: "bye"}) {
 		t.Errorf("got %+v, %v", a.leave, a.err)
 	}
 	for _, want := range []string{"ingot accept srv-1", "does not know", "enrolled"} {
