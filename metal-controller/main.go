@@ -77,6 +77,8 @@ func (f *flags) register(c *cobra.Command) {
 	l.StringSliceVar(&f.BootSANs, "boot-san", nil, "further name or address in that port's certificate; it has the agent port's already (repeatable)")
 	l.StringVar(&f.policy, "unknown-policy", string(boot.RegisterOnce), "what to do with machines that no Server describes: register-once, ignore or hold")
 	l.IntVar(&f.MaxUnaccepted, "max-unaccepted", 0, "how many Servers may wait for acceptance before no more are registered (default 1000)")
+	l.StringVar(&f.DestructiveLimit, "destructive-limit", "", "how many wipes may be granted in an hour: a number, or a share of the accepted servers such as 20% (default: the larger of 5 and 10%)")
+	l.BoolVar(&f.DryRun, "dry-run", false, "wipe nothing: show in each Server's status what would be wiped")
 	l.StringVar(&f.MetricsAddr, "metrics-address", "127.0.0.1:7490", "address for metrics and health (/metrics, /healthz, /readyz); empty for none")
 }
 

@@ -47,8 +47,12 @@ func TestRules(t *testing.T) {
 		}
 	}
 	secrets := func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "secrets") }
-	if slices.ContainsFunc(everywhere, secrets) {
-		t.Error("Secrets of all namespaces are in reach")
+	configMaps := func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "configmaps") }
+	if slices.ContainsFunc(everywhere, secrets) || slices.ContainsFunc(everywhere, configMaps) {
+		t.Error("Secrets or ConfigMaps of all namespaces are in reach")
+	}
+	if i := slices.IndexFunc(inSystem, configMaps); i < 0 || slices.Contains(inSystem[i].Verbs, "update") || slices.Contains(inSystem[i].Verbs, "patch") {
+		t.Errorf("erase records can be changed, or not be kept: %v", inSystem)
 	}
 	at := slices.IndexFunc(inSystem, secrets)
 	if at < 0 || !slices.Equal(inSystem[at].Verbs, []string{"get", "create", "update"}) {

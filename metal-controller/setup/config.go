@@ -15,6 +15,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/bmc/drivers"
+	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/pxe-server/boot"
 )
 
@@ -37,6 +38,9 @@ func (c Config) withDefaults() (Config, error) {
 	case boot.RegisterOnce, boot.Ignore, boot.Hold:
 	default:
 		return c, fmt.Errorf("--unknown-policy %q: it is register-once, ignore or hold", c.UnknownPolicy)
+	}
+	if c.limit, err = server.ParseLimit(c.DestructiveLimit); err != nil {
+		return c, err
 	}
 	if c.REST.QPS == 0 {
 		// client-go's own limit of 5 requests a second for each kind would let a few strangers who enrol hold up everything; the API server
@@ -78,7 +82,7 @@ func checkAPI(cfg *rest.Config) error {
 
 // uncached are kinds that are read one by one from the API server: the rights to list and watch them are neither needed nor wanted.
 func uncached() []client.Object {
-	return []client.Object{&corev1.Secret{}, &corev1.Namespace{}}
+	return []client.Object{&corev1.Secret{}, &corev1.Namespace{}, &corev1.ConfigMap{}}
 }
 
 // orNone is the address, or what controller-runtime takes for none.

@@ -53,7 +53,7 @@ func (p *plane) Submit(name string, a lifecycle.Action) {
 func (p *plane) Latest(name string) lifecycle.PowerReading { return inWords(p.Plane.Latest(name)) }
 
 func inWords(r bmc.Reading) lifecycle.PowerReading {
-	out := lifecycle.PowerReading{State: metal.PowerState(r.Power), At: r.At, Pending: r.Pending, CommandAt: r.ActionAt}
+	out := lifecycle.PowerReading{State: metal.PowerState(r.Power), At: r.At, Pending: r.Pending, CommandAt: r.ActionAt, PinSeen: r.PinSeen}
 	if r.ActionErr == nil {
 		out.Done = r.ActionID
 	}

@@ -20,6 +20,8 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/bmc"
+	"ingot.dev/ingot/metal-controller/disks"
+	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -51,6 +53,10 @@ type Config struct {
 	UnknownPolicy boot.UnknownPolicy
 	// MaxUnaccepted bounds Servers that nobody accepted; 0 is a thousand.
 	MaxUnaccepted int
+	// DestructiveLimit is how many wipes may be granted in an hour, such as "5" or "10%" of the accepted servers; empty is the larger of the two.
+	DestructiveLimit string
+	// DryRun shows what would be wiped, and wipes nothing.
+	DryRun bool
 	// MetricsAddr is where metrics and health are served; empty is nowhere.
 	MetricsAddr string
 	Log         logr.Logger
@@ -61,6 +67,8 @@ type Config struct {
 	OpenBMC func(context.Context, bmc.Target) (bmc.Driver, error)
 	// Ready is called once, when both ports answer and the cache is filled. It must not block.
 	Ready func(Services)
+
+	limit server.Limit // what DestructiveLimit says
 }
 
 // Services is what a program that runs the controller in its own process gets.
@@ -144,7 +152,11 @@ func (a *app) assemble(ctx context.Context) error {
 	plane := newPlane(a.cfg, wakes)
 	reconciler := &server.Reconciler{
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Plane: plane, Sightings: a.sightings,
-		Events: events, Installation: a.trust.installation, Now: a.cfg.Now,
+		Events: events, Installation: a.trust.installation, Now: a.cfg.Now, Random: a.cfg.Random,
+		Disks: a.disks(), Eraser: a.eraser(), Limit: a.cfg.limit, DryRun: a.cfg.DryRun,
+	}
+	if err := disks.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
+		return err
 	}
 	if err := reconciler.SetupWithManager(a.manager, wakes.out); err != nil {
 		return fmt.Errorf("setting up the Server reconciler: %w", err)
@@ -158,4 +170,12 @@ func (a *app) assemble(ctx context.Context) error {
 	}
 	follower := &server.Follower{Reconciler: reconciler, Elected: a.manager.Elected()}
 	return errors.Join(a.manager.Add(follower), a.manager.Add(ports), a.manager.Add(plane), a.manager.Add(wakes), a.addProbes())
+}
+
+// disks finds shared disks in the cache, by the index that assemble makes.
+func (a *app) disks() disks.Finder { return disks.Finder{Reader: a.manager.GetClient(), Indexed: true} }
+
+// eraser keeps erase records under this installation's key.
+func (a *app) eraser() *ledger.Ledger {
+	return &ledger.Ledger{Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Signer: a.trust.erase, Installation: a.trust.installation}
 }

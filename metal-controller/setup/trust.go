@@ -15,6 +15,8 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/authority"
+	"ingot.dev/ingot/metal-controller/erase"
+	"ingot.dev/ingot/metal-controller/erase/ledger"
 )
 
 // Names of what the installation keeps in the system namespace.
@@ -28,6 +30,7 @@ const (
 type trust struct {
 	installation string
 	agent, pxe   *authority.Authority
+	erase        *erase.Signer
 }
 
 // loadTrust reads the installation's id and authorities, and makes what is missing. Replicas that start at once agree: the first to create wins,
@@ -48,7 +51,10 @@ func loadTrust(ctx context.Context, cfg Config, scheme *runtime.Scheme) (trust, 
 	if t.agent, err = loadAuthority(ctx, c, cfg, agentCAName); err != nil {
 		return trust{}, err
 	}
-	t.pxe, err = loadAuthority(ctx, c, cfg, pxeCAName)
+	if t.pxe, err = loadAuthority(ctx, c, cfg, pxeCAName); err != nil {
+		return trust{}, err
+	}
+	t.erase, err = ledger.Key(ctx, c, cfg.Random)
 	return t, err
 }
 

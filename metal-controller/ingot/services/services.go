@@ -47,7 +47,11 @@ type Network struct {
 	AgentPort     int
 	HTTPPort      int
 	UnknownPolicy string
-	MetricsAddr   string
+	// DestructiveLimit is how many wipes may be granted in an hour: a number, or a share of the accepted servers; the default when empty.
+	DestructiveLimit string
+	// DryRun wipes nothing.
+	DryRun      bool
+	MetricsAddr string
 
 	boot protocol.BootClient
 }
@@ -64,6 +68,8 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "`port` for agents")
 	f.IntVar(&n.HTTPPort, "http-port", pxe.DefaultHTTPPort, "`port` for boot scripts and files")
 	f.StringVar(&n.UnknownPolicy, "unknown-policy", string(boot.RegisterOnce), "`what` machines get that nobody declared: register-once, ignore or hold")
+	f.StringVar(&n.DestructiveLimit, "destructive-limit", "", "how many wipes may be granted in an hour: a `number`, or a share of the accepted servers such as 20% (default: the larger of 5 and 10%)")
+	f.BoolVar(&n.DryRun, "dry-run", false, "wipe nothing: show in each Server's status what would be wiped")
 	f.StringVar(&n.MetricsAddr, "metrics-address", defaultMetricsAddr, "`address` for metrics and health; empty for none")
 }
 
@@ -119,7 +125,7 @@ func (n *Network) startControllers(ctx context.Context, env up.Env) (func() erro
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		return controllers.Run(ctx, controllers.Config{
 			REST: env.ControlPlane.ControllerConfig(), AgentListen: ":" + strconv.Itoa(n.AgentPort), AgentURL: url, AgentArgs: n.AgentArgs,
-			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
+			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), DestructiveLimit: n.DestructiveLimit, DryRun: n.DryRun, MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
 			Ready: func(s controllers.Services) { n.boot = s.Boot; ready() },
 		})
 	})

@@ -36,6 +36,8 @@ func (r *Reconciler) status(server *metal.Server, plan lifecycle.Plan) {
 	s.Inventory = plan.Summary
 	boot := plan.Boot
 	s.Boot = &boot
+	s.Disks = plan.Disks
+	s.Wipe = r.progress(server)
 	s.ObservedGeneration = server.Generation
 	s.Boots = sightings.Merge(s.Boots, r.Sightings.Boots(server.Name))
 	if seen := r.Sightings.Addresses(server.Name); seen != nil {
@@ -44,6 +46,22 @@ func (r *Reconciler) status(server *metal.Server, plan lifecycle.Plan) {
 	for _, c := range plan.Conditions {
 		r.condition(server, c)
 	}
+}
+
+// progress is the newest that is known of the wipe that runs; nil when none does.
+func (r *Reconciler) progress(server *metal.Server) *metal.WipeStatus {
+	record := server.Spec.Record
+	if record == nil || record.Wipe == nil || record.Wipe.VerifiedAt != nil {
+		return nil
+	}
+	var newest *metal.WipeStatus
+	for _, p := range []*metal.WipeStatus{server.Status.Wipe, r.Sightings.ProgressOf(server.Name)} {
+		ours := p != nil && p.ID == record.Wipe.ID && p.Generation == record.Wipe.Generation
+		if ours && (newest == nil || !p.UpdatedAt.Before(&newest.UpdatedAt)) {
+			newest = p
+		}
+	}
+	return newest
 }
 
 // condition sets one condition; its transition time changes only with its status.

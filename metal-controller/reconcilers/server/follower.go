@@ -17,7 +17,7 @@ import (
 )
 
 // Follower writes down what a replica without leadership saw: agents and pxe-servers speak to any replica, and only the leader reconciles.
-// It writes nothing but boots, addresses and events, which permit nothing, and it ends when its replica becomes the leader.
+// It writes nothing but boots, addresses, progress and events, which permit nothing, and it ends when its replica becomes the leader.
 type Follower struct {
 	*Reconciler
 	// Elected is closed when this replica leads.
@@ -57,6 +57,7 @@ func (f *Follower) write(ctx context.Context, name string) {
 	if seen := f.Sightings.Addresses(name); seen != nil && !slices.Equal(seen, server.Status.Addresses) {
 		server.Status.Addresses = seen
 	}
+	server.Status.Wipe = f.progress(&server)
 	if equality.Semantic.DeepEqual(before.Status, server.Status) {
 		return
 	}

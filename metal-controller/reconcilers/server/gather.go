@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,21 +20,70 @@ import (
 // gather only reads, except that it tells the BMC plane where the BMC is.
 func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycle.Observation, error) {
 	o := lifecycle.Observation{
-		Now: r.Now(), Installation: r.Installation, Server: server,
+		Now: r.Now(), Installation: r.Installation, Server: server, DryRun: r.DryRun,
 		ConflictsWith: r.conflicts(ctx, server.Name),
-	}
-	var inventory metal.ServerInventory
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: server.Name}, &inventory); err == nil {
-		o.Inventory = &inventory.Spec
-	} else if !apierrors.IsNotFound(err) {
-		return o, fmt.Errorf("reading ServerInventory %s: %w", server.Name, err)
 	}
 	if bootID, ok := r.Sightings.Session(server.Name); ok {
 		o.Agent = &lifecycle.AgentSession{BootID: bootID}
 	}
 	var err error
+	if o.NewID, err = r.newID(); err != nil {
+		return o, err
+	}
+	if err := r.hardware(ctx, &o); err != nil {
+		return o, err
+	}
+	if o.Budget, err = r.budget(ctx); err != nil {
+		return o, err
+	}
+	if o.Erased, err = r.erased(ctx, server); err != nil {
+		return o, err
+	}
 	o.Power, err = r.power(ctx, server)
 	return o, err
+}
+
+// newID is 16 random bytes in hexadecimal.
+func (r *Reconciler) newID() (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(r.Random, b[:]); err != nil {
+		return "", fmt.Errorf("drawing an id: %w", err)
+	}
+	return hex.EncodeToString(b[:]), nil
+}
+
+// hardware is what the agent reported, and which of its disks other Servers show too.
+func (r *Reconciler) hardware(ctx context.Context, o *lifecycle.Observation) error {
+	name := o.Server.Name
+	var inventory metal.ServerInventory
+	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &inventory)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading ServerInventory %s: %w", name, err)
+	}
+	o.Inventory = &inventory.Spec
+	var wwids []string
+	for _, d := range inventory.Spec.Disks {
+		if d.WWID != "" {
+			wwids = append(wwids, d.WWID)
+		}
+	}
+	o.Elsewhere, err = r.Disks.Elsewhere(ctx, name, wwids)
+	return err
+}
+
+// erased is the id of the wipe that waits with its receipt, if its erase record is kept. Nobody else is asked about.
+func (r *Reconciler) erased(ctx context.Context, server *metal.Server) (string, error) {
+	record := server.Spec.Record
+	if record == nil || record.Wipe == nil || record.Wipe.Receipt == nil || record.Wipe.VerifiedAt != nil {
+		return "", nil
+	}
+	if kept, err := r.Eraser.Published(ctx, server.Name, record.Wipe.ID); err != nil || !kept {
+		return "", err
+	}
+	return record.Wipe.ID, nil
 }
 
 // conflicts names the other Servers that evidence was seen to point to, as far as they still exist: deleting the wrong one ends the conflict.

@@ -9,10 +9,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -48,17 +49,42 @@ type Events interface {
 	Event(server string, warning bool, reason, message string)
 }
 
-// Reconciler reconciles Servers. All fields are required.
+// Disks finds disks that more than one Server shows; see the package disks.
+type Disks interface {
+	// Elsewhere maps each of the WWIDs that another Server's inventory shows too to that Server.
+	Elsewhere(ctx context.Context, server string, wwids []string) (map[string]string, error)
+}
+
+// Eraser keeps signed erase records; see the package erase/ledger.
+type Eraser interface {
+	// Publish keeps the record of the wipe that the Server's record holds; one that is there already is left as it is. The inventory may be nil.
+	Publish(ctx context.Context, server *metal.Server, inventory *metal.ServerInventorySpec) error
+	// Published says whether the record of a wipe is kept.
+	Published(ctx context.Context, server, wipeID string) (bool, error)
+}
+
+// Reconciler reconciles Servers. All fields but Limit and DryRun are required. It is used by pointer, and safe for concurrent use; all that it keeps
+// in memory may be lost at any moment.
 type Reconciler struct {
 	// Client reads from the cache and writes.
 	Client client.Client
-	// Live reads Secrets from the API server itself: they are never cached.
+	// Live reads from the API server itself: Secrets, which are never cached, and what a stale cache must not decide.
 	Live         client.Reader
 	Plane        Plane
 	Sightings    *sightings.Store
 	Events       Events
+	Disks        Disks
+	Eraser       Eraser
 	Installation string
 	Now          func() time.Time
+	// Random makes ids: 16 bytes for each reconcile.
+	Random io.Reader
+	// Limit of destructive actions; the zero value is the default.
+	Limit Limit
+	// DryRun withholds every grant.
+	DryRun bool
+
+	grants grants
 }
 
 // Reconcile makes one step with one server.
@@ -75,38 +101,29 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	plan := lifecycle.Decide(observation)
-	if err := r.recordIntent(ctx, &server, plan.Record); err != nil {
+	plan, err := r.intend(ctx, observation, lifecycle.Decide(observation))
+	if err != nil {
 		return requeueOnConflict(err)
 	}
-	r.act(ctx, server.Name, plan.Action)
+	acted := r.act(ctx, observation, plan.Action)
 	if err := r.recordOutcome(ctx, &server, plan); err != nil {
-		return requeueOnConflict(err)
+		return requeueOnConflict(errors.Join(err, acted))
 	}
 	r.tell(server.Name, plan.Events)
-	return ctrl.Result{RequeueAfter: plan.After}, nil
-}
-
-// recordIntent writes the record, fenced by the resourceVersion that was read: whoever read an older Server does not get to act.
-func (r *Reconciler) recordIntent(ctx context.Context, server *metal.Server, record *metal.ServerRecord) error {
-	if record == nil || equality.Semantic.DeepEqual(record, server.Spec.Record) {
-		return nil
-	}
-	before := server.DeepCopy()
-	server.Spec.Record = record
-	if err := r.Client.Patch(ctx, server, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("recording the intent of Server %s: %w", server.Name, err)
-	}
-	return nil
+	return ctrl.Result{RequeueAfter: plan.After}, acted
 }
 
 // act begins the plan's action, if any.
-func (r *Reconciler) act(ctx context.Context, server string, action lifecycle.Action) {
-	if action.Kind == lifecycle.NoAction {
-		return
+func (r *Reconciler) act(ctx context.Context, o lifecycle.Observation, action lifecycle.Action) error {
+	switch action.Kind {
+	case lifecycle.NoAction:
+		return nil
+	case lifecycle.PublishErase:
+		return r.Eraser.Publish(ctx, o.Server, o.Inventory)
 	}
 	log.FromContext(ctx).Info("Ordering power", "action", action.Kind, "actionID", action.ID)
-	r.Plane.Submit(server, action)
+	r.Plane.Submit(o.Server.Name, action)
+	return nil
 }
 
 // tell emits the plan's events, after what they tell of was written.
@@ -118,7 +135,7 @@ func (r *Reconciler) tell(server string, events []lifecycle.Event) {
 
 // requeueOnConflict turns a lost race into another try without noise in the log: whoever won wakes us through the cache as well.
 func requeueOnConflict(err error) (ctrl.Result, error) {
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) || errors.Is(err, errStale) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	return ctrl.Result{}, err

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"testing"
@@ -16,6 +17,9 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/disks"
+	"ingot.dev/ingot/metal-controller/erase"
+	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -36,6 +40,7 @@ type world struct {
 	memory *sightings.Store
 	writes int
 	events []string
+	signer *erase.Signer
 	// effects counts writes and orders; the process dies instead of the one numbered dieAt, or right after it.
 	effects, dieAt int
 	dieAfter       bool
@@ -45,6 +50,7 @@ func newWorld(t *testing.T, name string, spec metal.ServerSpec) *world {
 	t.Helper()
 	w := &world{t: t, name: name, now: time.Now().UTC(), dieAt: -1}
 	w.admin = newClient(t, testapi.Config(t).AdminConfig)
+	w.signer = newSigner(t)
 	w.restart()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name},
@@ -57,6 +63,19 @@ func newWorld(t *testing.T, name string, spec metal.ServerSpec) *world {
 		t.Cleanup(func() { _ = w.admin.Delete(context.Background(), o) })
 	}
 	return w
+}
+
+func newSigner(t *testing.T) *erase.Signer {
+	t.Helper()
+	key, err := erase.NewKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := erase.NewSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // restart loses the memory of the process; machine and BMC stay as they are.
@@ -97,6 +116,7 @@ func (w *world) key() ctrl.Request {
 func (w *world) reconciler(c client.Client) *server.Reconciler {
 	return &server.Reconciler{
 		Client: c, Live: c, Plane: w.plane, Sightings: w.memory, Events: w, Installation: "here", Now: func() time.Time { return w.now },
+		Disks: disks.Finder{Reader: c}, Eraser: &ledger.Ledger{Client: c, Live: c, Signer: w.signer, Installation: "here"}, Random: rand.Reader,
 	}
 }
 

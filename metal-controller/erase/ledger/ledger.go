@@ -1,0 +1,121 @@
+// Package ledger keeps signed erase records in ConfigMaps of the system namespace, and the key that signs them in a Secret there.
+//
+// Layer 3: it writes Kubernetes objects. Invariants:
+//   - A record is created once and never changed: the ConfigMap is immutable, and one that exists already counts only if this installation's key
+//     signed it for that server and wipe. A forged one is an error that names what to delete, never a proof.
+//   - The last records of each server are kept, whether or not the Server still exists: an auditor asks later.
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/erase"
+)
+
+// kept is how many records of one server are kept.
+const kept = 20
+
+// Ledger publishes records. All fields are required; it is safe for concurrent use.
+type Ledger struct {
+	// Client writes.
+	Client client.Client
+	// Live reads from the API server itself: ConfigMaps are not cached.
+	Live client.Reader
+	// Signer has the installation's key.
+	Signer *erase.Signer
+	// Installation is its random id.
+	Installation string
+}
+
+// errForged says that a ConfigMap stands where a record of ours belongs.
+var errForged = errors.New("it is no erase record of this installation")
+
+// Published says whether the record of a wipe is there, signed by us.
+func (l *Ledger) Published(ctx context.Context, server, wipeID string) (bool, error) {
+	var m corev1.ConfigMap
+	err := l.Live.Get(ctx, client.ObjectKey{Namespace: metal.SystemNamespace, Name: erase.Name(server, wipeID)}, &m)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading an erase record: %w", err)
+	}
+	if err := l.check(&m, server, wipeID); err != nil {
+		return false, fmt.Errorf("reading the ConfigMap %s/%s: %w; delete it", m.Namespace, m.Name, err)
+	}
+	return true, nil
+}
+
+// check tells a record of ours from anything else under its name.
+func (l *Ledger) check(m *corev1.ConfigMap, server, wipeID string) error {
+	r, err := erase.Verify([]byte(m.Data[erase.EnvelopeField]), l.Signer.PublicKey())
+	if err != nil {
+		return errors.Join(errForged, err)
+	}
+	if r.Installation != l.Installation || r.Server != server || r.Wipe.ID != wipeID {
+		return fmt.Errorf("%w: it tells of the wipe %s of %s", errForged, r.Wipe.ID, r.Server)
+	}
+	return nil
+}
+
+// Publish signs the record of the wipe that the Server's record holds, and keeps it. One that is there already is left as it is. The inventory may
+// be nil.
+func (l *Ledger) Publish(ctx context.Context, server *metal.Server, inventory *metal.ServerInventorySpec) error {
+	record, err := erase.Of(l.Installation, server, inventory)
+	if err != nil {
+		return err
+	}
+	envelope, err := l.Signer.Sign(record)
+	if err != nil {
+		return err
+	}
+	err = l.Client.Create(ctx, object(record, envelope))
+	if apierrors.IsAlreadyExists(err) {
+		_, err = l.Published(ctx, server.Name, record.Wipe.ID)
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the erase record of %s: %w", server.Name, err)
+	}
+	return l.prune(ctx, server.Name)
+}
+
+func object(r erase.Record, envelope []byte) *corev1.ConfigMap {
+	immutable := true
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: metal.SystemNamespace, Name: erase.Name(r.Server, r.Wipe.ID),
+			Labels: map[string]string{erase.LabelServer: r.Server, erase.LabelWipe: r.Wipe.ID},
+		},
+		Immutable: &immutable,
+		Data:      map[string]string{erase.EnvelopeField: string(envelope)},
+	}
+}
+
+// prune deletes the oldest records of a server. What is no record of ours is left alone.
+func (l *Ledger) prune(ctx context.Context, server string) error {
+	var list corev1.ConfigMapList
+	if err := l.Live.List(ctx, &list, client.InNamespace(metal.SystemNamespace), client.MatchingLabels{erase.LabelServer: server}); err != nil {
+		return fmt.Errorf("listing the erase records of %s: %w", server, err)
+	}
+	ours := slices.DeleteFunc(list.Items, func(m corev1.ConfigMap) bool { return m.Name != erase.Name(server, m.Labels[erase.LabelWipe]) })
+	slices.SortFunc(ours, func(a, b corev1.ConfigMap) int {
+		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	for i := kept; i < len(ours); i++ {
+		if err := client.IgnoreNotFound(l.Client.Delete(ctx, &ours[i])); err != nil {
+			return fmt.Errorf("deleting an old erase record of %s: %w", server, err)
+		}
+	}
+	return nil
+}
