@@ -104,6 +104,12 @@ func TestAcceptOfDataThatNobodyFlagged(t *testing.T) {
 		s.Spec.Record = &metal.ServerRecord{Acceptance: &metal.AcceptanceRecord{At: metav1.NewTime(noon), Disks: []metal.DiskID{unreadable.DiskID}}}
 	}, unreadable)
 	run(t, "accept", "accept-4").want(t, CodeOK, "Nothing was changed") // the control: a record covers it
+	// A yes replaces the one before, so it names all data, also what was confirmed already.
+	change(t, "accept-4", nil, func(s *metal.Server) { s.Status.Disks = append(s.Status.Disks, sata) })
+	run(t, "accept", "accept-4", "--wipe-data", "--yes").want(t, CodeOK, "data on 2 disks")
+	if r := fetch(t, "accept-4").Spec.AcceptRequest; r == nil || len(r.WipeData) != 2 {
+		t.Errorf("request %+v", r)
+	}
 }
 
 func TestAcceptIgnoresDisksByWhatTheyAre(t *testing.T) {
@@ -153,7 +159,7 @@ func TestIgnoredByTransportNeedsTheInventory(t *testing.T) {
 
 func TestAcceptBeforeTheFirstBoot(t *testing.T) {
 	rackServer(t, "accept-6", func(s *metal.Server) { s.Spec.BMC = nil })
-	run(t, "accept", "accept-6", "--wipe-data").want(t, CodeOK, "No disks of it are known yet", "accept-6 --wipe-data", "a person has to switch it off and on", "named no disk")
+	run(t, "accept", "accept-6", "--wipe-data").want(t, CodeOK, "No disks of it are known yet", "accept-6 --wipe-data", "It has no spec.bmc", "named no disk")
 	if s := fetch(t, "accept-6"); !s.Spec.Accepted || s.Spec.AcceptRequest == nil {
 		t.Errorf("%+v", s.Spec)
 	}
@@ -177,7 +183,7 @@ func TestAcceptOfWhatNeedsNothing(t *testing.T) {
 	}
 	// A disk with data came in since: a new request.
 	change(t, "accept-7", nil, func(s *metal.Server) { s.Status.Disks = []metal.DiskStatus{nvme, sata} })
-	run(t, "accept", "accept-7", "--wipe-data", "--yes").want(t, CodeOK, "is clean already", "with its data", "accepted")
+	run(t, "accept", "accept-7", "--wipe-data", "--yes").want(t, CodeOK, "will be erased", "with its data", "accepted")
 	if r := fetch(t, "accept-7").Spec.AcceptRequest; r == nil || len(r.WipeData) != 1 || r.WipeData[0] != sata.DiskID {
 		t.Errorf("request %+v", r)
 	}
@@ -285,7 +291,7 @@ func ready(status metav1.ConditionStatus, reason, message string) func(*metal.Se
 // TestAcceptWaits shows the progress and ends at Available, at what needs a person, at its limit, and at Ctrl-C.
 func TestAcceptWaits(t *testing.T) {
 	diskServer(t, "accept-20", nil, nvme)
-	go func() {
+	wait := aside(func() {
 		s := awaitRequest(t, "accept-20")
 		if s == nil {
 			return
@@ -298,31 +304,44 @@ func TestAcceptWaits(t *testing.T) {
 			s.Status.Wipe = &metal.WipeStatus{ID: "w", Generation: 1, UpdatedAt: metav1.NewTime(noon), Disks: []metal.DiskProgress{{Serial: "NV1", Phase: "Discard", Percent: 40, ETASeconds: 90}}}
 		})
 		change(t, "accept-20", func(s *metal.Server) { s.Spec.Record.Wipe.VerifiedAt = &metav1.Time{Time: noon} }, ready(metav1.ConditionTrue, reasons.Available, "Clean and off."))
-	}()
+	})
 	run(t, "accept", "accept-20", "--wait", "--timeout", "1m").want(t, CodeOK, "NV1 Discard 40%, about 90s left", "server/accept-20 is Available")
+	wait()
 
 	diskServer(t, "accept-21", nil, nvme)
-	go func() {
+	wait = aside(func() {
 		if s := awaitRequest(t, "accept-21"); s != nil {
 			change(t, "accept-21", func(s *metal.Server) { s.Spec.Record = &metal.ServerRecord{AcceptRequest: s.Spec.AcceptRequest.ID} },
-				ready(metav1.ConditionFalse, reasons.WipeFailed, "Disk NV1 lied."))
+				ready(metav1.ConditionFalse, reasons.Quarantined, "Quarantined (WipeFailed): disk NV1 lied."))
 		}
-	}()
-	run(t, "accept", "accept-21", "--wait", "--timeout", "1m").want(t, CodeError, "waits for a person: Disk NV1 lied", "ingot why accept-21")
+	})
+	run(t, "accept", "accept-21", "--wait", "--timeout", "1m").want(t, CodeError, "waits for a person: Quarantined (WipeFailed): disk NV1 lied", "ingot why accept-21")
+	wait()
 
 	diskServer(t, "accept-22", nil, nvme)
 	run(t, "accept", "accept-22", "--wait", "--timeout", "1s").want(t, CodeTimeout, "is it running?")
 
 	diskServer(t, "accept-23", nil, nvme)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
+	wait = aside(func() {
 		awaitRequest(t, "accept-23")
 		cancel()
-	}()
+	})
 	runIn(t, ctx, "accept", "accept-23", "--wait", "--kubeconfig", testapi.Config(t).Kubeconfig).want(t, CodeInterrupted, "Ingot goes on")
+	wait()
 	if s := fetch(t, "accept-23"); s.Spec.AcceptRequest == nil {
 		t.Error("Ctrl-C took the request back")
 	}
+}
+
+// aside does what the controller does while a command runs; the result waits for its end.
+func aside(do func()) (wait func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	return func() { <-done }
 }
 
 // awaitRequest waits until the command has asked.

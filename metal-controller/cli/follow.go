@@ -16,9 +16,9 @@ import (
 
 // needsPerson are the reasons of Ready at which waiting is of no use: somebody has to do something first, and `ingot why` says what.
 var needsPerson = []string{
-	reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.NoDisks, reasons.WipeFailed, reasons.WipeTimeout, reasons.OffNotProven, reasons.Quarantined,
-	reasons.IdentityConflict, reasons.AcceptRequestExpired, reasons.EvidenceNeeded, reasons.UnmanagedHere, reasons.Paused, reasons.DryRun, reasons.Restored,
-	reasons.QuarantineByPerson, reasons.BootVoided,
+	reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks, reasons.Quarantined, reasons.IdentityConflict,
+	reasons.NotAccepted, reasons.EvidenceNeeded, reasons.UnmanagedHere, reasons.Paused, reasons.DryRun, reasons.Restored, reasons.BootNotHonored,
+	reasons.AwaitingPower, reasons.Claimed,
 }
 
 // follow shows how far a server is until it is Available or a person has to act. Without an id no request is waited for.

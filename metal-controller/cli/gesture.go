@@ -32,7 +32,9 @@ type gesture struct {
 // fate is what the gesture leads to for one disk.
 type fate struct {
 	disk metal.DiskStatus
-	// data says that the disk is the server's own, holds data, and nobody confirmed it yet.
+	// open says that the disk is the server's own, holds data, and nobody confirmed it yet.
+	open bool
+	// data says that it holds data that a wipe will erase, confirmed before or not: a new yes names all of it, since it replaces the one before.
 	data bool
 	text string
 }
@@ -56,11 +58,18 @@ func plan(s *metal.Server, inventory []metal.Disk, w wish) (*gesture, error) {
 		g.fates = append(g.fates, g.fate(d, inventory))
 	}
 	r := recordOf(s)
-	if r.Claim != nil && len(g.data()) > 0 {
+	open := slices.ContainsFunc(g.fates, func(f fate) bool { return f.open })
+	g.ask = !s.Spec.Accepted || r.Acceptance == nil || r.Unverified != nil || open || g.changed() || g.otherLevel()
+	if r.Claim != nil && g.ask {
 		return nil, refused("%s is claimed by %s/%s, so its disks are out of reach; release it first", s.Name, r.Claim.Namespace, r.Claim.Name)
 	}
-	g.ask = !s.Spec.Accepted || r.Acceptance == nil || r.Unverified != nil || len(g.data()) > 0 || g.otherLevel()
 	return g, nil
+}
+
+// changed says that the machine has a disk that its wipe did not cover.
+func (g *gesture) changed() bool {
+	c := condition(g.server, reasons.Clean)
+	return c != nil && c.Status == metav1.ConditionFalse && c.Reason == reasons.DisksChanged
 }
 
 func refused(format string, args ...any) error {
@@ -86,16 +95,15 @@ func (g *gesture) fate(d metal.DiskStatus, inventory []metal.Disk) fate {
 		return fate{disk: d, text: "never touched, and in the way" + because(d.Reason)}
 	case metal.DiskOwn:
 	}
-	unsure := recordOf(g.server).Acceptance == nil && d.Contents != metal.DiskBlank
-	switch data := d.NeedsConfirmation || unsure; {
-	case data && g.wish.wipeData:
-		return fate{disk: d, data: true, text: "will be erased, with its data"}
-	case data:
-		return fate{disk: d, data: true, text: "holds data: erased only with --wipe-data"}
-	case isTrue(g.server, reasons.Clean):
-		return fate{disk: d, text: "is clean already"}
+	f := fate{disk: d, data: d.NeedsConfirmation || d.Contents != metal.DiskBlank, text: "will be erased"}
+	f.open = d.NeedsConfirmation || f.data && recordOf(g.server).Acceptance == nil
+	switch {
+	case f.data && g.wish.wipeData:
+		f.text = "will be erased, with its data"
+	case f.data:
+		f.text = "holds data: erased only with --wipe-data"
 	}
-	return fate{disk: d, text: "will be erased"}
+	return f
 }
 
 func because(reason string) string {
@@ -105,9 +113,12 @@ func because(reason string) string {
 	return ": " + strings.TrimSuffix(reason, ".")
 }
 
-// data are the disks whose data the person must confirm.
+// data are the disks whose data the person must confirm; none without a new yes.
 func (g *gesture) data() []metal.DiskStatus {
 	var all []metal.DiskStatus
+	if !g.ask {
+		return nil
+	}
 	for _, f := range g.fates {
 		if f.data {
 			all = append(all, f.disk)
@@ -186,11 +197,9 @@ func (g *gesture) restart() string {
 	s := g.server
 	button := ""
 	if s.Spec.BMC == nil {
-		button = " It has no spec.bmc, so a person has to switch it off and on."
+		button = "\nIt has no spec.bmc: Ingot trusts only a boot that it started itself, so nothing more happens until you set one."
 	}
 	switch {
-	case recordOf(s).Claim != nil:
-		return "The machine stays as it is: it is claimed."
 	case s.Status.Inventory == nil && len(s.Status.Disks) == 0:
 		return "The machine will be restarted and boots Ingot's agent; blank disks are then erased, disks with data wait for `ingot accept " + s.Name + " --wipe-data`." + button
 	}
