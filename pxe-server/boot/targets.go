@@ -138,10 +138,14 @@ func localDisk(d Decision, p Params) script {
 }
 
 func idle(d Decision, p Params) script {
-	return script{
+	var s script
+	if d.Reason == reasons.IdentityConflict {
+		s = append(s, say("its boot was asked for from two addresses; at most one is this machine, so neither is trusted."))
+	}
+	return append(s,
 		say("it waits here (%s) and asks again in %s seconds.", d.Reason, idleSeconds),
 		do("sleep", idleSeconds),
-	}.askAgain(p)
+	).askAgain(p)
 }
 
 // askAgain starts over with the first stage, which bounds its own tries, and leaves to the firmware when even that cannot be had.

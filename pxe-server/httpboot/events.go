@@ -124,6 +124,14 @@ func (e *Events) decided(ip netip.Addr, a asked, d boot.Decision) {
 	e.send(b, b.stages)
 }
 
+// contested queues that the script of an expected boot was asked for from a second address. It leaves the timeline of the MAC alone: a neighbour
+// says whatever MAC it likes.
+func (e *Events) contested(a asked, d boot.Decision) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.enqueue(&protocol.BootEvent{BootId: d.BootID, Server: d.Server, Mac: a.mac, Firmware: a.Firmware, SecondSource: true})
+}
+
 // open finds the boot of a MAC, or begins one in place of the one that is quiet for longest.
 func (e *Events) open(mac string) *seen {
 	now := e.now()

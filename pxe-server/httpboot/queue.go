@@ -21,15 +21,17 @@ const (
 	reportTime  = 10 * time.Second
 )
 
-// send queues a copy of the boot's event with some of its stages. A full queue drops the oldest event and counts it. The lock is held.
+// send queues a copy of the boot's event with some of its stages. The lock is held.
 func (e *Events) send(b *seen, stages []*protocol.Stage) {
 	ev := proto.CloneOf(b.sent)
 	ev.Stages = slices.Clone(stages)
-	if len(e.queue) >= maxQueue {
-		e.queue = e.queue[1:]
-		e.dropped++
-	}
+	e.enqueue(ev)
+}
+
+// enqueue puts an event last. A full queue drops the oldest hint and counts it. The lock is held.
+func (e *Events) enqueue(ev *protocol.BootEvent) {
 	e.queue = append(e.queue, ev)
+	e.shrink()
 	select {
 	case e.wake <- struct{}{}:
 	default:
@@ -87,12 +89,26 @@ func (e *Events) take() []*protocol.BootEvent {
 func (e *Events) putBack(batch []*protocol.BootEvent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	q := slices.Concat(batch, e.queue)
-	if over := len(q) - maxQueue; over > 0 {
-		q = q[over:]
-		e.dropped += uint64(over)
+	e.queue = slices.Concat(batch, e.queue)
+	e.shrink()
+}
+
+// shrink keeps the bound. It drops the oldest hints; what tells of a second source goes last, or a flood of scripts could hide it. The lock is held.
+func (e *Events) shrink() {
+	over := len(e.queue) - maxQueue
+	if over <= 0 {
+		return
 	}
-	e.queue = q
+	e.dropped += uint64(over)
+	hints := over
+	e.queue = slices.DeleteFunc(e.queue, func(ev *protocol.BootEvent) bool {
+		if ev.SecondSource || hints == 0 {
+			return false
+		}
+		hints--
+		return true
+	})
+	e.queue = e.queue[len(e.queue)-min(len(e.queue), maxQueue):]
 }
 
 // pause waits between half of d and d, so that many servers do not come back at once. It is false when ctx ended.

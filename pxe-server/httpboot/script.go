@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"strconv"
 
 	"ingot.dev/ingot/boot-assets/catalog"
@@ -28,7 +29,7 @@ func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.Firmware = s.cfg.Events.firmware(a.mac, a.Firmware)
-	d, view, err := s.decide(a)
+	d, view, err := s.decide(a, from, r.Method == http.MethodGet)
 	if err != nil {
 		s.cfg.Log.Error("no boot id", "error", err)
 		http.Error(w, "no randomness", http.StatusInternalServerError)
@@ -36,7 +37,7 @@ func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 	}
 	text, d := s.render(d, view, a)
 	s.cfg.Log.Info("boot decided", "mac", a.mac, "source", from, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "firmware", a.Firmware, "product", a.product)
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet && !contested(d) {
 		s.cfg.Events.decided(from, a, d)
 	}
 	if text == nil {
@@ -46,14 +47,19 @@ func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 	writeScript(w, r, text)
 }
 
-// decide asks the pure core, and makes a boot id where an agent boots that the controller does not expect.
-func (s *Server) decide(a asked) (boot.Decision, boot.View, error) {
+// decide asks the pure core, and makes a boot id where an agent boots that the controller does not expect. get says that the answer is sent.
+func (s *Server) decide(a asked, from netip.Addr, get bool) (boot.Decision, boot.View, error) {
 	view, ok := s.cfg.View()
 	if !ok {
 		return s.withoutView(a.mac), view, nil
 	}
 	d := boot.Decide(a.Request, view)
-	if d.Target != boot.Agent || d.BootID != "" {
+	switch {
+	case d.Target != boot.Agent:
+		return d, view, nil
+	case d.BootID != "" && get && !s.sources.sole(d.BootID, from):
+		return s.contest(d, a, from), view, nil
+	case d.BootID != "":
 		return d, view, nil
 	}
 	var id [16]byte
@@ -62,6 +68,20 @@ func (s *Server) decide(a asked) (boot.Decision, boot.View, error) {
 	}
 	d.BootID = hex.EncodeToString(id[:])
 	return d, view, nil
+}
+
+// contested says that a decision is the answer to a second address. Contradicting evidence gets a machine its own disk, and never lets it wait.
+func contested(d boot.Decision) bool {
+	return d.Target == boot.Idle && d.Reason == reasons.IdentityConflict
+}
+
+// contest tells the controller that two addresses asked for the script of one expected boot, and lets this one wait without it: at most one of
+// them is the machine, and the boot is void for both.
+func (s *Server) contest(d boot.Decision, a asked, from netip.Addr) boot.Decision {
+	s.cfg.Log.Warn("two addresses asked for the script of one expected boot", "server", d.Server, "boot", d.BootID, "mac", a.mac, "source", from)
+	s.cfg.Events.contested(a, d)
+	d.Target, d.Reason, d.BootID = boot.Idle, reasons.IdentityConflict, ""
+	return d
 }
 
 // withoutView lets machines wait for a while and then hands them back to their own disk.

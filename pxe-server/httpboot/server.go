@@ -28,6 +28,7 @@ type Server struct {
 	scripts    *limits.Buckets[netip.Prefix]
 	allScripts *limits.Buckets[struct{}]
 	patience   *patience
+	sources    *sources
 }
 
 // New checks the configuration and prepares the answers that are the same for every machine.
@@ -48,6 +49,7 @@ func New(cfg Config) (*Server, error) {
 		scripts:    limits.NewBuckets[netip.Prefix](cfg.Limits.Scripts, rememberHosts, cfg.Now),
 		allScripts: limits.NewBuckets[struct{}](cfg.Limits.AllScripts, 1, cfg.Now),
 		patience:   newPatience(rememberHosts, cfg.Now),
+		sources:    newSources(rememberExpected, cfg.Now),
 	}
 	s.route(first)
 	return s, nil
