@@ -1,0 +1,16 @@
+// Package store is the Kubernetes API of the simulator: a small typed store in memory with a client.Client over it. Layer 5, proof.
+//
+// It is for one goroutine and has no clock, randomness or waiting of its own, so a run is the same every time. Objects in it are never changed
+// in place: each write makes a new object and shares what did not change, so a journal entry, a lagging view and a snapshot are pointers.
+// What Peek, All, a Write or client.UnsafeDisableDeepCopy hand out is therefore shared: read it, never change it.
+//
+// The contract suite (storetest) runs against this store and against a real API server. Where the store differs on purpose:
+//   - Kinds: those of New, and only the metal API has schema, defaults, CEL rules and admission policies. Namespaces need not exist.
+//   - managedFields are not kept; Apply, JSON patches, strategic merge patches, dry runs, orphaning and foreground deletion are refused.
+//   - An answer replaces the caller's object. The real client decodes into it, so what the answer does not mention may stay there.
+//   - apiVersion and kind are set in every answer; the real client leaves them out in items of lists of built-in kinds.
+//   - The garbage collector runs when CollectGarbage is called, and takes an owner of a foreign kind for present.
+//   - Lists are sorted by namespace and name, those of a view too; an informer's are in no order. Continue tokens never expire.
+//   - UIDs are counted, not random. Error messages differ; their reasons do not.
+//   - RBAC is not modelled: an identity is Ingot or it is not.
+package store
