@@ -110,9 +110,19 @@ func TestOutcome(t *testing.T) {
 	for status, want := range map[unix.WaitStatus]string{
 		0: "", 1 << 8: "ended with status 1", unix.WaitStatus(unix.SIGKILL): "signal killed", 2 << 8: "ended with status 2",
 	} {
-		err := outcome(status)
+		_, err := outcome(status)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%#x: got %v, want %q", status, err, want)
+		}
+	}
+}
+
+func TestOnlyAnOrderlyEndSwitchesOff(t *testing.T) {
+	for status, want := range map[unix.WaitStatus]Ending{
+		0: EndRestart, statusPowerOff << 8: EndPowerOff, 1 << 8: EndRestart, 2 << 8: EndRestart, statusPowerOff: EndRestart,
+	} {
+		if got, _ := outcome(status); got != want {
+			t.Errorf("%#x: got %d, want %d", status, got, want)
 		}
 	}
 }

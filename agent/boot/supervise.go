@@ -16,16 +16,36 @@ const workerVariable = "INGOT_AGENT_WORKER"
 // IsWorker says whether this process is the supervisor's child.
 func IsWorker() bool { return os.Getenv(workerVariable) == "1" && os.Getppid() == 1 }
 
-// Supervise runs this program again as a child, collects every process that ends, and returns when the child did: nil after
-// an orderly end, an error that says what happened otherwise.
-func Supervise() error {
+// Ending is what the machine shall do after the worker.
+type Ending int
+
+// The endings. A worker that failed restarts the machine.
+const (
+	EndRestart Ending = iota
+	EndPowerOff
+)
+
+// statusPowerOff is how a worker that wants the machine off ends. Go's runtime ends with 2 and a failed worker with 1.
+const statusPowerOff = 64
+
+// End ends the worker in order, so that the supervisor lets the machine do what e says. It never returns.
+func End(e Ending) {
+	if e == EndPowerOff {
+		os.Exit(statusPowerOff)
+	}
+	os.Exit(0)
+}
+
+// Supervise runs this program again as a child, collects every process that ends, and returns when the child did: what it wants
+// after an orderly end, an error that says what happened otherwise.
+func Supervise() (Ending, error) {
 	worker, err := os.StartProcess("/proc/self/exe", []string{"ingot-agent"}, &os.ProcAttr{
 		// The limit is soft: it makes the collector work earlier on machines with little memory.
 		Env:   []string{workerVariable + "=1", "GOTRACEBACK=single", "GOMEMLIMIT=48MiB"},
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})
 	if err != nil {
-		return fmt.Errorf("starting the agent: %w", err)
+		return EndRestart, fmt.Errorf("starting the agent: %w", err)
 	}
 	for {
 		var status unix.WaitStatus
@@ -33,7 +53,7 @@ func Supervise() error {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
-			return fmt.Errorf("waiting for the agent: %w", err)
+			return EndRestart, fmt.Errorf("waiting for the agent: %w", err)
 		case pid == worker.Pid:
 			return outcome(status)
 		}
@@ -41,14 +61,16 @@ func Supervise() error {
 }
 
 // outcome tells how a process ended.
-func outcome(status unix.WaitStatus) error {
+func outcome(status unix.WaitStatus) (Ending, error) {
 	switch {
 	case status.Signaled():
-		return fmt.Errorf("the agent was ended by signal %s", status.Signal())
+		return EndRestart, fmt.Errorf("the agent was ended by signal %s", status.Signal())
+	case status.ExitStatus() == statusPowerOff:
+		return EndPowerOff, nil
 	case status.ExitStatus() != 0:
-		return fmt.Errorf("the agent ended with status %d", status.ExitStatus())
+		return EndRestart, fmt.Errorf("the agent ended with status %d", status.ExitStatus())
 	}
-	return nil
+	return EndRestart, nil
 }
 
 // Restart writes everything to the disks that is not there yet and restarts the machine. It returns only on failure.
@@ -60,8 +82,17 @@ func Restart(log *slog.Logger) {
 	}
 }
 
+// PowerOff writes everything to the disks that is not there yet and switches the machine off, by ACPI on all servers. It returns only on failure.
+func PowerOff(log *slog.Logger) {
+	log.Info("switching the machine off")
+	unix.Sync()
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
+		log.Error("the kernel refuses to switch off; hold the power button", "error", err)
+	}
+}
+
 // Pause gives a person time to read the last messages.
 func Pause(log *slog.Logger, d time.Duration) {
-	log.Info("the machine restarts after a pause", "seconds", d.Seconds())
+	log.Info("the machine goes on after a pause", "seconds", d.Seconds())
 	<-time.After(d)
 }

@@ -18,7 +18,8 @@ func TestMain(m *testing.M) {
 	case IsWorker():
 		playWorker()
 	case os.Getpid() == 1:
-		fmt.Println("outcome:", Supervise())
+		ending, err := Supervise()
+		fmt.Println("ending:", ending, "outcome:", err)
 	default:
 		os.Exit(m.Run())
 	}
@@ -28,6 +29,10 @@ func TestMain(m *testing.M) {
 func playWorker() {
 	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 	switch strings.TrimSpace(line) {
+	case "off":
+		End(EndPowerOff)
+	case "restart":
+		End(EndRestart)
 	case "fail":
 		os.Exit(3)
 	case "panic":
@@ -49,7 +54,8 @@ func TestSupervise(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, want := range map[string]string{
-		"end": "outcome: <nil>", "orphan": "outcome: <nil>", "fail": "the agent ended with status 3",
+		"end": "ending: 0 outcome: <nil>", "restart": "ending: 0 outcome: <nil>", "off": "ending: 1 outcome: <nil>",
+		"orphan": "ending: 0 outcome: <nil>", "fail": "the agent ended with status 3",
 		"panic": "the agent ended with status 2", "killed": "the agent was ended by signal killed",
 	} {
 		cmd := exec.CommandContext(t.Context(), self)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,10 +119,16 @@ func (s *Session) Run(ctx context.Context) (Leave, error) {
 	}
 }
 
+// accepted is the reason with which a server refuses a boot that it did not begin, of a machine that was accepted (crds/reasons).
+const accepted = "Accepted: "
+
 // lament says what a failed attempt means to a person at the machine.
 func lament(err error) string {
-	if errors.Is(err, errDenied) {
-		return "this server was accepted; waiting for the controller to restart this machine, since only a boot that it began is let in; trying again"
+	switch {
+	case errors.Is(err, errDenied) && strings.HasPrefix(plain(err), accepted):
+		return "this server was accepted; waiting for the controller to restart this machine; asking again"
+	case errors.Is(err, errDenied):
+		return "the controller does not let this machine in; asking again"
 	}
 	return "no session with the server; trying again"
 }

@@ -75,7 +75,12 @@ func (s *Session) tellReceipt(ctx context.Context, client protocol.AgentClient, 
 	return nil
 }
 
-// final says whether the server will never take what it refused.
+// final says whether the server will never take what it refused: it cannot read it, does not let this boot say it, or knows no such
+// task any more (FailedPrecondition).
 func final(err error) bool {
-	return refused(err) || status.Code(unwrapStatus(err)) == codes.InvalidArgument
+	switch status.Code(unwrapStatus(err)) {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition:
+		return true
+	}
+	return false
 }

@@ -213,7 +213,7 @@ func TestRenewalMidWipe(t *testing.T) {
 
 // TestReceiptRefused: no more tries, the session goes on; the same order asks once more.
 func TestReceiptRefused(t *testing.T) {
-	for _, code := range []codes.Code{codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated} {
+	for _, code := range []codes.Code{codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.FailedPrecondition} {
 		t.Run(code.String(), func(t *testing.T) {
 			s, a, _ := opened(t)
 			s.set(func() { s.task = status.Error(code, "not yours") })
@@ -281,6 +281,11 @@ func TestDeniedAgentWaits(t *testing.T) {
 	pause = a.wait(t)
 	a.told(t, "this server was accepted; waiting for the controller to restart this machine", 9)
 	a.told(t, "only an expected boot", 9)
+	s.set(func() { s.deny = status.Error(codes.PermissionDenied, "UnmanagedHere: another installation") })
+	a.advance(pause)
+	s.expect("enroll boot-1 SN-1")
+	pause = a.wait(t)
+	a.told(t, "the controller does not let this machine in", 1)
 	s.set(func() { s.deny = nil })
 	a.advance(pause)
 	s.opening()
