@@ -63,7 +63,15 @@ func matching(present []Disk, id DiskID) []Disk {
 
 // fits compares all that the grant sets.
 func fits(id DiskID, wwid, serial string) bool {
-	return id != (DiskID{}) && (id.WWID == "" || same(id.WWID, wwid)) && (id.Serial == "" || same(id.Serial, serial))
+	return id != (DiskID{}) && (id.WWID == "" || same(id.WWID, cut(wwid, 256))) && (id.Serial == "" || same(id.Serial, cut(serial, 128)))
+}
+
+// cut shortens as the inventory does on the way to the API.
+func cut(s string, most int) string {
+	if r := []rune(plain(s)); len(r) > most {
+		return string(r[:most])
+	}
+	return s
 }
 
 // same compares what a person would read: white space and invisible characters do not count, since they are cleaned away on the

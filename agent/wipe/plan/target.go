@@ -13,8 +13,6 @@ type Target struct {
 
 // Disk is what a plan rests on. The zero value of every ability means that the disk does not have it.
 type Disk struct {
-	// Transport is one of the words of the inventory: nvme, sata, sas, scsi, virtio, raid, mmc.
-	Transport  string
 	Rotational bool
 	ReadOnly   bool
 	// Size in bytes, a multiple of Sector.

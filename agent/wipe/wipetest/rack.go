@@ -1,0 +1,65 @@
+package wipetest
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"ingot.dev/ingot/agent/wipe"
+	"ingot.dev/ingot/agent/wipe/plan"
+)
+
+// Rack are the disks of one machine.
+type Rack []*Disk
+
+// List is wipe.Config.List.
+func (r Rack) List(context.Context) ([]wipe.Disk, error) {
+	var out []wipe.Disk
+	for _, d := range r {
+		out = append(out, d.Info)
+	}
+	return out, nil
+}
+
+// Open is wipe.Config.Open.
+func (r Rack) Open(_ context.Context, name string) (wipe.Device, error) {
+	for _, d := range r {
+		if d.Info.Name == name {
+			d.mu.Lock()
+			d.opened++
+			d.mu.Unlock()
+			return device{d}, nil
+		}
+	}
+	return nil, os.ErrNotExist
+}
+
+// Grant names all disks.
+func (r Rack) Grant(level plan.Level) wipe.Grant {
+	g := wipe.Grant{Level: level}
+	for _, d := range r {
+		g.Disks = append(g.Disks, d.ID())
+	}
+	return g
+}
+
+// Config runs a wipe on the rack, with real time and foreseeable blocks.
+func (r Rack) Config() wipe.Config {
+	return wipe.Config{
+		List: r.List, Open: r.Open, Random: rand.NewChaCha8([32]byte{1}), Now: time.Now, After: time.After,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// Throttled makes n disks that take so many bytes a second, for measuring whether all are wiped at once.
+func Throttled(n int, size, rate int64) Rack {
+	var out Rack
+	for i := range n {
+		d := New("sd"+string(rune('a'+i)), size)
+		d.Rate, d.After = rate, time.After
+		out = append(out, d)
+	}
+	return out
+}
