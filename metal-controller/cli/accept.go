@@ -232,7 +232,7 @@ func number(n int, what string) string {
 func labels(list []metal.DiskStatus) []string {
 	var all []string
 	for _, d := range list {
-		all = append(all, fmt.Sprintf("%s (serial %s)", cmp.Or(d.Name, "disk"), cmp.Or(d.Serial, d.WWID)))
+		all = append(all, fmt.Sprintf("%s (serial %s)", plain(cmp.Or(d.Name, "disk")), plain(cmp.Or(d.Serial, d.WWID))))
 	}
 	return all
 }

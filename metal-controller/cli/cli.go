@@ -73,7 +73,7 @@ func New(name string, env *Env) *cobra.Command {
 	root.SetOut(env.Streams.Out)
 	root.SetErr(env.Streams.ErrOut)
 	root.SetIn(env.Streams.In)
-	root.AddCommand(newGet(env), newWhy(env), newAccept(env), newQuarantine(env), newLift(env), newPower(env), newConsole(env), newLogs(env), newCheck(env), newVersion(env))
+	root.AddCommand(newGet(env), newWhy(env), newAccept(env), newQuarantine(env), newLift(env), newPower(env), newEraseRecord(env), newVerifyErase(env), newConsole(env), newLogs(env), newCheck(env), newVersion(env))
 	for _, set := range settings() {
 		root.AddCommand(set.command(env))
 	}

@@ -77,7 +77,7 @@ func printFates(out io.Writer, fates []fate) {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "  DISK\tSERIAL\tWHAT IT IS\tCONTENTS\tWHAT HAPPENS")
 	for _, f := range fates {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", cmp.Or(f.disk.Name, "-"), cmp.Or(f.disk.Serial, f.disk.WWID, "-"), cmp.Or(f.disk.Description, "-"), cmp.Or(string(f.disk.Contents), "?"), f.text)
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", plain(f.disk.Name), plain(cmp.Or(f.disk.Serial, f.disk.WWID)), plain(f.disk.Description), cmp.Or(string(f.disk.Contents), "?"), plain(f.text))
 	}
 	_ = w.Flush() // as Fprintf: a reader that is gone is no reason to stop
 }
@@ -96,14 +96,14 @@ func printDisks(out io.Writer, disks []metal.DiskStatus) {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "DISK\tSERIAL\tWHAT IT IS\tCONTENTS\tVERDICT")
 	for _, d := range disks {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", cmp.Or(d.Name, "-"), cmp.Or(d.Serial, d.WWID, "-"), cmp.Or(d.Description, "-"), cmp.Or(string(d.Contents), "?"), verdictLine(d))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain(d.Name), plain(cmp.Or(d.Serial, d.WWID)), plain(d.Description), cmp.Or(string(d.Contents), "?"), plain(verdictLine(d)))
 	}
 	_ = w.Flush() // as above
 }
 
 // progressLine is how far the wipe of one disk is.
 func progressLine(p metal.DiskProgress) string {
-	text := fmt.Sprintf("%s %s", p.Serial, p.Phase)
+	text := plain(p.Serial) + " " + plain(p.Phase)
 	if p.Percent > 0 {
 		text += fmt.Sprintf(" %d%%", p.Percent)
 	}

@@ -64,6 +64,13 @@ func explainServer(out io.Writer, s *metal.Server, now time.Time) {
 	}
 	w.Flush()
 	fmt.Fprintln(out)
+	if showDisks(s) {
+		printDisks(out, s.Status.Disks)
+		fmt.Fprintln(out)
+	}
+	for _, line := range wipeProgress(s) {
+		fmt.Fprintf(out, "Wiping:       %s (told %s ago)\n", line, age(s.Status.Wipe.UpdatedAt, now))
+	}
 	fmt.Fprintln(out, "Power:       ", powerLine(s, now))
 	fmt.Fprintln(out, "Next netboot:", bootLine(s))
 	if i := s.Status.Inventory; i != nil {
@@ -72,6 +79,38 @@ func explainServer(out io.Writer, s *metal.Server, now time.Time) {
 	for _, b := range s.Status.Boots {
 		fmt.Fprintf(out, "%-13s %s\n", bootAge(b, now), bootStages(b))
 	}
+	for _, command := range nextSteps(s) {
+		fmt.Fprintf(out, "Next:         %s\n", command)
+	}
+}
+
+// showDisks says that a person can learn something from the table of disks: one is in the way, waits for a yes, or nobody accepted the server yet.
+func showDisks(s *metal.Server) bool {
+	return len(s.Status.Disks) > 0 && !s.Spec.Accepted || slices.ContainsFunc(s.Status.Disks, func(d metal.DiskStatus) bool { return d.Verdict == metal.DiskBlocked || d.NeedsConfirmation })
+}
+
+// nextSteps are the commands that bring a server on which a person has to act further; none for the others.
+func nextSteps(s *metal.Server) []string {
+	var steps []string
+	add := func(wanted bool, step string) {
+		if wanted {
+			steps = append(steps, fmt.Sprintf(step, s.Name))
+		}
+	}
+	has := func(kind string, any ...string) bool {
+		c := condition(s, kind)
+		return c != nil && c.Status != metav1.ConditionTrue && slices.Contains(any, c.Reason)
+	}
+	_, paused := s.Annotations[pausedAnnotation]
+	add(recordOf(s).Quarantine != nil, "ingot lift %s  # when it is put right")
+	add(paused, "ingot resume %s")
+	add(s.Spec.Cordoned, "ingot uncordon %s  # lets claims take it")
+	add(has(reasons.Ready, reasons.NotAccepted, reasons.EvidenceNeeded, reasons.Restored), "ingot accept %s --dry-run  # shows what would be erased")
+	add(has(reasons.Clean, reasons.DataNeedsConfirmation, reasons.DisksChanged), "ingot accept %s --wipe-data")
+	add(has(reasons.Clean, reasons.DisksBlocked), "ingot accept %s --ignore-disk SERIAL")
+	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot console %s")
+	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot power cycle %s  # tries again")
+	return steps
 }
 
 func stateOf(s *metal.Server) string {
