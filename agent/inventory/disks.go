@@ -16,11 +16,17 @@ var notDisks = regexp.MustCompile(`^(loop|ram|zram|dm-|md|sr|fd|nbd|rbd|drbd|zd|
 
 // disks lists the disks and looks at the ends of each.
 func (c *Collector) disks(ctx context.Context) []*protocol.Disk {
+	out := c.Disks()
+	c.readContents(ctx, out)
+	return out
+}
+
+// Disks lists the disks as they are now, without looking at what is on them: Contents stays empty. For somebody who is about to write.
+func (c *Collector) Disks() []*protocol.Disk {
 	var out []*protocol.Disk
 	for _, name := range limit(c.Log, "disks", c.diskNames(), maxDisks) {
 		out = append(out, c.disk(name))
 	}
-	c.readContents(ctx, out)
 	return out
 }
 
@@ -72,16 +78,25 @@ func (c *Collector) disk(name string) *protocol.Disk {
 // devicePath is the path of the device that a disk hangs on. With native NVMe multipath it is the first controller's.
 func (c *Collector) devicePath(name string) string {
 	device := c.target(path.Join("sys/block", name))
-	if !strings.Contains(device, "/nvme-subsystem/") {
-		return device
+	if controllers := c.controllers(device); len(controllers) > 0 {
+		return path.Join(controllers[0], name)
 	}
+	return device
+}
+
+// controllers are the paths of those through which a disk of an NVMe subsystem is reached; nil for all other disks.
+func (c *Collector) controllers(device string) []string {
+	if !strings.Contains(device, "/nvme-subsystem/") {
+		return nil
+	}
+	var out []string
 	subsystem := path.Dir(device)
 	for _, child := range c.names(subsystem) {
 		if to := c.target(path.Join(subsystem, child)); nvmeController.MatchString(child) && to != "" {
-			return path.Join(to, name)
+			out = append(out, to)
 		}
 	}
-	return device
+	return out
 }
 
 var nvmeController = regexp.MustCompile(`^nvme[0-9]+$`)

@@ -3,6 +3,10 @@
 // Layer 2, adapter. It only reads: disks are opened read-only, and nothing is written anywhere. It reads from an fs.FS, so that
 // recorded trees of real machines serve as tests. What hardware says is not trusted: every file is bounded, every string
 // cleaned, every list cut to the limits of the API.
+//
+// Which disks are the server's own is judged by the controller, out of what is reported here: so two paths to one disk are two disks with
+// one WWID, whatever hangs on USB says so, and what cannot be told is of unknown transport. A disk that appears after the last look
+// (two minutes after the first one, see agent/report.go) is not seen before the next boot.
 package inventory
 
 import (

@@ -45,7 +45,7 @@ var raidDrivers = map[string]bool{
 
 func (c *Collector) transport(name, device string) string {
 	if strings.HasPrefix(name, "nvme") {
-		return c.nvmeTransport(device)
+		return c.nvmeTransport(name, device)
 	}
 	for _, t := range byPath {
 		if !t.pattern.MatchString(device) {
@@ -59,8 +59,12 @@ func (c *Collector) transport(name, device string) string {
 	return transportUnknown
 }
 
-// nvmeTransport tells a disk on PCI Express from one on a fabric; the controller is the folder above the disk.
-func (c *Collector) nvmeTransport(device string) string {
+// nvmeTransport tells a disk on PCI Express from one on a fabric; the controller is the folder above the disk. A disk that is reached
+// through several controllers is multipath and may have other hosts: it is unknown, whatever they hang on.
+func (c *Collector) nvmeTransport(name, device string) string {
+	if len(c.controllers(c.target(path.Join("sys/block", name)))) > 1 {
+		return transportUnknown
+	}
 	switch c.text(path.Join(path.Dir(device), "transport")) {
 	case "pcie":
 		return transportNVMe
