@@ -99,6 +99,9 @@ func (w *world) reconcile() (ctrl.Result, error) {
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			return w.effect(func() error { w.writes++; return c.Patch(ctx, o, p, opts...) })
 		},
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return w.effect(func() error { w.writes++; return c.Create(ctx, o, opts...) })
+		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			return w.effect(func() error { w.writes++; return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
@@ -182,6 +185,9 @@ func (w *world) server() *metal.Server {
 	return &s
 }
 
+// pinSeen is the certificate of every BMC here.
+const pinSeen = "abababababababababababababababababababababababababababababababab"
+
 // plane is a BMC plane whose BMC obeys at once.
 type plane struct {
 	world   *world
@@ -220,7 +226,7 @@ func (p *plane) Latest(string) lifecycle.PowerReading {
 	if !p.watched {
 		p.world.t.Error("a reading was asked for of a BMC that is not watched")
 	}
-	p.reading.Reason, p.reading.At, p.reading.State = reasons.BMCAnswers, p.world.now, metal.PowerOff
+	p.reading.Reason, p.reading.At, p.reading.State, p.reading.PinSeen = reasons.BMCAnswers, p.world.now, metal.PowerOff, pinSeen
 	if p.on {
 		p.reading.State = metal.PowerOn
 	}
