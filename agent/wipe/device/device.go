@@ -49,8 +49,9 @@ type device struct {
 
 var (
 	// partOfATA tells disks that speak ATA: behind an ATA port, or behind a SAS controller that translates.
-	partOfATA  = regexp.MustCompile(`/(ata[0-9]+|end_device-[0-9:]+)/`)
-	partOfNVMe = regexp.MustCompile(`/nvme[0-9]+n[0-9]+$`)
+	partOfATA    = regexp.MustCompile(`/(ata[0-9]+|end_device-[0-9:]+)/`)
+	partOfVirtio = regexp.MustCompile(`/virtio[0-9]+/block/`)
+	partOfNVMe   = regexp.MustCompile(`/nvme[0-9]+n[0-9]+$`)
 )
 
 // Open opens a disk for this program alone. It fails with EBUSY while anything holds the disk or a part of it.

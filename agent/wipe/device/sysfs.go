@@ -24,6 +24,9 @@ func (d *device) Identity() (wipe.Identity, error) {
 		WWID:   first(d.text("wwid"), d.text("device/wwid")),
 		Serial: first(d.text("serial"), d.text("device/serial"), vpdSerial(d.text("device/vpd_pg80"))),
 	}
+	if who.WWID == "" && who.Serial != "" && partOfVirtio.MatchString(d.sys) {
+		who.WWID = "virtio." + who.Serial // as the inventory reports it
+	}
 	if who == (wipe.Identity{}) {
 		return who, fmt.Errorf("the disk at %s tells neither WWID nor serial", filepath.Base(d.sys))
 	}
