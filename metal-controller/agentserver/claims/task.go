@@ -3,6 +3,7 @@ package claims
 import (
 	"fmt"
 	"regexp"
+	"slices"
 
 	"ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -52,8 +53,14 @@ func Receipt(in *protocol.Receipt) (*metal.WipeReceipt, error) {
 	}
 	out := &metal.WipeReceipt{Firmware: Text(in.GetFirmware(), 256)}
 	for _, p := range in.GetDisks() {
-		if d := diskReceipt(p); d.DiskID != (metal.DiskID{}) {
+		d := diskReceipt(p)
+		twice := slices.IndexFunc(out.Disks, func(o metal.DiskReceipt) bool { return o.DiskID == d.DiskID })
+		switch {
+		case d.DiskID == (metal.DiskID{}):
+		case twice < 0:
 			out.Disks = append(out.Disks, d)
+		case out.Disks[twice].Error == "":
+			out.Disks[twice].Error = "the receipt names it twice" // whichever is true, it proves nothing
 		}
 	}
 	return out, nil
