@@ -1,5 +1,5 @@
 // The agent is the first program of a netbooted machine. It finds out what hardware the machine has, reports it to the
-// controller and does what the controller says. It writes to no disk.
+// controller and does what the controller says. It writes to no disk but those that an order of the controller names.
 //
 // Layer 4, wiring. As process 1 it supervises itself (package boot); run by hand it touches nothing: `agent --inventory` prints what
 // it would report, as JSON.
@@ -39,16 +39,20 @@ func supervise() {
 	mounted := boot.Mount()
 	log := slog.New(console.New(boot.Consoles(), boot.Uptime))
 	log.Info("this is Ingot's agent " + version.String())
-	err := mounted
+	ending, err := boot.EndRestart, mounted
 	if err == nil {
-		err = boot.Supervise()
+		ending, err = boot.Supervise()
 	}
 	if err != nil {
 		log.Error("the agent failed", "error", err)
 		boot.Pause(log, failurePause)
 	}
+	end := boot.Restart
+	if ending == boot.EndPowerOff {
+		end = boot.PowerOff
+	}
 	for {
-		boot.Restart(log)
+		end(log)
 		boot.Pause(log, failurePause)
 	}
 }
@@ -56,10 +60,12 @@ func supervise() {
 // work is the supervised process.
 func work() {
 	log := slog.New(console.New(boot.Consoles(), boot.Uptime))
-	if err := run(context.Background(), log); err != nil {
+	ending, err := run(context.Background(), log)
+	if err != nil {
 		log.Error("the agent cannot go on", "error", err)
 		os.Exit(1)
 	}
+	boot.End(ending)
 }
 
 // byHand serves tests and curious people.

@@ -22,7 +22,8 @@ const (
 )
 
 // looks are the times after the first look at which the hardware is read again: links train for seconds, RAID controllers
-// and buses behind buses show their disks late. After the last one the inventory stands for this boot.
+// and buses behind buses show their disks late. After the last one the inventory stands for this boot, but for a look after a wipe:
+// a disk that appears later than two minutes after the first look is not seen before the next boot, and so not wiped in this one.
 var looks = []time.Duration{10 * time.Second, 20 * time.Second, 30 * time.Second, time.Minute}
 
 // reporter keeps the inventory of this boot and adds what comes in late. It is safe for concurrent use.
@@ -31,6 +32,9 @@ type reporter struct {
 	log     *slog.Logger
 	// changed has a token when there is something new to report.
 	changed chan struct{}
+
+	// looking lets one look follow the other, so that an old one never replaces a newer one.
+	looking sync.Mutex
 
 	mu        sync.Mutex
 	hardware  *protocol.Inventory
@@ -47,6 +51,8 @@ func newReporter(log *slog.Logger, collect func(context.Context) *protocol.Inven
 
 // look reads the hardware and asks for a report when it differs from before.
 func (r *reporter) look(ctx context.Context) {
+	r.looking.Lock()
+	defer r.looking.Unlock()
 	now := r.collect(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -18,21 +19,21 @@ import (
 	"ingot.dev/ingot/crds/version"
 )
 
-// run is the whole life of the agent. It returns nil when the controller wants the machine to restart.
-func run(ctx context.Context, log *slog.Logger) error {
+// run is the whole life of the agent. It returns what the machine shall do next.
+func run(ctx context.Context, log *slog.Logger) (boot.Ending, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmdline, err := boot.Cmdline()
 	if err != nil {
-		return err
+		return boot.EndRestart, err
 	}
 	args, err := boot.ParseArgs(cmdline)
 	if err != nil {
-		return err
+		return boot.EndRestart, err
 	}
 	pin, err := session.ParsePin(args.Pin)
 	if err != nil {
-		return err
+		return boot.EndRestart, err
 	}
 	drivers(ctx, log)
 	if err := boot.MountEFIVars(); err != nil {
@@ -40,7 +41,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 	}
 	entropy := boot.Entropy{Ready: boot.KernelEntropy, After: time.After, Log: log, Poll: 250 * time.Millisecond, Remind: 10 * time.Second}
 	if err := entropy.Wait(ctx); err != nil {
-		return err
+		return boot.EndRestart, err
 	}
 	return talk(ctx, log, args, pin)
 }
@@ -63,22 +64,41 @@ func drivers(ctx context.Context, log *slog.Logger) {
 }
 
 // talk connects, reads the hardware meanwhile, and follows the controller.
-func talk(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin) error {
+func talk(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin) (boot.Ending, error) {
 	collect := collector(log)
 	found := waitForDisks(ctx, log, collect)
-	kernel := network.Netlink{Sys: "/sys", Resolver: "/etc/resolv.conf"}
 	r := newReporter(log, collect.Collect)
+	s, err := newSession(log, args, pin, r, newWiper(log, collect, r.look))
+	if err != nil {
+		return boot.EndRestart, err
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	go obeyButton(ctx, button(log).Presses(ctx), s.Quiesce, end, log)
+	leave, err := converse(ctx, log, args, r, found, s)
+	switch {
+	case errors.Is(context.Cause(ctx), errButton):
+		return boot.EndPowerOff, nil
+	case err == nil && leave.PowerOff:
+		return boot.EndPowerOff, nil
+	}
+	return boot.EndRestart, err
+}
+
+// converse gets an address, reads the hardware and follows the controller until it wants this boot to end.
+func converse(ctx context.Context, log *slog.Logger, args boot.Args, r *reporter, found <-chan struct{}, s *session.Session) (session.Leave, error) {
+	kernel := network.Netlink{Sys: "/sys", Resolver: "/etc/resolv.conf"}
 	net := &network.Network{
 		Kernel: kernel, Client: network.DHCP{}, BootMAC: args.MAC, After: time.After, Log: log, Changed: r.address,
 	}
 	lease, err := net.Connect(ctx)
 	if err != nil {
-		return err
+		return session.Leave{}, err
 	}
 	go func() { _ = net.Keep(ctx, lease) }()
 	look(ctx, r, kernel, found)
 	go r.lookAgain(ctx, looks, time.After)
-	return follow(ctx, log, args, pin, r)
+	return s.Run(ctx)
 }
 
 // look reads the hardware for the first report: after the disks are there, and with a little patience for the switch.
@@ -109,24 +129,20 @@ func waitForDisks(ctx context.Context, log *slog.Logger, c *inventory.Collector)
 	return found
 }
 
-// follow talks to the controller until it wants the machine to restart.
-func follow(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin, r *reporter) error {
+// newSession prepares the conversation with the controller.
+func newSession(log *slog.Logger, args boot.Args, pin session.Pin, r *reporter, tasks session.Tasks) (*session.Session, error) {
 	dialer := &net.Dialer{
 		Timeout: 10 * time.Second,
 		// A controller that vanished without a word is noticed within a minute.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 4},
 	}
-	s, err := session.New(session.Config{
+	return session.New(session.Config{
 		URL: args.URL, Pin: pin, BootID: args.BootID, AgentVersion: version.Version,
 		Inventory: r.inventory,
 		Evidence:  func() *protocol.Evidence { return inventory.Evidence(r.inventory(), args.MAC) },
+		Tasks:     tasks,
 		Changed:   r.changed, Dial: dialer.DialContext, Now: time.Now, After: time.After, Random: rand.Reader, Log: log,
 	})
-	if err != nil {
-		return err
-	}
-	_, err = s.Run(ctx)
-	return err
 }
 
 func collector(log *slog.Logger) *inventory.Collector {
