@@ -87,6 +87,7 @@ type Wiper struct {
 
 // New prepares a wipe; nothing is touched before Run.
 func New(cfg Config, g Grant) *Wiper {
+	cfg.Random = &shared{r: cfg.Random}
 	w := &Wiper{cfg: cfg, grant: g}
 	for _, id := range g.Disks {
 		w.jobs = append(w.jobs, newJob(cfg, g.Level, id))
@@ -139,4 +140,17 @@ func (w *Wiper) receipt(ctx context.Context) Receipt {
 		r.Firmware = "boot entries left as they are, since not every disk is clean"
 	}
 	return r
+}
+
+// shared lets all disks draw from one source of chance.
+type shared struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+// Read implements io.Reader.
+func (s *shared) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return io.ReadFull(s.r, b)
 }
