@@ -87,7 +87,7 @@ func (l *Ledger) Publish(ctx context.Context, server *metal.Server, inventory *m
 	if err != nil {
 		return fmt.Errorf("keeping the erase record of %s: %w", server.Name, err)
 	}
-	return l.prune(ctx, server.Name)
+	return l.prune(ctx, server.Name, erase.Name(server.Name, record.Wipe.ID))
 }
 
 func object(r erase.Record, envelope []byte) *corev1.ConfigMap {
@@ -102,17 +102,19 @@ func object(r erase.Record, envelope []byte) *corev1.ConfigMap {
 	}
 }
 
-// prune deletes the oldest records of a server. What is no record of ours is left alone.
-func (l *Ledger) prune(ctx context.Context, server string) error {
+// prune deletes the oldest records of a server, never the one just written. What is no record of ours is left alone.
+func (l *Ledger) prune(ctx context.Context, server, newest string) error {
 	var list corev1.ConfigMapList
 	if err := l.Live.List(ctx, &list, client.InNamespace(metal.SystemNamespace), client.MatchingLabels{erase.LabelServer: server}); err != nil {
 		return fmt.Errorf("listing the erase records of %s: %w", server, err)
 	}
-	ours := slices.DeleteFunc(list.Items, func(m corev1.ConfigMap) bool { return m.Name != erase.Name(server, m.Labels[erase.LabelWipe]) })
+	ours := slices.DeleteFunc(list.Items, func(m corev1.ConfigMap) bool {
+		return m.Name == newest || m.Name != erase.Name(server, m.Labels[erase.LabelWipe])
+	})
 	slices.SortFunc(ours, func(a, b corev1.ConfigMap) int {
 		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
-	for i := kept; i < len(ours); i++ {
+	for i := kept - 1; i < len(ours); i++ {
 		if err := client.IgnoreNotFound(l.Client.Delete(ctx, &ours[i])); err != nil {
 			return fmt.Errorf("deleting an old erase record of %s: %w", server, err)
 		}

@@ -101,6 +101,45 @@ func TestStaleReader(t *testing.T) {
 	}
 }
 
+// TestStaleReaderWithoutIntent: a plan that needs nothing written, the next try of a step, goes out only if the Server is still as it was read. A leader
+// that lost its lease would otherwise switch a machine off in the middle of what the next leader began.
+func TestStaleReaderWithoutIntent(t *testing.T) {
+	w := newWorld(t, "behind", withBMC("behind"))
+	w.plane.on, w.plane.stuck = true, true
+	w.settle()
+	w.request("c1", metal.PowerActionCycle)
+	for range 3 { // recorded and ordered once; the BMC does not do it
+		if _, err := w.reconcile(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, n := w.server(), len(w.plane.orders)
+	if n != 1 || old.Spec.Record.Power.Step != metal.PowerSwitchingOff {
+		t.Fatalf("control: orders %v, record %+v", w.plane.orders, old.Spec.Record.Power)
+	}
+	w.now = w.now.Add(time.Minute)
+	live := newClient(t, w.config())
+	r := w.reconciler(staleClient{live, old})
+	r.Live = live
+	reconcile := func(what string, orders int) {
+		t.Helper()
+		if _, err := r.Reconcile(t.Context(), w.key()); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(w.plane.orders); got != orders {
+			t.Errorf("%s: %d orders; want %d", what, got, orders)
+		}
+	}
+	reconcile("control: nothing changed, so the step is tried again", n+1)
+	s := w.server()
+	s.Spec.PowerRequest = nil
+	if err := w.admin.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(time.Minute)
+	reconcile("the request was taken back", n+1)
+}
+
 // TestOrders: a request is done once, whatever is lost or applied again.
 func TestOrders(t *testing.T) {
 	w := newWorld(t, "orders", withBMC("orders"))

@@ -196,6 +196,7 @@ type plane struct {
 	watched bool
 	died    bool
 	deaf    bool // acknowledges nothing and answers nothing
+	stuck   bool // acknowledges nothing and stays as it is
 	reading lifecycle.PowerReading
 	orders  []lifecycle.ActionKind
 	pin     string // of the last Ensure
@@ -213,6 +214,9 @@ func (p *plane) Ensure(_ string, b server.BMC) {
 func (p *plane) Submit(_ string, a lifecycle.Action) {
 	err := p.world.effect(func() error {
 		p.orders = append(p.orders, a.Kind)
+		if p.stuck {
+			return nil
+		}
 		p.on = a.Kind == lifecycle.EnsurePowerOn || a.Kind == lifecycle.EnsurePowerOnFromNetwork || a.Kind == lifecycle.WithdrawPower && p.on
 		p.reading.Done, p.reading.CommandAt = a.ID, p.world.now
 		return nil
