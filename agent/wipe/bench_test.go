@@ -15,8 +15,8 @@ import (
 // whether one waits for another. Goal: at most 1.1.
 func TestBenchWipe(t *testing.T) {
 	const size, slow, fast = 256 << 20, 64 << 20, 128 << 20
-	alone := clean(t, wipetest.Throttled(1, size, slow))
-	together := clean(t, append(wipetest.Throttled(1, size, slow), rename(wipetest.Throttled(7, size, fast))...))
+	alone := timed(t, wipetest.Throttled(1, size, slow))
+	together := timed(t, append(wipetest.Throttled(1, size, slow), rename(wipetest.Throttled(7, size, fast))...))
 	t.Logf("wipe of 8 disks at once: %.2f s; the slowest of them alone: %.2f s; ratio %.2f (goal <= 1.1)", together.Seconds(), alone.Seconds(), together.Seconds()/alone.Seconds())
 }
 
@@ -28,8 +28,8 @@ func rename(r wipetest.Rack) wipetest.Rack {
 	return r
 }
 
-// clean wipes them all and says how long it took.
-func clean(t *testing.T, r wipetest.Rack) time.Duration {
+// timed wipes them all and says how long it took.
+func timed(t *testing.T, r wipetest.Rack) time.Duration {
 	t.Helper()
 	begun := time.Now()
 	receipt := wipe.New(r.Config(), r.Grant(plan.Clear)).Run(t.Context())
