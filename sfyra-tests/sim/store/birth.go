@@ -46,7 +46,7 @@ func (s *Store) create(who Identity, k *kind, obj client.Object) (client.Object,
 	}
 	s.conceive(k, m)
 	k.tidy(nil, next)
-	errs := append(validateNew(k, m), k.validate(nil, next, false)...)
+	errs := append(validateNew(k, m), k.validate(nil, next)...)
 	if len(errs) > 0 {
 		return nil, k.invalid(m.Name, errs...)
 	}

@@ -145,7 +145,7 @@ func (k *kind) prepare(old, next client.Object) (changed bool, errs field.ErrorL
 		if k.custom {
 			m.Generation++
 		}
-		errs = append(errs, k.validate(old, next, false)...)
+		errs = append(errs, k.validate(old, next)...)
 	}
 	if metaChanged {
 		errs = append(errs, validateMeta(m, was)...)
@@ -189,5 +189,5 @@ func (k *kind) prepareStatus(old, next client.Object) (bool, field.ErrorList) {
 	if k.statusShape.equal(k.pointer(old), k.pointer(next)) {
 		return false, nil
 	}
-	return true, k.validate(old, next, true)
+	return true, k.wrong(k.checkStatus, old, next)
 }

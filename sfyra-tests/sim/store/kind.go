@@ -38,6 +38,10 @@ type traits struct {
 	fill func(list client.ObjectList, objects []client.Object, deep bool)
 
 	metaShape, contentShape, statusShape shape
+
+	// Of custom kinds: what the schema says. All may be nil.
+	checkContent, checkStatus check
+	defaults                  func(unsafe.Pointer)
 }
 
 // object is a pointer to T that is an API object.
@@ -139,10 +143,14 @@ func metaOf(o client.Object) *metav1.ObjectMeta {
 }
 
 // known compiles the kinds once for all stores: their traits never change.
-var known = sync.OnceValue(newKinds)
+var known = sync.OnceValues(newKinds)
 
 // newKinds are all that the simulator needs, in the order in which they are walked.
-func newKinds() []*traits {
+func newKinds() ([]*traits, error) {
+	schemas, err := schemas()
+	if err != nil {
+		return nil, err
+	}
 	m, core := metal.GroupVersion.WithKind, corev1.SchemeGroupVersion.WithKind
 	all := []*traits{
 		define[metal.Server](m("Server"), "servers", func(l *metal.ServerList) *[]metal.Server { return &l.Items }, func(to, from *metal.Server) { to.Status = from.Status }),
@@ -155,6 +163,9 @@ func newKinds() []*traits {
 	}
 	for _, k := range all {
 		k.namespaced = !k.custom || k.gvk.Kind == "ServerClaim"
+		if s := schemas[k.gvk.Kind]; k.custom && s != nil {
+			k.obey(reflect.TypeOf(k.blank()).Elem(), s)
+		}
 	}
-	return all
+	return all, nil
 }

@@ -2,11 +2,10 @@ package store
 
 import (
 	"reflect"
+	"strings"
 	"unsafe"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,24 +14,29 @@ import (
 
 // complete fills in what the API server fills in.
 func (k *kind) complete(next client.Object) {
-	if s, ok := next.(*corev1.Secret); ok {
-		if s.Type == "" {
-			s.Type = corev1.SecretTypeOpaque
-		}
-		for key, value := range s.StringData {
-			if s.Data == nil {
-				s.Data = map[string][]byte{}
-			}
-			s.Data[key] = []byte(value)
-		}
-		s.StringData = nil
+	if k.defaults != nil {
+		k.defaults(k.pointer(next))
 	}
+	s, ok := next.(*corev1.Secret)
+	if !ok {
+		return
+	}
+	if s.Type == "" {
+		s.Type = corev1.SecretTypeOpaque
+	}
+	for key, value := range s.StringData {
+		if s.Data == nil {
+			s.Data = map[string][]byte{}
+		}
+		s.Data[key] = []byte(value)
+	}
+	s.StringData = nil
 }
 
-// validate checks content, or the status, that differs from what is stored; old is nil for a new object.
-func (k *kind) validate(old, next client.Object, status bool) field.ErrorList {
-	if status {
-		return nil
+// validate checks content that differs from what is stored; old is nil for a new object.
+func (k *kind) validate(old, next client.Object) field.ErrorList {
+	if errs := k.wrong(k.checkContent, old, next); len(errs) > 0 {
+		return errs
 	}
 	switch next := next.(type) {
 	case *metal.Server:
@@ -41,6 +45,30 @@ func (k *kind) validate(old, next client.Object, status bool) field.ErrorList {
 	case *metal.ServerClaim:
 		old, _ := old.(*metal.ServerClaim)
 		return validateClaim(old, next)
+	case *metal.ServerClass:
+		return validateClass(next)
+	case *metal.Environment:
+		return validateEnvironment(next)
+	case *corev1.Secret:
+		old, _ := old.(*corev1.Secret)
+		return validateSecret(old, next)
+	case *corev1.ConfigMap:
+		old, _ := old.(*corev1.ConfigMap)
+		return validateConfigMap(old, next)
+	}
+	return nil
+}
+
+func (k *kind) wrong(c check, old, next client.Object) field.ErrorList {
+	if c == nil {
+		return nil
+	}
+	var before unsafe.Pointer
+	if old != nil {
+		before = k.pointer(old)
+	}
+	if message := c(k.pointer(next), before); message != "" {
+		return field.ErrorList{field.Invalid(field.NewPath(""), "object", message)}
 	}
 	return nil
 }
@@ -58,6 +86,9 @@ func equalRecord(a, b *metal.ServerRecord) bool {
 // validateServer is the CEL rules of Server.
 func validateServer(old, next *metal.Server) field.ErrorList {
 	var errs field.ErrorList
+	if b := next.Spec.BMC; b != nil && strings.ContainsAny(b.Endpoint, "/@ ") {
+		errs = append(errs, field.Invalid(specPath.Child("bmc", "endpoint"), b.Endpoint, "endpoint is a host name or an IP address"))
+	}
 	if len(next.Name) > 63 {
 		errs = append(errs, field.Invalid(field.NewPath(""), next.Name, "the name of a Server has at most 63 characters"))
 	}
@@ -91,14 +122,4 @@ func validateClaim(old, next *metal.ServerClaim) field.ErrorList {
 		errs = append(errs, field.Invalid(specPath, "object", "className is immutable once the claim is bound"))
 	}
 	return errs
-}
-
-// validateMeta checks changed metadata.
-func validateMeta(m, old *metav1.ObjectMeta) field.ErrorList {
-	return validation.ValidateObjectMetaUpdate(m, old, field.NewPath("metadata"))
-}
-
-// validateNew checks the metadata of a new object.
-func validateNew(k *kind, m *metav1.ObjectMeta) field.ErrorList {
-	return validation.ValidateObjectMeta(m, k.namespaced, validation.NameIsDNSSubdomain, field.NewPath("metadata"))
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -57,6 +58,7 @@ type Store struct {
 	OnWrite func(*Write)
 
 	now     func() time.Time
+	broken  error // why there are no kinds: the embedded manifests cannot be read
 	version int64
 	uids    int64
 	kinds   []*kind
@@ -75,8 +77,9 @@ type kind struct {
 
 // New makes an empty store for Server, ServerInventory, ServerClass, ServerClaim, Environment, Secret and ConfigMap. now is the virtual clock.
 func New(now func() time.Time) *Store {
-	s := &Store{now: now, byType: map[reflect.Type]*kind{}}
-	for i, t := range known() {
+	traits, err := known()
+	s := &Store{now: now, broken: err, byType: map[reflect.Type]*kind{}}
+	for i, t := range traits {
 		k := &kind{traits: t, number: i, objects: newTable()}
 		s.kinds = append(s.kinds, k)
 		s.byType[reflect.TypeOf(t.blank())] = k
@@ -119,7 +122,7 @@ func (s *Store) kindOf(o client.Object) (*kind, error) {
 	if k, ok := s.byType[reflect.TypeOf(o)]; ok {
 		return k, nil
 	}
-	return nil, fmt.Errorf("finding the kind of %T: the store has no such kind", o)
+	return nil, errors.Join(fmt.Errorf("finding the kind of %T: the store has no such kind", o), s.broken)
 }
 
 // commit makes one change. after, if any, becomes the store's own.
