@@ -12,6 +12,9 @@ import (
 func (s *Server) ReportTask(ctx context.Context, r *protocol.ReportTaskRequest) (*protocol.ReportTaskResponse, error) {
 	who := callerOf(ctx)
 	report := desk.Report{ID: claims.Text(r.GetId(), 63), Generation: r.GetGeneration()}
+	if report.ID == "" || report.Generation < 1 {
+		return nil, refuse(codeInvalid, "", "the id or the generation of the task is missing")
+	}
 	var err error
 	if report.Progress, err = claims.Progress(r.GetProgress()); err != nil {
 		return nil, refuse(codeInvalid, "", err.Error())

@@ -40,8 +40,11 @@ func (d *Desk) Report(ctx context.Context, c lifecycle.Caller, server string, r 
 
 // mayTell refuses everybody but the claimant of the live boot that was given this very task.
 func mayTell(s *metal.Server, c lifecycle.Caller, r Report) error {
-	if lifecycle.TrustLevel(s, c) < 1 {
+	if !lifecycle.Believed(s, c) {
 		return ErrNotBelieved
+	}
+	if lifecycle.TrustLevel(s, c) < 1 {
+		return ErrUnknownTask // nothing is ever given to an unproven boot
 	}
 	w := s.Spec.Record.Wipe
 	if w == nil || r.ID == "" || w.ID != r.ID || w.Generation != r.Generation || w.BootID != c.BootID {

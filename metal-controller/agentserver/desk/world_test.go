@@ -67,6 +67,10 @@ func newWorld(t *testing.T, record *metal.ServerRecord) *world {
 	s := &metal.Server{ObjectMeta: metav1.ObjectMeta{GenerateName: "srv-"}, Spec: metal.ServerSpec{Accepted: record != nil && record.Acceptance != nil, Record: record}}
 	w.create(s)
 	w.name = s.Name
+	// Gone at once, since the next test's disk has the same WWID.
+	t.Cleanup(func() {
+		_ = c.Delete(context.Background(), &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: s.Name}})
+	})
 	return w
 }
 
