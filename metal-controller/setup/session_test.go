@@ -2,6 +2,7 @@ package setup_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,19 +16,24 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
-// TestRenew: a renewed certificate names the same Server and boot and works; it is for another key only if that key asks.
+// TestRenew: a renewed certificate names the same Server, boot and key, and works; another key gets none.
 func TestRenew(t *testing.T) {
 	c := start(t, nil)
 	m, err := boots(t, c, "boot-renew", &agent.Evidence{Macs: []string{"02:00:00:00:0b:01"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh := newKey(t)
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, fresh)
-	if err != nil {
-		t.Fatal(err)
+	ask := func(key *ecdsa.PrivateKey) (*agent.RenewResponse, error) {
+		csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.client.Renew(t.Context(), &agent.RenewRequest{Csr: csr})
 	}
-	r, err := m.client.Renew(t.Context(), &agent.RenewRequest{Csr: csr})
+	if _, err := ask(newKey(t)); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("for another key: %v; want InvalidArgument", err)
+	}
+	r, err := ask(m.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +41,10 @@ func TestRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if old, _ := x509.ParseCertificate(m.cert.Certificate[0]); cert.URIs[0].String() != old.URIs[0].String() || !fresh.PublicKey.Equal(cert.PublicKey) {
+	if old, _ := x509.ParseCertificate(m.cert.Certificate[0]); cert.URIs[0].String() != old.URIs[0].String() || !m.key.PublicKey.Equal(cert.PublicKey) {
 		t.Errorf("renewed for %v", cert.URIs)
 	}
-	conn := dial(t, c.AgentAddr, nextSource(), firstView(t, c.Boot).Agent.Pin, &tls.Certificate{Certificate: [][]byte{r.Certificate}, PrivateKey: fresh})
+	conn := dial(t, c.AgentAddr, nextSource(), firstView(t, c.Boot).Agent.Pin, &tls.Certificate{Certificate: [][]byte{r.Certificate}, PrivateKey: m.key})
 	m.client = agent.NewAgentClient(conn)
 	if err := report(t, m, "02:00:00:00:0b:01"); err != nil {
 		t.Errorf("with the renewed certificate: %v", err)
