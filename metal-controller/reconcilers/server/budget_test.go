@@ -87,6 +87,40 @@ func TestGrantsOfAcceptedAgain(t *testing.T) {
 	}
 }
 
+// TestLimitOfTwoLeaders: a leader whose cache shows none of the grants of the one before grants no more than the limit: what permits is counted
+// uncached. Control: with room for them it grants the rest.
+func TestLimitOfTwoLeaders(t *testing.T) {
+	f := newFleet(t, "leaders")
+	f.pass(f.reconciler("5"))
+	for _, c := range []struct {
+		limit string
+		want  int
+	}{{"5", 5}, {"40", readyServers}} {
+		next := f.reconciler(c.limit)
+		next.Client = oldLists{f.api}
+		f.pass(next)
+		if granted, _ := f.count(); granted != c.want {
+			t.Errorf("under the limit %s there are %d grants; want %d", c.limit, granted, c.want)
+		}
+	}
+}
+
+// oldLists lists Servers as they were before any grant.
+type oldLists struct{ client.Client }
+
+// List forgets grants.
+func (c oldLists) List(ctx context.Context, into client.ObjectList, opts ...client.ListOption) error {
+	err := c.Client.List(ctx, into, opts...)
+	if servers, ok := into.(*metal.ServerList); ok {
+		for i := range servers.Items {
+			if r := servers.Items[i].Spec.Record; r != nil {
+				r.Wipe = nil
+			}
+		}
+	}
+	return err
+}
+
 // fleet is many servers that are ready, on a real API server.
 type fleet struct {
 	t       *testing.T
