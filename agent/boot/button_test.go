@@ -83,14 +83,19 @@ func TestButtonIsFoundLate(t *testing.T) {
 			sys["sys/class/input/"+name+"/device/capabilities/key"] = &fstest.MapFile{Data: []byte(keys)}
 		}
 		show("event0", "0") // a mouse
-		opened := map[string]int{}
+		opened, polls := map[string]int{}, 0
+		after := func(d time.Duration) <-chan time.Time {
+			if polls++; polls == 3 {
+				show("event1", "10000000000000 0")
+			}
+			return time.After(d)
+		}
 		r, w := io.Pipe()
 		b := Button{
-			Root: sys, After: time.After, Log: slog.New(slog.DiscardHandler), Poll: time.Second, Most: time.Minute,
+			Root: sys, After: after, Log: slog.New(slog.DiscardHandler), Poll: time.Second, Most: time.Minute,
 			Open: func(name string) (io.ReadCloser, error) { opened[name]++; return r, nil },
 		}
 		presses := b.Presses(ctx)
-		time.AfterFunc(2500*time.Millisecond, func() { show("event1", "10000000000000 0") })
 		<-time.After(5 * time.Second)
 		if _, err := w.Write(key(1, 116, 1)); err != nil {
 			t.Fatal(err)
