@@ -195,9 +195,9 @@ func tooSoon(o *Observation) (wait time.Duration) {
 	return wait
 }
 
-// commandable says that a command could reach the BMC with credentials.
+// commandable says that a command could reach a BMC with credentials.
 func commandable(o *Observation) bool {
-	return o.Power.Reason != reasons.CredentialsMissing && o.Power.Reason != reasons.BMCCertificateChanged
+	return o.Server.Spec.BMC != nil && o.Power.Reason != reasons.CredentialsMissing && o.Power.Reason != reasons.BMCCertificateChanged
 }
 
 // powerReady says how the last request went, out of the record as it will be.

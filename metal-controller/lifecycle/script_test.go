@@ -68,55 +68,39 @@ func play(t *testing.T, file string) {
 type world struct {
 	o    lifecycle.Observation
 	last lifecycle.Action
+	// verb is the last command that was not `decide`.
+	verb string
+	// brief prints only conditions that changed.
+	brief bool
+	// ids counts the ids that were used.
+	ids int
+	// disks are in the machine, whether or not an agent reported them.
+	disks []metal.Disk
+	// saved is the backup of the object.
+	saved *metal.Server
+	// steps are told what each decision changed.
+	steps func(verb string, before, after *metal.Server)
 }
 
 // epoch is when every script begins.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 600e6, time.UTC)
 
 func newWorld() *world {
-	return &world{o: lifecycle.Observation{Now: epoch, Installation: "here", Server: &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "s1"}}}}
+	return &world{o: lifecycle.Observation{
+		Now: epoch, Installation: "here", Server: &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "s1"}}, Budget: lifecycle.Budget{Limit: 5},
+	}}
 }
 
-// do runs one command. Each has its verb here and its meaning beside it.
+// do runs one command. vocabulary says what each means.
 func (w *world) do(out *bytes.Buffer, verb string, args []string) error {
-	arg := strings.Join(args, " ")
-	switch verb {
-	case "bmc": // bmc [none]: declares a BMC, or takes it away
-		w.o.Server.Spec.BMC = &metal.BMC{Endpoint: "192.0.2.1", CredentialsSecret: "secret"}
-		if arg == "none" {
-			w.o.Server.Spec.BMC = nil
-		}
-	case "accept":
-		w.o.Server.Spec.Accepted = true
-	case "inventory": // inventory CONTENTS...: the agent reports disks
-		w.o.Inventory = inventory(args)
-	case "agent": // agent BOOT: an agent is connected
-		w.o.Agent = &lifecycle.AgentSession{BootID: arg}
-	case "conflict": // conflict SERVER...
-		w.o.ConflictsWith = args
-	case "manager": // manager INSTALLATION
-		w.o.Server.Spec.Record = &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: arg, Epoch: 1}}
-	case "request": // request ID ACTION [AGE]
-		return w.request(args)
-	case "wait": // wait DURATION
-		d, err := time.ParseDuration(arg)
-		w.o.Now = w.o.Now.Add(d)
-		return err
-	case "read": // read On|Off|REASON: the BMC plane has a new reading
-		w.read(arg)
-	case "done": // done On|Off: the BMC plane ends the last action with success
-		w.read(arg)
-		w.o.Power.Done, w.o.Power.Pending, w.o.Power.CommandAt = w.last.ID, "", w.o.Now
-	case "lose-status":
-		w.o.Server.Status = metal.ServerStatus{}
-	case "restart": // restart: the controller's memory is gone
-		w.o.Power, w.o.Agent, w.o.ConflictsWith = lifecycle.PowerReading{}, nil, nil
-	case "decide":
-		w.decide(out)
-	default:
+	run, ok := vocabulary()[verb]
+	if !ok {
 		return fmt.Errorf("unknown command")
 	}
-	return nil
+	if verb != "decide" {
+		w.verb = verb
+	}
+	return run(w, out, args)
 }
 
 func inventory(disks []string) *metal.ServerInventorySpec {
@@ -153,11 +137,13 @@ func (w *world) read(what string) {
 
 // decide prints the plan and carries it out.
 func (w *world) decide(out *bytes.Buffer) {
+	before := w.o.Server.DeepCopy()
+	w.o.NewID = fmt.Sprintf("n%d", w.ids+1)
 	p := lifecycle.Decide(w.o)
 	say := func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) }
 	say("%s, boots %s, power %s", p.State, p.Boot.Target, p.Power.State)
 	for _, c := range p.Conditions {
-		if c.Status != lifecycle.True {
+		if w.shown(c) {
 			say("%s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message)
 		}
 	}
@@ -170,10 +156,26 @@ func (w *world) decide(out *bytes.Buffer) {
 	for _, e := range p.Events {
 		say("event: %s", e.Reason)
 	}
-	if p.After != 0 {
+	if p.After != 0 && !w.brief {
 		say("again in %s", p.After)
 	}
 	w.carryOut(p)
+	if w.steps != nil {
+		w.steps(w.verb, before, w.o.Server)
+	}
+}
+
+// shown says whether a condition is printed: what is true is not, unless it just became so in a brief script.
+func (w *world) shown(c lifecycle.Condition) bool {
+	if !w.brief {
+		return c.Status != lifecycle.True
+	}
+	for _, old := range w.o.Server.Status.Conditions {
+		if old.Type == c.Type {
+			return old.Reason != c.Reason || string(old.Status) != string(c.Status) || old.Message != c.Message && c.Type != reasons.Ready
+		}
+	}
+	return c.Status != lifecycle.True
 }
 
 func record(r *metal.ServerRecord) string {
@@ -181,16 +183,56 @@ func record(r *metal.ServerRecord) string {
 	if r.Power != nil {
 		s += fmt.Sprintf(", power request %s %s at %s", r.Power.ID, r.Power.Step, r.Power.At.Format("15:04:05"))
 	}
+	if a := r.Acceptance; a != nil {
+		s += fmt.Sprintf(", accepted by %q for %s of %s", a.RequestID, a.Level, serials(a.Disks))
+	}
+	if r.Unverified != nil {
+		s += ", unverified " + r.Unverified.Reason
+	}
+	if b := r.Boot; b != nil {
+		s += fmt.Sprintf(", boot %s %s", b.ID, b.Phase)
+		if b.Attempt > 1 {
+			s += fmt.Sprintf(" attempt %d", b.Attempt)
+		}
+		if b.Phase == metal.BootVoid && b.Reason != "" {
+			s += " " + b.Reason
+		}
+	}
+	if g := r.Wipe; g != nil {
+		s += fmt.Sprintf(", wipe %s.%d of %s in boot %s", g.ID, g.Generation, serials(g.Disks), g.BootID)
+		if g.VerifiedAt != nil {
+			s += " verified"
+		}
+	}
+	if r.Quarantine != nil {
+		s += fmt.Sprintf(", quarantine %s (%s)", r.Quarantine.Reason, r.Quarantine.Message)
+	}
+	if r.BMCPin != nil {
+		s += ", pin " + r.BMCPin.SHA256
+	}
 	return s
+}
+
+func serials(disks []metal.DiskID) string {
+	var names []string
+	for _, d := range disks {
+		names = append(names, d.Serial)
+	}
+	return "[" + strings.Join(names, " ") + "]"
 }
 
 // carryOut writes what the reconciler writes.
 func (w *world) carryOut(p lifecycle.Plan) {
-	if p.Record != nil {
-		w.o.Server.Spec.Record = p.Record
+	if r := p.Record; r != nil {
+		w.o.Server.Spec.Record = r
+		if r.Boot != nil && r.Boot.ID == w.o.NewID || r.Wipe != nil && r.Wipe.ID == w.o.NewID {
+			w.ids++
+		}
 	}
 	switch p.Action.Kind {
 	case lifecycle.NoAction:
+	case lifecycle.PublishErase:
+		w.o.Erased = p.Action.ID
 	case lifecycle.WithdrawPower:
 		w.o.Power.Pending = ""
 	default:
@@ -198,7 +240,7 @@ func (w *world) carryOut(p lifecycle.Plan) {
 		w.o.Power.Pending = p.Action.ID
 	}
 	s := &w.o.Server.Status
-	s.Power, s.PendingAction, s.Boot, s.State = p.Power, p.Pending, &p.Boot, p.State
+	s.Power, s.PendingAction, s.Boot, s.State, s.Disks = p.Power, p.Pending, &p.Boot, p.State, p.Disks
 	s.Conditions = nil
 	for _, c := range p.Conditions {
 		s.Conditions = append(s.Conditions, metav1.Condition{Type: c.Type, Status: metav1.ConditionStatus(c.Status), Reason: c.Reason, Message: c.Message})

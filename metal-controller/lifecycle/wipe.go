@@ -41,7 +41,7 @@ func permit(o *Observation, r *metal.ServerRecord) ([]metal.DiskID, refusal) {
 func permitServer(o *Observation, r *metal.ServerRecord) refusal {
 	name := o.Server.Name
 	switch {
-	case foreign(o):
+	case foreign(o), r.ManagedBy == nil: // a record that names no installation is for Decide to take over first
 		return refusal{reason: reasons.UnmanagedHere, message: ownedBy(o)}
 	case r.Claim != nil:
 		return refusal{reason: reasons.Claimed, message: "The claim " + r.Claim.Namespace + "/" + r.Claim.Name + " owns the server; its disks are out of reach."}
@@ -71,6 +71,9 @@ func permitBoot(o *Observation, r *metal.ServerRecord) refusal {
 	b := r.Boot
 	if b == nil || b.Phase != metal.BootClaimed || b.ClaimedAt == nil {
 		return refusal{reason: reasons.BootRunning, message: "Waiting for the machine to boot the agent."}
+	}
+	if u := r.Unverified; u != nil && b.StartedAt.Time.Before(u.Since.Time) { // the boot, and what it reported, came with the same backup
+		return refusal{reason: u.Reason, message: "Waiting for a boot that began after the backup was restored."}
 	}
 	if !provenInventory(o, r) {
 		return refusal{reason: reasons.BootRunning, message: "Waiting for the agent to report the hardware."}
@@ -202,7 +205,7 @@ func judgeReceipt(o *Observation, p *Plan) {
 	if !answered(r) || r.Wipe.VerifiedAt != nil {
 		return
 	}
-	if bad := faults(r.Wipe); len(bad) > 0 {
+	if bad := faults(r.Wipe); !proved(r) {
 		if r.Quarantine == nil {
 			p.edit(o, func(r *metal.ServerRecord) {
 				r.Quarantine = &metal.QuarantineRecord{Reason: reasons.WipeFailed, Message: clip(few(bad), 1000), At: second(o)}
@@ -234,12 +237,21 @@ func faults(w *metal.WipeRecord) (bad []string) {
 	return bad
 }
 
+// fault is what is wrong with the rows of one disk. A receipt that contradicts itself proves nothing, so all of them have to be good.
 func fault(w *metal.WipeRecord, d metal.DiskID) string {
-	i := slices.IndexFunc(w.Receipt.Disks, func(row metal.DiskReceipt) bool { return row.DiskID == d })
-	if i < 0 {
-		return "the receipt does not name it"
+	why := "the receipt does not name it"
+	for _, row := range w.Receipt.Disks {
+		if row.DiskID != d {
+			continue
+		}
+		if why = faultOf(w, row); why != "" {
+			break
+		}
 	}
-	row := w.Receipt.Disks[i]
+	return why
+}
+
+func faultOf(w *metal.WipeRecord, row metal.DiskReceipt) string {
 	switch {
 	case row.Error != "":
 		return row.Error
@@ -258,8 +270,10 @@ func serial(d metal.DiskID) string {
 	return d.WWID
 }
 
-// proved says that a good receipt of the present generation is there.
-func proved(r *metal.ServerRecord) bool { return answered(r) && len(faults(r.Wipe)) == 0 }
+// proved says that a good receipt of the present generation is there. A grant without disks proves nothing.
+func proved(r *metal.ServerRecord) bool {
+	return answered(r) && len(r.Wipe.Disks) > 0 && len(faults(r.Wipe)) == 0
+}
 
 // clean is the condition.
 func clean(o *Observation, p *Plan) {
