@@ -21,9 +21,13 @@ var mounts = []mount{
 	{kind: "devtmpfs", target: "/dev", flags: unix.MS_NOSUID | unix.MS_NOEXEC},
 }
 
-// efivars is mounted later, since its driver may be a module. Read-only: a wrong write there can make a machine unbootable.
+// EFIVars is where the firmware's variables are.
+const EFIVars = "/sys/firmware/efi/efivars"
+
+// efivars is mounted later, since its driver may be a module. Read-only: a wrong write there can make a machine unbootable. Whoever
+// must write mounts it again for that moment.
 var efivars = mount{
-	kind: "efivarfs", target: "/sys/firmware/efi/efivars", optional: true,
+	kind: "efivarfs", target: EFIVars, optional: true,
 	flags: unix.MS_NOSUID | unix.MS_NOEXEC | unix.MS_NODEV | unix.MS_RDONLY,
 }
 
