@@ -157,6 +157,7 @@ type machine struct {
 	key    *ecdsa.PrivateKey
 	cert   *tls.Certificate
 	server string
+	trust  int32
 	client agent.AgentClient
 }
 
@@ -187,7 +188,7 @@ func bootsFrom(t *testing.T, c *controller, source, bootID string, e *agent.Evid
 	if err != nil {
 		return nil, err
 	}
-	m.server = r.Server
+	m.server, m.trust = r.Server, r.TrustLevel
 	m.cert = &tls.Certificate{Certificate: [][]byte{r.Certificate}, PrivateKey: m.key}
 	m.client = agent.NewAgentClient(dial(t, c.AgentAddr, source, pin, m.cert))
 	return m, nil
