@@ -1,0 +1,34 @@
+package engine
+
+import "time"
+
+// Config says what a run is like. The zero value is a run of 2 to 8 servers with the seed's own kinds.
+type Config struct {
+	// Servers is how many machines there are; 0 lets the seed choose 2 to 8.
+	Servers int
+	// Enable and Disable change the kinds that the seed chose.
+	Enable, Disable Set
+	// Chaos is how long faults and gestures go on, in virtual time; 0 is 100 minutes.
+	Chaos time.Duration
+	// SkipGestures leaves gestures out by their number.
+	SkipGestures map[int]bool
+	// Trace keeps a line for each event.
+	Trace bool
+}
+
+// Result is what came of a run.
+type Result struct {
+	Seed    uint64
+	Config  Config
+	Servers int
+	Kinds   Set
+	// Violation is nil when every rule held.
+	Violation *Violation
+	Counts    Counts
+	// Steps are reconciles, Writes are writes to the API, Gestures is how many gestures there were.
+	Steps, Writes, Gestures int
+	// Virtual is how long the run took in virtual time.
+	Virtual time.Duration
+	// Trace is one line for each event; empty unless it was asked for.
+	Trace []string
+}

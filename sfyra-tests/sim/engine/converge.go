@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/sfyra-tests/sim/store"
+)
+
+func freshLag(kind string) int { return store.Fresh(kind) }
+
+// watchersOf are the agents that talk for a machine.
+func (w *World) watchersOf(m *machine) []*agent {
+	var all []*agent
+	for _, s := range store.All[metal.Server](w.store) {
+		for _, a := range w.watchers[s.Name] {
+			if a.m == m {
+				all = append(all, a)
+			}
+		}
+	}
+	return all
+}
+
+// converge waits until every accepted server is Available or waits for something that is true (L1), and then looks that nothing more is written (L2).
+func (w *World) converge() {
+	end := w.now + patience
+	for w.violation == nil && w.now < end && !w.settled() {
+		w.until(w.now + 5*time.Minute)
+	}
+	if w.violation != nil {
+		return
+	}
+	for _, s := range store.All[metal.Server](w.store) {
+		w.concludes(s)
+	}
+	w.quiet()
+}
+
+// settled says that no server is on its way.
+func (w *World) settled() bool {
+	for _, p := range w.processes {
+		if !p.alive {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(store.All[metal.Server](w.store), func(s *metal.Server) bool { return w.moving(s) != "" })
+}
+
+// ready is the reason of the condition that sums up.
+func ready(s *metal.Server) string {
+	if c := meta.FindStatusCondition(s.Status.Conditions, reasons.Ready); c != nil {
+		return c.Reason
+	}
+	return ""
+}
+
+// onTheWay are reasons of servers that Ingot goes on with by itself.
+var onTheWay = []string{
+	"", reasons.Accepted, reasons.BootRunning, reasons.BootClaimed, reasons.WipeGranted, reasons.WipeRunning, reasons.ReceiptJudged, reasons.DestructiveLimit, reasons.BootVoided,
+	reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCLied, reasons.NeverWiped, reasons.IdentityConflict, reasons.OffNotProven, reasons.WipeTimeout, reasons.BootNotHonored,
+	reasons.PowerRequestRunning,
+}
+
+// moving says what a server still goes through; empty when it rests.
+func (w *World) moving(s *metal.Server) string {
+	r := recordOf(s)
+	switch {
+	case r.ManagedBy != nil && r.ManagedBy.Installation != here:
+		return ""
+	case slices.Contains(onTheWay, ready(s)):
+		return "Ready is " + ready(s)
+	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
+		return "its boot is " + string(r.Boot.Phase)
+	case r.Power != nil && (r.Power.Step == metal.PowerSwitchingOff || r.Power.Step == metal.PowerSwitchingOn):
+		return "its power request is " + string(r.Power.Step)
+	}
+	return ""
+}
+
+// concludes checks one server at the end (L1).
+func (w *World) concludes(s *metal.Server) {
+	if why := w.moving(s); why != "" {
+		w.check.fail("L1", "%s did not come to rest within %s after the last fault: %s", s.Name, patience, why)
+		return
+	}
+	if !s.Spec.Accepted || recordOf(s).ManagedBy != nil && recordOf(s).ManagedBy.Installation != here {
+		return
+	}
+	if ready(s) == reasons.Available || s.Status.State == metal.StateAvailable {
+		w.count(endAvailable)
+		return
+	}
+	w.count(endWaiting)
+	w.log(s.Name, "waits in the end: %s", ready(s))
+	if lie := w.untrue(s); lie != "" {
+		w.check.fail("L1", "%s waits for %s in the end, and that is not true: %s", s.Name, ready(s), lie)
+	}
+}
+
+// untrue holds a reason to wait against the models; empty when it is true.
+func (w *World) untrue(s *metal.Server) string {
+	m, r := w.machineOf(s), recordOf(s)
+	if m == nil {
+		return "no machine has this identity"
+	}
+	is := func(true bool, otherwise string) string {
+		if true {
+			return ""
+		}
+		return otherwise
+	}
+	switch ready(s) {
+	case reasons.Quarantined:
+		return is(r.Quarantine != nil, "there is no quarantine")
+	case reasons.Paused:
+		return is(s.Annotations != nil, "it is not paused")
+	case reasons.Claimed:
+		return is(r.Claim != nil, "there is no claim")
+	case reasons.Restored:
+		return is(r.Unverified != nil, "the record is verified")
+	case reasons.EvidenceNeeded:
+		return is(r.Acceptance == nil, "there is an acceptance")
+	case reasons.NotRegistered:
+		return is(store.Peek[metal.ServerInventory](w.store, "", s.Name) == nil, "there is an inventory")
+	case reasons.NoBMC, reasons.AwaitingPower:
+		return is(s.Spec.BMC == nil || s.Spec.PowerRequest != nil && s.Spec.PowerRequest.Action == metal.PowerActionOff, "it has a BMC and nobody switched it off")
+	case reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks:
+		return ""
+	}
+	return "the reason is not one to wait for"
+}
+
+// quiet reconciles on and on: nothing may be written or ordered any more (L2).
+func (w *World) quiet() {
+	if w.violation != nil {
+		return
+	}
+	p := w.processes[0]
+	writes, orders := w.writes, w.counts[ordersGiven]
+	all := store.All[metal.Server](w.store)
+	for i := range min(200, 25*len(all)) {
+		name := all[i%len(all)].Name
+		_ = p.call(func() error { p.reconcile(name); return nil }) // a failure shows as what it writes
+		if w.writes != writes || w.counts[ordersGiven] != orders {
+			w.check.fail("L2", "%s: reconcile %d after everything came to rest made %d writes and %d orders", name, i+1, w.writes-writes, w.counts[ordersGiven]-orders)
+			return
+		}
+	}
+}

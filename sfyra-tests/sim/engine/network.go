@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/pxe-server/boot"
+)
+
+// network is the boot side of one site: the real matching over a view that lags behind, and the memory of who fetched which script.
+type network struct {
+	w    *World
+	view boot.View
+	seen string // resourceVersion of the view
+	// first is the address that fetched the script of a boot first.
+	first map[string]string
+}
+
+// identity is what the machine's firmware and agent say of it.
+func (m *machine) identity() boot.Identity {
+	return boot.Identity{MACs: []string{m.mac}, Manufacturer: "ACME", Serial: m.serial}
+}
+
+// script decides what the machine at an address gets, and notices a second address.
+func (n *network) script(id boot.Identity, source string) boot.Decision {
+	n.refresh()
+	d := boot.Decide(boot.Request{Identity: id, Arch: boot.AMD64, Firmware: "uefi-pxe"}, n.view)
+	if d.Target == boot.Agent && d.BootID != "" {
+		return n.sole(d, source)
+	}
+	return d
+}
+
+// sole hands the script of an expected boot to one address only, as pxe-server does.
+func (n *network) sole(d boot.Decision, source string) boot.Decision {
+	switch first := n.first[d.BootID]; first {
+	case "":
+		n.first[d.BootID] = source
+		return d
+	case source:
+		return d
+	}
+	n.first[d.BootID] = "contested"
+	n.w.count(secondSources)
+	n.report(d.Server, d.BootID)
+	d.Target, d.Reason, d.BootID = boot.Idle, reasons.IdentityConflict, ""
+	return d
+}
+
+// refresh brings the view up to date with what the replica that serves it knows. A stale one stays as it is for a while.
+func (n *network) refresh() {
+	if n.w.enabled(StaleView) && n.view.Policy != "" && n.w.accidents.chance(0.5) {
+		n.w.count(staleViews)
+		return
+	}
+	if p := n.w.anyProcess(); p != nil {
+		n.view = boot.View{Policy: boot.RegisterOnce, Servers: p.table()}
+	}
+}
+
+// report tells a replica that a boot's script was fetched twice. What is lost is told again by the next fetch only.
+func (n *network) report(server, bootID string) {
+	if n.w.enabled(LostReceipts) && n.w.accidents.chance(0.3) {
+		n.w.count(reportsLost)
+		return
+	}
+	n.w.in(n.w.accidents.between(100*time.Millisecond, 3*time.Second), func() {
+		if p := n.w.anyProcess(); p != nil {
+			p.void(server, bootID)
+		}
+	})
+}
+
+// inventory is what the agent on the machine reads of its hardware.
+func (m *machine) inventory() metal.ServerInventorySpec {
+	spec := metal.ServerInventorySpec{
+		Arch:   boot.AMD64,
+		System: metal.SystemInfo{Manufacturer: "ACME", Serial: m.serial},
+		NICs:   []metal.NIC{{Name: "eth0", MAC: m.mac, PermanentMAC: m.mac, PCIAddress: "0000:01:00.0", Carrier: true}},
+	}
+	for _, d := range m.disks {
+		spec.Disks = append(spec.Disks, d.shows())
+	}
+	return spec
+}
+
+// own lists the machine's own disks, as the models know them.
+func (m *machine) own() []*disk {
+	return slices.DeleteFunc(slices.Clone(m.disks), func(d *disk) bool { return !d.own() })
+}

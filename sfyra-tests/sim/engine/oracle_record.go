@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"time"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/sfyra-tests/sim/store"
+)
+
+// wrote looks at every write of a Server: what did the record become, and is it true?
+func (c *oracle) wrote(w *store.Write) {
+	before, _ := w.Before.(*metal.Server)
+	after, ok := w.After.(*metal.Server)
+	if !ok || after == nil || w.Verb == store.Restore {
+		return
+	}
+	if w.Status {
+		c.shows(after)
+		return
+	}
+	old, r := recordOf(before), recordOf(after)
+	c.wipeChanged(after, old, r)
+	c.bootChanged(after, old, r)
+	if r.Quarantine != nil && old.Quarantine == nil {
+		c.w.count(quarantinesRecorded)
+	}
+	if r.Acceptance != nil && (old.Acceptance == nil || old.Acceptance.RequestID != r.Acceptance.RequestID) {
+		c.w.count(acceptances)
+		if r.Acceptance.RequestID == "" {
+			c.w.count(acceptedByEvidence)
+		}
+	}
+}
+
+// wipeChanged looks at grants, receipts and proofs.
+func (c *oracle) wipeChanged(s *metal.Server, old, r *metal.ServerRecord) {
+	w := r.Wipe
+	if w == nil {
+		return
+	}
+	t := task{w.ID, w.Generation}
+	if old.Wipe == nil || old.Wipe.ID != w.ID {
+		c.grants(s)
+	} else if old.Wipe.Generation != w.Generation {
+		c.w.count(generations)
+	}
+	if w.Receipt != nil && (old.Wipe == nil || old.Wipe.Receipt == nil) {
+		c.receipts[t] = c.sender
+		c.w.count(receiptsRecorded)
+		if c.sender != nil && c.sender.impostor {
+			c.w.count(impostorReceipts)
+		}
+	}
+	if w.VerifiedAt != nil && (old.Wipe == nil || old.Wipe.VerifiedAt == nil) {
+		c.verified(s, t)
+	}
+}
+
+// verified checks a proof against the disks (I3) and its witness (I7).
+func (c *oracle) verified(s *metal.Server, t task) {
+	c.w.count(wipesVerified)
+	by := c.receipts[t]
+	if by == nil {
+		c.fail("I3", "%s became clean, and nobody sent a receipt of wipe %s generation %d", s.Name, t.id, t.generation)
+		return
+	}
+	if by.impostor {
+		c.fail("I7", "%s became clean on the word of %s", s.Name, by)
+	}
+	c.zero(s, by.m, by.readAt, "became clean")
+}
+
+// zero checks that the machine's own disks are erased, apart from those that came later than the agent could see.
+func (c *oracle) zero(s *metal.Server, m *machine, since time.Duration, what string) {
+	for _, d := range m.own() {
+		if d.content.id != 0 && d.writtenAt <= since && d.attachedAt <= since && !ignored(s, d) {
+			c.fail("I3", "%s %s, and its disk %s still holds content %d (%s)", s.Name, what, d.serial, d.content.id, d.writer)
+		}
+	}
+}
+
+func ignored(s *metal.Server, d *disk) bool {
+	for _, i := range s.Spec.IgnoredDisks {
+		if i.Serial == d.serial {
+			return true
+		}
+	}
+	return false
+}
+
+// grants checks the limit of destructive actions (I5).
+func (c *oracle) grants(s *metal.Server) {
+	c.w.count(grantsRecorded)
+	c.granted = append(c.granted, c.w.now)
+	if c.w.now-c.disturbed < time.Hour {
+		return
+	}
+	n := 0
+	for _, at := range c.granted {
+		if c.w.now-at < time.Hour && at > c.disturbed {
+			n++
+		}
+	}
+	if n > c.w.limit() {
+		c.fail("I5", "the wipe of %s is number %d within an hour, and %d are allowed", s.Name, n, c.w.limit())
+	}
+}
+
+// bootChanged counts boots that Ingot begins by itself (I8).
+func (c *oracle) bootChanged(s *metal.Server, old, r *metal.ServerRecord) {
+	if r.Boot == nil {
+		return
+	}
+	if old.Boot == nil || old.Boot.ID != r.Boot.ID {
+		c.w.count(bootsStarted)
+		c.boots(s.Name)
+	}
+	if (old.Boot == nil || old.Boot.Phase != metal.BootClaimed) && r.Boot.Phase == metal.BootClaimed {
+		c.w.count(bootsClaimed)
+		if c.w.claimant != nil && c.w.claimant.impostor {
+			c.w.count(impostorClaims)
+		}
+	}
+	if old.Boot != nil && old.Boot.Phase != metal.BootVoid && r.Boot.Phase == metal.BootVoid && r.Boot.Reason != "" {
+		c.w.count(bootsVoided)
+	}
+	c.w.lure(s, r.Boot)
+}
+
+func (c *oracle) boots(name string) {
+	c.booted[name] = append(c.booted[name], c.w.now)
+	n := 0
+	for _, at := range c.booted[name] {
+		if c.w.now-at < time.Hour && at > c.disturbed {
+			n++
+		}
+	}
+	if n > 3 && c.w.now-c.disturbed > time.Hour {
+		c.fail("I8", "%s is booted for the %dth time within an hour, and no person asked", name, n)
+	}
+}
+
+// asked forgets the boots of a server: a person wants something of it now.
+func (c *oracle) asked(name string) { delete(c.booted, name) }
+
+// shows checks what status says to people (I3).
+func (c *oracle) shows(s *metal.Server) {
+	if s.Status.State != metal.StateAvailable {
+		return
+	}
+	w := recordOf(s).Wipe
+	if w == nil || w.VerifiedAt == nil {
+		c.fail("I3", "%s shows Available without a verified wipe", s.Name)
+		return
+	}
+	c.w.count(availableShown)
+	if by := c.receipts[task{w.ID, w.Generation}]; by != nil {
+		c.zero(s, by.m, by.readAt, "shows Available")
+	}
+}

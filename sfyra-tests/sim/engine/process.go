@@ -1,0 +1,260 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/agentserver/desk"
+	"ingot.dev/ingot/metal-controller/disks"
+	"ingot.dev/ingot/metal-controller/identity"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/reconcilers/server"
+	"ingot.dev/ingot/metal-controller/sightings"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/sfyra-tests/sim/store"
+)
+
+// process is one replica of the controllers, with everything that it keeps in memory. A crash loses all of that.
+type process struct {
+	w            *World
+	name         string
+	installation string
+	leads        bool
+	alive        bool
+	life         int
+	skew         time.Duration // of its clock
+	lagging      bool
+
+	cached, live *store.Client
+	view         *store.View
+	seen         *sightings.Store
+	reconciler   *server.Reconciler
+	desk         *desk.Desk
+	plane        *plane
+	due          map[string]time.Duration
+	news         map[string]lifecycle.PowerReading
+	ids          stream
+}
+
+// errCrashed is the answer of a replica that died while it answered.
+var errCrashed = errors.New("the replica died")
+
+// crashed is the panic of a replica that dies.
+type crashed struct{ p *process }
+
+// start begins a new life with empty memory.
+func (p *process) start() {
+	p.alive, p.life = true, p.life+1
+	who := store.Identity{Name: p.name, Ingot: true}
+	p.live = p.w.store.Client(who)
+	p.view = p.w.store.Cached(store.Fresh)
+	p.cached = p.view.Client(who)
+	p.seen = sightings.New(p.clock)
+	p.plane = &plane{p: p, workers: map[string]*worker{}}
+	p.due, p.news = map[string]time.Duration{}, map[string]lifecycle.PowerReading{}
+	finder := disks.Finder{Reader: p.cached, Indexed: disks.Index(background(), p.view) == nil}
+	p.desk = &desk.Desk{Client: p.cached, Live: p.live, Sightings: p.seen, Events: p, Installation: p.installation, Now: p.clock, Disks: finder}
+	p.reconciler = &server.Reconciler{
+		Client: p.cached, Live: p.live, Plane: p.plane, Sightings: p.seen, Events: p, Disks: finder, Eraser: p.w.eraser(p),
+		Installation: p.installation, Now: p.clock, Random: p.ids,
+	}
+	p.lag()
+	p.view.OnChange = p.changed
+	p.w.log(p.name, "starts")
+	for _, s := range store.All[metal.Server](p.w.store) {
+		p.wake(s.Name, p.w.hardware.between(100*time.Millisecond, time.Second))
+	}
+}
+
+// changed is what the watches of a replica do.
+func (p *process) changed(c store.Change) {
+	if c.Kind != "Server" && c.Kind != "ServerInventory" {
+		return
+	}
+	if p.installation == here {
+		p.wake(c.Key.Name, 10*time.Millisecond)
+	} else { // it shares the API by mistake; at full speed both would write status all day
+		p.wake(c.Key.Name, p.w.hardware.between(time.Minute, 10*time.Minute))
+	}
+	for _, a := range p.w.watchers[c.Key.Name] {
+		if a.replica == p {
+			a.hurry()
+		}
+	}
+}
+
+// lag makes the cache trail the store, or not.
+func (p *process) lag() {
+	p.lagging = p.w.enabled(StaleCache) && p.w.accidents.chance(0.7)
+	p.view.Lag = store.Fresh
+	if p.lagging {
+		p.view.Lag = store.Told
+		if p.w.accidents.chance(0.5) {
+			p.w.count(staleReads)
+			p.view.Rewind("Server", p.w.accidents.upTo(20))
+		}
+		p.catchUp()
+	}
+}
+
+// catchUp lets a lagging cache learn some of what it missed, now and then.
+func (p *process) catchUp() {
+	p.in(p.w.accidents.between(50*time.Millisecond, 8*time.Second), func() {
+		for _, kind := range []string{"ServerInventory", "Server"} {
+			behind := p.view.Behind(kind)
+			if behind > 0 {
+				p.w.count(staleReads)
+				p.view.Advance(kind, 1+p.w.accidents.upTo(behind+behind/2))
+			}
+		}
+		if p.lagging {
+			p.catchUp()
+		}
+	})
+}
+
+// die ends this life.
+func (p *process) die(why string) {
+	if !p.alive {
+		return
+	}
+	p.alive = false
+	p.w.log(p.name, "dies: %s", why)
+	p.w.store.Drop(p.view)
+	p.w.in(p.w.accidents.between(time.Second, 30*time.Second), p.start)
+}
+
+// clock is the replica's clock.
+func (p *process) clock() time.Time { return p.w.time().Add(p.skew) }
+
+// in plans f for as long as this life goes on.
+func (p *process) in(after time.Duration, f func()) {
+	life := p.life
+	p.w.in(after, func() {
+		if p.alive && p.life == life {
+			_ = p.call(func() error { f(); return nil }) // a crash is noted there
+		}
+	})
+}
+
+// call runs code of the product in this replica; it may die in it.
+func (p *process) call(f func() error) (err error) {
+	if !p.alive {
+		return errCrashed
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			c, ok := r.(crashed)
+			if !ok {
+				panic(r)
+			}
+			c.p.die("at a recorded effect")
+			err = errCrashed
+		}
+	}()
+	err = f()
+	p.drain()
+	return err
+}
+
+// effect does something outside of the API. The replica may die before or after it.
+func (p *process) effect(what string, f func()) {
+	p.maybeDie("before " + what)
+	f()
+	p.maybeDie("after " + what)
+}
+
+func (p *process) maybeDie(where string) {
+	if p.w.enabled(Crash) && p.w.crashes.chance(0.03) {
+		p.w.count(replicasCrashed)
+		p.w.log(p.name, "crash %s", where)
+		panic(crashed{p})
+	}
+}
+
+func background() context.Context {
+	return logr.NewContext(context.Background(), logr.Discard())
+}
+
+// wake plans a reconcile, unless an earlier one is planned.
+func (p *process) wake(name string, after time.Duration) {
+	if !p.leads || !p.alive {
+		return
+	}
+	at := p.w.now + max(after, 0)
+	if old, ok := p.due[name]; ok && old <= at {
+		return
+	}
+	p.due[name] = at
+	p.in(after, func() {
+		if p.due[name] == at && p.leads {
+			delete(p.due, name)
+			p.reconcile(name)
+		}
+	})
+}
+
+// reconcile makes one step of the real reconciler.
+func (p *process) reconcile(name string) {
+	p.w.steps++
+	var request ctrl.Request
+	request.Name = name
+	result, err := p.reconciler.Reconcile(background(), request)
+	switch {
+	case err != nil:
+		p.wake(name, p.w.hardware.between(time.Second, 10*time.Second))
+	case result.RequeueAfter > 0:
+		p.wake(name, result.RequeueAfter)
+	}
+}
+
+// drain passes on what was seen, as the reconciler's source does.
+func (p *process) drain() {
+	for _, name := range p.seen.Drain() {
+		p.wake(name, 500*time.Millisecond)
+	}
+}
+
+// wakeIfNews wakes the reconciler when a BMC's reading changed in a way that matters.
+func (p *process) wakeIfNews(k *worker) {
+	before, now := p.news[k.server], k.reading
+	p.news[k.server] = now
+	old, reading := before.At.IsZero(), now.At.IsZero()
+	if before.State != now.State || before.Reason != now.Reason || before.Pending != now.Pending || before.Done != now.Done ||
+		before.CommandAt != now.CommandAt || old != reading {
+		p.wake(k.server, 10*time.Millisecond)
+	}
+}
+
+// Event takes an event; people read them, and no rule rests on them.
+func (p *process) Event(server string, warning bool, reason, message string) {
+	p.w.log(server, "event %s: %s", reason, message)
+}
+
+// table is what this replica knows of all servers.
+func (p *process) table() []boot.Server { return p.tableOf(p.cached) }
+
+func (p *process) tableOf(c client.Reader) []boot.Server {
+	var servers metal.ServerList
+	var inventories metal.ServerInventoryList
+	if c.List(background(), &servers, client.UnsafeDisableDeepCopy) != nil || c.List(background(), &inventories, client.UnsafeDisableDeepCopy) != nil {
+		return nil
+	}
+	return identity.Table(servers.Items, inventories.Items)
+}
+
+// anyProcess is a replica that answers; nil when none does.
+func (w *World) anyProcess() *process {
+	up := slices.DeleteFunc(slices.Clone(w.processes), func(p *process) bool { return !p.alive || p.installation != w.processes[0].installation })
+	if len(up) == 0 {
+		return nil
+	}
+	return up[w.hardware.upTo(len(up))]
+}

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/sfyra-tests/sim/store"
+)
+
+// backup is what `ingot backup` kept.
+type backup struct {
+	servers     []*metal.Server
+	inventories []*metal.ServerInventory
+}
+
+// keepBackup makes a backup; the newest is kept.
+func (o *operator) keepBackup() {
+	o.backup = &backup{servers: store.All[metal.Server](o.w.store), inventories: store.All[metal.ServerInventory](o.w.store)}
+	o.w.log("", "a person makes a backup of %d servers", len(o.backup.servers))
+}
+
+// restore is `ingot restore`: the controllers stand still, what the backup holds comes back, and every record says that it may be old.
+func (o *operator) restore() {
+	if o.backup == nil {
+		return
+	}
+	o.w.count(storesRestored)
+	o.w.check.disturbed = o.w.now
+	o.w.log("", "a person restores a backup of %d servers", len(o.backup.servers))
+	for _, p := range o.w.processes {
+		p.die("stopped for the restore")
+	}
+	c := o.w.store.Client(store.Identity{Name: "restore", Ingot: true})
+	for _, s := range store.All[metal.Server](o.w.store) {
+		_ = c.Delete(background(), s.DeepCopy()) // nothing refuses it: no fault concerns this client
+	}
+	o.w.store.CollectGarbage()
+	owners := map[string]metav1.OwnerReference{}
+	for _, old := range o.backup.servers {
+		s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: old.Name, Annotations: old.Annotations}, Spec: *old.Spec.DeepCopy()}
+		if s.Spec.Record == nil {
+			s.Spec.Record = &metal.ServerRecord{}
+		}
+		s.Spec.Record.Unverified = &metal.UnverifiedRecord{Reason: reasons.Restored, Since: o.at()}
+		if err := c.Create(background(), s); err != nil {
+			o.w.log(old.Name, "cannot be restored %s", text(err))
+			continue
+		}
+		owners[old.Name] = metav1.OwnerReference{APIVersion: metal.GroupVersion.String(), Kind: "Server", Name: s.Name, UID: s.UID}
+	}
+	for _, old := range o.backup.inventories {
+		i := &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: old.Name, OwnerReferences: []metav1.OwnerReference{owners[old.Name]}}, Spec: *old.Spec.DeepCopy()}
+		if err := c.Create(background(), i); err != nil {
+			o.w.log(old.Name, "its inventory cannot be restored %s", text(err))
+		}
+	}
+}
