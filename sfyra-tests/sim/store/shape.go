@@ -85,7 +85,11 @@ func compile(t reflect.Type) shape {
 	case reflect.Int64, reflect.Uint64, reflect.Int, reflect.Uint:
 		return plain[int64]()
 	case reflect.Pointer:
-		return pointerShape(compile(t.Elem()))
+		s := pointerShape(compile(t.Elem()))
+		if t.Elem() == reflect.TypeFor[metav1.Time]() || t.Elem() == reflect.TypeFor[metav1.MicroTime]() {
+			s.clean = forgetZero(s.clean)
+		}
+		return s
 	case reflect.Slice:
 		return sliceShape(compile(t.Elem()), t.Elem().Size())
 	case reflect.Struct:
@@ -114,6 +118,16 @@ func pointerShape(of shape) shape {
 		}
 	}
 	return s
+}
+
+// forgetZero makes a pointer to no time nil: its JSON is null.
+func forgetZero(clean func(unsafe.Pointer)) func(unsafe.Pointer) {
+	return func(p unsafe.Pointer) {
+		if x := (**time.Time)(p); *x != nil && (*x).IsZero() { // both kinds of time begin with a time.Time
+			*x = nil
+		}
+		clean(p)
+	}
 }
 
 func sliceShape(of shape, size uintptr) shape {
