@@ -42,7 +42,9 @@ func startEtcd(ctx context.Context, dir string, log io.Writer) (*etcd, error) {
 	s := &etcd{Etcd: e, url: client.String(), sockets: sockets}
 	select {
 	case <-e.Server.ReadyNotify():
-		return s, nil
+		if err = nameSocket(dir, client.Path); err == nil {
+			return s, nil
+		}
 	case err = <-e.Err():
 	case <-e.Server.StopNotify():
 		err = errors.New("it stopped at once; see the log")

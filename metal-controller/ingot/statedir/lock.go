@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrInUse says that another process holds the folder.
+var ErrInUse = errors.New("in use by another ingot")
+
 // acquire takes the folder's lock and leaves this process's id in it. The kernel drops the lock when the process ends, so a stale file does no harm.
 func acquire(path string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
@@ -27,7 +30,7 @@ func acquire(path string) (*os.File, error) {
 func hold(path string, f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("state folder %s is in use by another ingot (%s); stop that one first, or name another folder with --state-dir", path, holder(f))
+		return fmt.Errorf("state folder %s is %w (%s); stop that one first, or name another folder with --state-dir", path, ErrInUse, holder(f))
 	}
 	if err != nil {
 		return explain(path, "locking", err)

@@ -1,7 +1,8 @@
 // Package statedir opens the one folder in which `ingot up` keeps everything. Layer 2: file system only.
 //
 // Invariants: one process at a time uses a folder (a kernel lock, gone with its holder however that ends); a folder of a layout that this
-// program does not know is not changed by one byte; a folder that holds other people's files is refused rather than mixed with ours.
+// program does not know is not changed by one byte; a folder that holds other people's files is refused rather than mixed with ours; a folder in
+// which a restore has not finished is opened by a restore only.
 package statedir
 
 import (
@@ -59,6 +60,25 @@ func Open(path, version string) (*Dir, error) {
 	return d, nil
 }
 
+// OpenUnchanged opens and locks a folder of ours that exists, and writes nothing into it but the lock.
+func OpenUnchanged(path string) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("resolving state folder: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(path, stateFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no state of Ingot in %s; name its folder with --state-dir", path)
+	}
+	if err := check(path); err != nil {
+		return nil, err
+	}
+	lock, err := acquire(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Dir{path: path, lock: lock}, nil
+}
+
 // Path is the folder's absolute path.
 func (d *Dir) Path() string { return d.path }
 
@@ -70,6 +90,10 @@ func (d *Dir) record(version string) error {
 	if err := check(d.path); err != nil {
 		return err
 	}
+	return d.writeState(version)
+}
+
+func (d *Dir) writeState(version string) error {
 	data, err := json.Marshal(State{LayoutVersion: Layout, Version: version})
 	if err != nil {
 		return err
@@ -82,6 +106,9 @@ func (d *Dir) record(version string) error {
 
 // check refuses a folder of another layout and one that is not ours. It only reads.
 func check(path string) error {
+	if err := checkRestoring(path); err != nil {
+		return err
+	}
 	data, err := os.ReadFile(filepath.Join(path, stateFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return checkEmpty(path)

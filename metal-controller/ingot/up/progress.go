@@ -15,6 +15,7 @@ type progress struct {
 	first time.Time
 	last  time.Time
 	brief bool
+	task  bool
 }
 
 func newProgress(w io.Writer, now func() time.Time) *progress {
@@ -41,6 +42,9 @@ func (p *progress) say(format string, args ...any) {
 func (p *progress) ready(env Env) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.task {
+		return
+	}
 	if p.brief {
 		p.line("Ingot is ready (%.1fs)", p.now().Sub(p.first).Seconds())
 		return

@@ -36,6 +36,8 @@ type Config struct {
 	Now      func() time.Time
 	// Brief leaves out what to do next: a service says it.
 	Brief bool
+	// Task leaves out all words about being ready and stopping: the services do one thing, and end the run by its context.
+	Task bool
 }
 
 // Env is what a Service gets.
@@ -61,17 +63,22 @@ const (
 
 // Run runs everything until ctx ends, which is no error, or until a part fails.
 func Run(ctx context.Context, c Config) error {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	p := newProgress(c.Progress, c.Now)
-	p.brief = c.Brief
 	dir, err := statedir.Open(c.StateDir, version.Version)
 	if err != nil {
 		return err
 	}
-	err = runIn(ctx, c, dir.Path(), p)
+	err = RunIn(ctx, c, dir)
 	return errors.Join(err, dir.Close())
+}
+
+// RunIn is Run in a folder that the caller opened and closes.
+func RunIn(ctx context.Context, c Config, dir *statedir.Dir) error {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	p := newProgress(c.Progress, c.Now)
+	p.brief, p.task = c.Brief, c.Task
+	return runIn(ctx, c, dir.Path(), p)
 }
 
 // runIn runs in a folder that is ours.
@@ -102,11 +109,13 @@ func serve(ctx context.Context, c Config, dir string, log *lumberjack.Logger, p 
 	}
 	env := Env{ControlPlane: cp, StateDir: dir, Log: log}
 	err = beside(ctx, c.Services, env, p)
-	p.say("stopping the control plane")
+	if !c.Task {
+		p.say("stopping the control plane")
+	}
 	if stopErr := cp.Stop(); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("%w; details in %s", stopErr, log.Filename))
 	}
-	if err == nil && !c.Brief {
+	if err == nil && !c.Brief && !c.Task {
 		p.say("stopped; all data is in %s", dir)
 	}
 	return err
