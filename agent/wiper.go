@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"time"
 
+	"ingot.dev/ingot/agent/boot"
 	"ingot.dev/ingot/agent/inventory"
 	"ingot.dev/ingot/agent/protocol"
 	"ingot.dev/ingot/agent/wipe"
 	"ingot.dev/ingot/agent/wipe/device"
+	"ingot.dev/ingot/agent/wipe/firmware"
 	"ingot.dev/ingot/agent/wipe/plan"
 )
 
@@ -21,7 +23,7 @@ type wiper struct {
 	// disks lists what is there now.
 	disks func() []*protocol.Disk
 	open  func(ctx context.Context, name string) (wipe.Device, error)
-	// mend puts the boot entries in order; nil leaves them alone.
+	// mend puts the boot entries in order, and says what became of them.
 	mend func(context.Context) string
 	// look reads the hardware again, since disks are not what they were.
 	look  func(context.Context)
@@ -31,9 +33,10 @@ type wiper struct {
 }
 
 func newWiper(log *slog.Logger, c *inventory.Collector, look func(context.Context)) *wiper {
+	vars := firmware.Vars{Dir: boot.EFIVars, Kernel: firmware.Linux{}, Log: log}
 	disks := device.System{Dev: "/dev", Sys: "/sys", After: time.After}
 	return &wiper{
-		disks: c.Disks, open: disks.Open, look: look, now: time.Now, after: time.After, log: log,
+		disks: c.Disks, open: disks.Open, mend: vars.Mend, look: look, now: time.Now, after: time.After, log: log,
 	}
 }
 

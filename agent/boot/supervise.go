@@ -76,7 +76,7 @@ func outcome(status unix.WaitStatus) (Ending, error) {
 // Restart writes everything to the disks that is not there yet and restarts the machine. It returns only on failure.
 func Restart(log *slog.Logger) {
 	log.Info("restarting the machine")
-	unix.Sync()
+	flush(log)
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART); err != nil {
 		log.Error("the kernel refuses to restart; power-cycle the machine", "error", err)
 	}
@@ -85,9 +85,26 @@ func Restart(log *slog.Logger) {
 // PowerOff writes everything to the disks that is not there yet and switches the machine off, by ACPI on all servers. It returns only on failure.
 func PowerOff(log *slog.Logger) {
 	log.Info("switching the machine off")
-	unix.Sync()
+	flush(log)
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
 		log.Error("the kernel refuses to switch off; hold the power button", "error", err)
+	}
+}
+
+// flushTime bounds the wait for caches: a disk that hangs must not keep the machine on.
+const flushTime = 20 * time.Second
+
+// flush writes out what the kernel still holds for disks.
+func flush(log *slog.Logger) {
+	done := make(chan struct{})
+	go func() {
+		unix.Sync()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(flushTime):
+		log.Warn("a disk does not take what it should write; going on without it", "after", flushTime)
 	}
 }
 

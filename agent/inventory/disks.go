@@ -58,7 +58,7 @@ func (c *Collector) isHardware(name string) bool {
 func (c *Collector) disk(name string) *protocol.Disk {
 	p := path.Join("sys/block", name)
 	device := c.devicePath(name)
-	transport, serial := c.transport(name, device), c.serial(p)
+	transport, serial := c.transport(name, device), first(c.serial(p), c.usbSerial(device))
 	return &protocol.Disk{
 		Name: Clean(name, 64),
 		// The kernel counts in units of 512 bytes whatever the sector size is.
@@ -105,6 +105,22 @@ var nvmeController = regexp.MustCompile(`^nvme[0-9]+$`)
 func (c *Collector) serial(p string) string {
 	return first(c.text(p+"/serial"), c.text(p+"/device/serial"), vpdSerial(c.bytes(p+"/device/vpd_pg80", maxText)))
 }
+
+// usbSerial is the serial number of the USB device that a disk hangs on: a person knows a stick by it. The device is the folder of the
+// path that is named like a port, 2-1.4 (Linux, drivers/usb/core/usb.c, usb_alloc_dev); what is below it is an interface.
+func (c *Collector) usbSerial(device string) string {
+	if !strings.Contains(device, "/usb") {
+		return ""
+	}
+	for dir := device; dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if usbPort.MatchString(path.Base(dir)) {
+			return c.text(dir + "/serial")
+		}
+	}
+	return ""
+}
+
+var usbPort = regexp.MustCompile(`^[0-9]+-[0-9]+(\.[0-9]+)*$`)
 
 // virtioWWID stands in for the identifier that virtio disks do not have: their serial number is what the host gave the disk. Two disks that were given the
 // same one look shared, which keeps both from being wiped.

@@ -62,7 +62,12 @@ func TestSticksAndVirtualMedia(t *testing.T) {
 	file(tree, "sys/devices/"+usb("3", "sdd")+"/ro", "1")
 	file(tree, "sys/devices/"+usb("4", "sde")+"/removable", "1") // virtual media without a medium
 	file(tree, "sys/devices/"+usb("4", "sde")+"/size", "0")
+	file(tree, "sys/devices/pci0000:00/0000:00:14.0/usb1/1-1/serial", "STICK1\n")
+	file(tree, "sys/devices/pci0000:00/0000:00:14.0/usb1/serial", "0000:00:14.0\n") // of the hub in the controller
 	got := shown(t, tree)
+	if got["sdb"].GetSerial() != "STICK1" || got["sdc"].GetSerial() != "" || got["sda"].GetSerial() != "" {
+		t.Errorf("the serial numbers are %q, %q, %q", got["sdb"].GetSerial(), got["sdc"].GetSerial(), got["sda"].GetSerial())
+	}
 	for name, want := range map[string]struct {
 		transport           string
 		removable, readOnly bool
