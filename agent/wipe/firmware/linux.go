@@ -48,7 +48,7 @@ func (Linux) Mutable(f *os.File) error {
 	return nil
 }
 
-// write replaces a variable in one write, as efivarfs wants it.
+// write replaces a variable in one write, as efivarfs wants it: data that is shorter than before needs no truncation there.
 func (v Vars) write(name string, data []byte) error {
 	if err := v.unlock(name); err != nil {
 		return err
