@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -54,6 +55,41 @@ func TestControllersAndSecrets(t *testing.T) {
 	for _, verb := range []string{"list", "watch", "delete"} {
 		if err := forbidden[verb](inside); !apierrors.IsForbidden(err) {
 			t.Errorf("%s inside: %v, want forbidden", verb, err)
+		}
+	}
+}
+
+// Erase records of the installation can be kept and dropped, and never changed; ConfigMaps of tenants are out of reach.
+func TestControllersAndConfigMaps(t *testing.T) {
+	api, tenant := testapi.Config(t), testapi.Namespace(t)
+	c := clientset(t, api.ControllerConfig).CoreV1()
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "rights"}}
+	verbs := []string{"create", "get", "list", "update", "patch", "delete"}
+	do := func(verb, namespace string) error {
+		var err error
+		switch verb {
+		case "create":
+			_, err = c.ConfigMaps(namespace).Create(t.Context(), m, metav1.CreateOptions{})
+		case "get":
+			_, err = c.ConfigMaps(namespace).Get(t.Context(), m.Name, metav1.GetOptions{})
+		case "list":
+			_, err = c.ConfigMaps(namespace).List(t.Context(), metav1.ListOptions{})
+		case "update":
+			_, err = c.ConfigMaps(namespace).Update(t.Context(), m, metav1.UpdateOptions{})
+		case "patch":
+			_, err = c.ConfigMaps(namespace).Patch(t.Context(), m.Name, types.MergePatchType, []byte(`{"data":{"a":"b"}}`), metav1.PatchOptions{})
+		case "delete":
+			err = c.ConfigMaps(namespace).Delete(t.Context(), m.Name, metav1.DeleteOptions{})
+		}
+		return err
+	}
+	for _, verb := range verbs {
+		if err := do(verb, tenant); !apierrors.IsForbidden(err) {
+			t.Errorf("%s outside %s: %v, want forbidden", verb, v1alpha1.SystemNamespace, err)
+		}
+		changes := verb == "update" || verb == "patch"
+		if err := do(verb, v1alpha1.SystemNamespace); changes != apierrors.IsForbidden(err) || !changes && err != nil {
+			t.Errorf("%s inside: %v; want forbidden: %v", verb, err, changes)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
@@ -95,8 +96,10 @@ func TestCredentialsMissing(t *testing.T) {
 	create(t, server)
 	s := eventually(t, "creds", func(s *metal.Server) bool { return hasReason(s, reasons.BMCReachable, reasons.CredentialsMissing) })
 	create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: "bmc-later"}, StringData: map[string]string{"username": "u", "password": "canary-7731"}})
+	before := s.DeepCopy()
 	s.Spec.PowerRequest = &metal.PowerRequest{ID: "k1", Action: metal.PowerActionOn, RequestedAt: metav1.Now()}
-	if err := admin(t).Update(t.Context(), s); err != nil {
+	// A patch, since the controller may have found the Secret and written status by now.
+	if err := admin(t).Patch(t.Context(), s, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	s = eventually(t, "creds", doneWith("k1"))
@@ -111,7 +114,7 @@ func TestCredentialsMissing(t *testing.T) {
 // out every agent, or make every server a foreign one.
 func TestDamagedTrust(t *testing.T) {
 	start(t, nil) // makes it
-	for name, key := range map[string]string{"ingot-pxe-ca": "tls.crt", "ingot-agent-ca": "tls.key", "ingot-installation": "id"} {
+	for name, key := range map[string]string{"ingot-pxe-ca": "tls.crt", "ingot-agent-ca": "tls.key", "ingot-installation": "id", "ingot-erase-key": "key.pem"} {
 		t.Run(name, func(t *testing.T) {
 			damage(t, name, key)
 			err := setup.Run(t.Context(), config(t, nil))

@@ -9,6 +9,13 @@ import (
 	"ingot.dev/ingot/metal-controller/bmc"
 )
 
+// TestPinSeen: the certificate that a BMC showed reaches lifecycle, which pins it when the server is accepted.
+func TestPinSeen(t *testing.T) {
+	if got := inWords(bmc.Reading{Power: bmc.On, PinSeen: "abcd"}).PinSeen; got != "abcd" {
+		t.Errorf("seen %q", got)
+	}
+}
+
 // TestLiesAreToldUntilThePowerShows: a reading of the state that the BMC was told to leave keeps the reason, and its opposite ends it.
 func TestLiesAreToldUntilThePowerShows(t *testing.T) {
 	noon := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/pxe-server/boot"
 	pxe "ingot.dev/ingot/pxe-server/setup"
 )
@@ -39,7 +40,8 @@ func (n *Network) checkWords() error {
 	if _, port, err := net.SplitHostPort(n.MetricsAddr); n.MetricsAddr != "" && (err != nil || !isPort(port)) {
 		return fmt.Errorf("--metrics-address %q: write ADDRESS:PORT, as %s", n.MetricsAddr, defaultMetricsAddr)
 	}
-	return nil
+	_, err := server.ParseLimit(n.DestructiveLimit)
+	return err
 }
 
 func isPort(text string) bool {

@@ -35,6 +35,8 @@ func TestFill(t *testing.T) {
 		"a network to come":        {Network{Interface: "nothere0", AgentImage: image(t)}, nil},
 		"no image":                 {Network{Interface: "eth1", AgentImage: t.TempDir()}, []string{"make images", "--agent-image"}},
 		"unknown policy":           {Network{UnknownPolicy: "capture"}, []string{"--unknown-policy", "register-once, ignore or hold"}},
+		"a limit in words":         {Network{DestructiveLimit: "few"}, []string{"--destructive-limit", "10%"}},
+		"a limit as a share":       {Network{DestructiveLimit: "25%", DryRun: true}, nil},
 		"agent port":               {Network{AgentPort: 99999}, []string{"--agent-port 99999", "65535"}},
 		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
 		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -23,4 +24,24 @@ func newClient(t *testing.T, cfg *rest.Config) client.WithWatch {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// stopAfter ends its caller after the first write of status.
+type stopAfter struct {
+	client.WithWatch
+	stop context.CancelFunc
+}
+
+// Status writes status.
+func (c stopAfter) Status() client.SubResourceWriter { return stopWriter{c.WithWatch.Status(), c.stop} }
+
+type stopWriter struct {
+	client.SubResourceWriter
+	stop context.CancelFunc
+}
+
+// Patch writes, then ends the caller.
+func (w stopWriter) Patch(ctx context.Context, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+	defer w.stop()
+	return w.SubResourceWriter.Patch(ctx, o, p, opts...)
 }
