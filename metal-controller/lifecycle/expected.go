@@ -71,10 +71,10 @@ func whyNoBoot(o *Observation, p *Plan) refusal {
 		return f
 	case o.Server.Spec.BMC == nil:
 		return refusal{reason: reasons.AwaitingPower, message: "Ingot must start the boot itself to trust it, and the server declares no BMC: set spec.bmc."}
-	case personOff(o, r):
-		return refusal{reason: reasons.AwaitingPower, message: "A person switched the server off: `ingot power on " + o.Server.Name + "` lets it go on."}
 	case o.Inventory != nil && !diskTrouble(o, judgeDisks(o, r)).ok():
 		return diskTrouble(o, judgeDisks(o, r))
+	case personOff(o, r):
+		return refusal{reason: reasons.AwaitingPower, message: "A person switched the server off: `ingot power on " + o.Server.Name + "` lets it go on."}
 	case r.Wipe == nil && o.Budget.Granted >= o.Budget.Limit:
 		return refusal{reason: reasons.DestructiveLimit, message: "As many wipes as allowed were granted in the last hour.", after: budgetRecheck}
 	}
@@ -257,12 +257,23 @@ func claimed(o *Observation, p *Plan, b *metal.BootRecord) {
 		p.void(o, reasons.BootNotHonored)
 	case mine && r.Wipe.Receipt == nil:
 		listen(o, p, r)
+	case !mine && !provenInventory(o, r):
+		unreported(o, p, b)
+	}
+}
+
+// unreported gives up a boot whose agent does not report the hardware: without it nothing ever comes of the boot.
+func unreported(o *Observation, p *Plan, b *metal.BootRecord) {
+	if quiet := o.Now.Sub(b.At.Time); quiet.Abs() > silence {
+		p.void(o, reasons.BootNotHonored)
+	} else {
+		p.again(min(silence-quiet, silence) + time.Second)
 	}
 }
 
 // switchedItselfOff is the proof that the agent that sent the receipt runs on this machine: told to switch it off, it did, and nobody else ordered it.
 func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
-	told := r.Wipe.Receipt.At.Time
+	told := r.Wipe.Receipt.At.Add(time.Second) // the API keeps whole seconds: a reading of the same second may be older than the receipt
 	ours := r.Power != nil && !r.Power.At.Time.Before(told)
 	switch {
 	case wentOff(o, told) && ours:
@@ -275,6 +286,8 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 		})
 	case wentOff(o, told):
 		p.again(commandInterval)
+	case wentOff(o, r.Boot.At.Time): // it was off already when the receipt came, so another machine sent that
+		p.void(o, reasons.OffNotProven)
 	case poweredOn(o) && o.Power.At.Sub(told) > offTimeout:
 		p.void(o, reasons.OffNotProven)
 	default:
@@ -288,13 +301,14 @@ func listen(o *Observation, p *Plan, r *metal.ServerRecord) {
 	if r.Wipe.GrantedAt.After(heard) {
 		heard = r.Wipe.GrantedAt.Time
 	}
-	if w := o.Server.Status.Wipe; w != nil && w.ID == r.Wipe.ID && w.Generation == r.Wipe.Generation && w.UpdatedAt.After(heard) {
-		heard = w.UpdatedAt.Time
+	quiet := o.Now.Sub(heard).Abs()
+	if w := o.Server.Status.Wipe; w != nil && w.ID == r.Wipe.ID && w.Generation == r.Wipe.Generation {
+		quiet = min(quiet, o.Now.Sub(w.UpdatedAt.Time).Abs()) // status keeps it alive at most, whatever its clock says
 	}
-	if quiet := o.Now.Sub(heard); quiet.Abs() > silence {
+	if quiet > silence {
 		p.void(o, reasons.WipeTimeout)
 	} else {
-		p.again(min(silence-quiet, silence) + time.Second)
+		p.again(silence - quiet + time.Second)
 	}
 }
 

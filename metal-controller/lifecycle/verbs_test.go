@@ -155,7 +155,7 @@ func unplug(w *world, args []string) {
 func report(w *world, args []string) {
 	w.o.Inventory = &metal.ServerInventorySpec{Arch: "amd64", System: metal.SystemInfo{Serial: "C0FFEE"}, Disks: slices.Clone(w.disks)}
 	if first(args) == "proven" {
-		w.o.Inventory.Agent = metal.AgentInfo{BootID: w.record().Boot.ID, Proven: 1}
+		w.o.Inventory.Agent = metal.AgentInfo{BootID: w.caller(nil).BootID, Proven: 1}
 	}
 }
 
@@ -174,15 +174,23 @@ func (w *world) caller(args []string) lifecycle.Caller {
 
 func claim(w *world, out *bytes.Buffer, args []string) {
 	r, verdict := lifecycle.ClaimBoot(w.o.Server, w.caller(args), w.o.Now)
-	if r != nil {
-		w.o.Server.Spec.Record = r
-	}
+	w.written(r)
 	fmt.Fprintf(out, "  %s, trust level %d\n", verdict, lifecycle.TrustLevel(w.o.Server, w.caller(args)))
 }
 
 func secondSource(w *world, _ []string) {
-	if r := lifecycle.VoidBoot(w.o.Server, w.record().Boot.ID, reasons.BootVoided, w.o.Now); r != nil {
-		w.o.Server.Spec.Record = r
+	w.written(lifecycle.VoidBoot(w.o.Server, w.caller(nil).BootID, reasons.BootVoided, w.o.Now))
+}
+
+// written puts the record that the agent's server writes.
+func (w *world) written(r *metal.ServerRecord) {
+	if r == nil {
+		return
+	}
+	before := w.o.Server.DeepCopy()
+	w.o.Server.Spec.Record = r
+	if w.steps != nil {
+		w.steps(w.verb, before, w.o.Server)
 	}
 }
 
@@ -205,6 +213,9 @@ func progress(w *world, _ []string) {
 // receipt writes what the agent's server writes. Without words it is a good one.
 func receipt(w *world, _ *bytes.Buffer, args []string) error {
 	g := w.record().Wipe
+	if g == nil {
+		return fmt.Errorf("nothing was granted")
+	}
 	r := &metal.WipeReceipt{Generation: g.Generation, At: metav1.NewTime(w.o.Now.Truncate(time.Second))}
 	bad, _ := option(args, "error")
 	missing, _ := option(args, "missing")

@@ -288,7 +288,7 @@ func clean(o *Observation, p *Plan) {
 		p.set(reasons.Clean, False, reasons.ReceiptJudged, "The receipt is good; waiting for the machine to switch itself off.")
 	case f.reason == reasons.NotAccepted:
 		p.set(reasons.Clean, False, reasons.NeverWiped, "The server is not accepted, so nothing on its disks is touched.")
-	case f.reason == reasons.BootRunning && diskRefusal(o, p, r).reason != "":
+	case (f.reason == reasons.BootRunning || f.reason == reasons.EvidenceNeeded) && diskRefusal(o, p, r).reason != "":
 		f = diskRefusal(o, p, r)
 		p.set(reasons.Clean, False, f.reason, f.message)
 	case !f.ok():
