@@ -98,3 +98,22 @@ func TestProgress(t *testing.T) {
 		}
 	})
 }
+
+// TestMeasure: in the bubble time is exact, and eight disks at once take as long as the slowest.
+func TestMeasure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alike := func() wipetest.Rack {
+			r := wipetest.Throttled(8, 16<<20, 16<<20)
+			r[3].Rate /= 3
+			return r
+		}
+		together, slowest, err := wipetest.Measure(t.Context(), alike, plan.Clear)
+		if err != nil || together != slowest || slowest.Round(time.Second) != 3*time.Second {
+			t.Errorf("together %s, slowest %s, %v", together, slowest, err)
+		}
+		broken := func() wipetest.Rack { r := alike(); r[0].Facts.ReadOnly = true; return r }
+		if _, _, err := wipetest.Measure(t.Context(), broken, plan.Clear); err == nil {
+			t.Error("times of a wipe that failed")
+		}
+	})
+}

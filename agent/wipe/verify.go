@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"unsafe"
@@ -25,13 +26,25 @@ func (j *job) remember(ctx context.Context) error {
 	j.places = plan.Places(j.facts.Size, j.facts.Sector, numbers)
 	j.before = make([]plan.Memory, len(j.places))
 	j.buf = aligned(int(plan.Unit(j.facts.Size, j.facts.Sector)))
-	return j.each(ctx, j.places, func(i int, unit []byte, err error) error {
+	failed := 0
+	err := j.each(ctx, j.places, func(i int, unit []byte, err error) error {
 		if err == nil {
 			j.before[i] = plan.Remember(unit)
+		} else if failed++; failed >= patience {
+			return errPatience
 		}
 		return nil
 	})
+	if errors.Is(err, errPatience) {
+		return nil
+	}
+	return err
 }
+
+// patience is how many reads may fail before the rest stays unknown: each one can take a dying disk half a minute.
+const patience = 8
+
+var errPatience = errors.New("too many reads fail")
 
 // verify reads back what the step was to erase. The count of blocks is that of the last verification that succeeded.
 func (j *job) verify(ctx context.Context, s plan.Step) error {

@@ -2,6 +2,7 @@ package wipetest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -62,4 +63,31 @@ func Throttled(n int, size, rate int64) Rack {
 		out = append(out, d)
 	}
 	return out
+}
+
+// Measure wipes the disks of one rack all at once, and those of another, made alike, one by one. It returns how long all took
+// together, and how long the slowest took alone. It fails when a disk is not clean, since then the times mean nothing.
+func Measure(ctx context.Context, alike func() Rack, level plan.Level) (together, slowest time.Duration, err error) {
+	if together, err = timed(ctx, alike(), level); err != nil {
+		return 0, 0, err
+	}
+	for _, d := range alike() {
+		alone, err := timed(ctx, Rack{d}, level)
+		if err != nil {
+			return 0, 0, err
+		}
+		slowest = max(slowest, alone)
+	}
+	return together, slowest, nil
+}
+
+func timed(ctx context.Context, r Rack, level plan.Level) (time.Duration, error) {
+	cfg := r.Config()
+	began := cfg.Now()
+	for _, row := range wipe.New(cfg, r.Grant(level)).Run(ctx).Disks {
+		if row.Error != "" {
+			return 0, fmt.Errorf("wiping %s: %s", row.Serial, row.Error)
+		}
+	}
+	return cfg.Now().Sub(began), nil
 }
