@@ -72,6 +72,8 @@ const (
 	WipeTimeout = "WipeTimeout"
 	// OffNotProven: the agent was told to switch the machine off, and the BMC does not read off.
 	OffNotProven = "OffNotProven"
+	// EraseNotKept: the signed erase record could not be written, so the wipe does not count yet; the message says why.
+	EraseNotKept = "EraseNotKept"
 
 	// BootNotNeeded is a reason for BootExpected.
 	BootNotNeeded = "BootNotNeeded"

@@ -60,6 +60,9 @@ func readOrCreate(ctx context.Context, c client.Client, object client.Object) er
 			err = c.Get(ctx, client.ObjectKeyFromObject(object), object)
 		}
 	}
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("reading or making %T %s: %w; the rights come with kubectl apply --server-side -f metal-controller/config", object, object.GetName(), err)
+	}
 	if err != nil {
 		return fmt.Errorf("reading or making %T %s: %w", object, object.GetName(), err)
 	}

@@ -2,7 +2,7 @@
 //
 // Layer 3: it writes Kubernetes objects. Invariants:
 //   - A record is created once and never changed: the ConfigMap is immutable, and one that exists already counts only if this installation's key
-//     signed it for that server and wipe. A forged one is an error that names what to delete, never a proof.
+//     signed it for that server and wipe. A forged one proves nothing, and is an error that names what to delete.
 //   - The last records of each server are kept, whether or not the Server still exists: an auditor asks later.
 package ledger
 
@@ -50,22 +50,13 @@ func (l *Ledger) Published(ctx context.Context, server, wipeID string) (bool, er
 	if err != nil {
 		return false, fmt.Errorf("reading an erase record: %w", err)
 	}
-	if err := l.check(&m, server, wipeID); err != nil {
-		return false, fmt.Errorf("reading the ConfigMap %s/%s: %w; delete it", m.Namespace, m.Name, err)
-	}
-	return true, nil
+	return l.ours(&m, server, wipeID), nil
 }
 
-// check tells a record of ours from anything else under its name.
-func (l *Ledger) check(m *corev1.ConfigMap, server, wipeID string) error {
+// ours tells the record of this very wipe, signed by us, from anything else under its name.
+func (l *Ledger) ours(m *corev1.ConfigMap, server, wipeID string) bool {
 	r, err := erase.Verify([]byte(m.Data[erase.EnvelopeField]), l.Signer.PublicKey())
-	if err != nil {
-		return errors.Join(errForged, err)
-	}
-	if r.Installation != l.Installation || r.Server != server || r.Wipe.ID != wipeID {
-		return fmt.Errorf("%w: it tells of the wipe %s of %s", errForged, r.Wipe.ID, r.Server)
-	}
-	return nil
+	return err == nil && r.Installation == l.Installation && r.Server == server && r.Wipe.ID == wipeID
 }
 
 // Publish signs the record of the wipe that the Server's record holds, and keeps it. One that is there already is left as it is. The inventory may
@@ -81,13 +72,21 @@ func (l *Ledger) Publish(ctx context.Context, server *metal.Server, inventory *m
 	}
 	err = l.Client.Create(ctx, object(record, envelope))
 	if apierrors.IsAlreadyExists(err) {
-		_, err = l.Published(ctx, server.Name, record.Wipe.ID)
-		return err
+		return l.standing(ctx, server.Name, record.Wipe.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("keeping the erase record of %s: %w", server.Name, err)
 	}
 	return l.prune(ctx, server.Name, erase.Name(server.Name, record.Wipe.ID))
+}
+
+// standing says what is wrong with the ConfigMap that has the record's name already; nil when it is the record.
+func (l *Ledger) standing(ctx context.Context, server, wipeID string) error {
+	ok, err := l.Published(ctx, server, wipeID)
+	if err == nil && !ok {
+		err = fmt.Errorf("keeping the erase record of %s: the ConfigMap %s in %s is in its place: %w; delete it", server, erase.Name(server, wipeID), metal.SystemNamespace, errForged)
+	}
+	return err
 }
 
 func object(r erase.Record, envelope []byte) *corev1.ConfigMap {

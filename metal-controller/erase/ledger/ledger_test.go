@@ -141,10 +141,10 @@ func TestForged(t *testing.T) {
 		if err := l.Client.Create(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		if ok, err := l.Published(t.Context(), "s1.rack", "w1"); ok || err == nil || !strings.Contains(err.Error(), "delete it") {
+		if ok, err := l.Published(t.Context(), "s1.rack", "w1"); ok || err != nil {
 			t.Errorf("%s: taken for published: %v, %v", name, ok, err)
 		}
-		if err := l.Publish(t.Context(), wiped("w1"), nil); err == nil {
+		if err := l.Publish(t.Context(), wiped("w1"), nil); err == nil || !strings.Contains(err.Error(), "delete it") {
 			t.Errorf("%s: publishing was content with it", name)
 		}
 		if err := l.Client.Delete(t.Context(), m); err != nil {

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -119,11 +120,20 @@ func (r *Reconciler) act(ctx context.Context, o lifecycle.Observation, action li
 	case lifecycle.NoAction:
 		return nil
 	case lifecycle.PublishErase:
-		return r.Eraser.Publish(ctx, o.Server, o.Inventory)
+		return r.publish(ctx, o)
 	}
 	log.FromContext(ctx).Info("Ordering power", "action", action.Kind, "actionID", action.ID)
 	r.Plane.Submit(o.Server.Name, action)
 	return nil
+}
+
+// publish keeps the erase record. Without it the wipe does not count, so a person is told what is in the way.
+func (r *Reconciler) publish(ctx context.Context, o lifecycle.Observation) error {
+	err := r.Eraser.Publish(ctx, o.Server, o.Inventory)
+	if err != nil {
+		r.Events.Event(o.Server.Name, true, reasons.EraseNotKept, "The disks are clean, and their signed erase record cannot be kept: "+err.Error())
+	}
+	return err
 }
 
 // tell emits the plan's events, after what they tell of was written.

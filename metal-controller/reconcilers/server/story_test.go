@@ -74,6 +74,31 @@ func tellMortal(t *testing.T, name string, dieAt int, after bool) int {
 	return w.effects
 }
 
+// TestEraseRecordInTheWay: what stands in the place of an erase record is told to people, and keeps the server from Available until it is gone.
+func TestEraseRecordInTheWay(t *testing.T) {
+	w := newWorld(t, "forged", withBMC("forged"))
+	at := metav1.NewTime(w.now.Truncate(time.Second))
+	id := metal.DiskID{WWID: "eui.f", Serial: "F"}
+	w.settle()
+	s := w.server()
+	s.Spec.Record.Wipe = &metal.WipeRecord{
+		ID: "w1", Level: metal.WipeClear, Disks: []metal.DiskID{id}, GrantedAt: at, Generation: 1, BootID: "b1",
+		Receipt: &metal.WipeReceipt{Generation: 1, At: at, Disks: []metal.DiskReceipt{{DiskID: id, Reached: metal.WipeClear, BlocksRead: 9}}},
+	}
+	must(w, newClient(t, w.config()).Update(t.Context(), s))
+	forged := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: erase.Name(w.name, "w1")}}
+	must(w, w.admin.Create(t.Context(), forged))
+	if _, err := w.reconcile(); err == nil || !slices.Contains(w.events, reasons.EraseNotKept) {
+		t.Errorf("%v, events %v", err, w.events)
+	}
+	must(w, w.admin.Delete(t.Context(), forged))
+	if _, err := w.reconcile(); err != nil {
+		t.Errorf("control: once it is gone: %v", err)
+	}
+	must(w, w.admin.Get(t.Context(), client.ObjectKeyFromObject(forged), forged))
+	must(w, w.admin.Delete(t.Context(), forged))
+}
+
 // tellStory leads a server from its first sighting to Available. The test is the machine, its agent and the person.
 func tellStory(w *world) {
 	w.t.Helper()
