@@ -63,6 +63,8 @@ var shallow = []rule{
 	{from: "agent/session", to: []string{module}, except: []string{module + "agent/session", module + "agent/protocol"}, reason: "the session gets inventory and network from main"},
 	{from: "boot-assets/cache", to: []string{module}, except: []string{module + "boot-assets/cache"}, reason: "adapters do not import each other"},
 	{from: "metal-controller/bmc", to: []string{module, "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, except: []string{module + "crds/", module + "metal-controller/bmc"}, reason: "the BMC plane writes no Kubernetes objects"},
+	{from: "metal-controller/disks", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/identity", module + "metal-controller/disks"}, reason: "adapters do not import each other"},
+	{from: "metal-controller/erase", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/erase"}, reason: "an auditor's check needs nothing of the controller"},
 	{from: "metal-controller/agentserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
 	{from: "metal-controller/bootserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/agentserver"}, reason: "orchestration meets through API objects"},
 	{from: "metal-controller/reconcilers", to: []string{module + "metal-controller/agentserver", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
