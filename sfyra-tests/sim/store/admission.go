@@ -9,10 +9,7 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
-// policies are the ValidatingAdmissionPolicies that deny, by their names. A test compares them with the manifests.
-var policies = []string{"binding.metal.ingot.dev", "inventory.metal.ingot.dev", "lock.metal.ingot.dev", "record.metal.ingot.dev"}
-
-// admit is what those policies say of a create (old is nil) or an update.
+// admit is what the ValidatingAdmissionPolicies that deny say of a create (old is nil) or an update.
 func (k *kind) admit(who Identity, old, next client.Object) error {
 	if who.Ingot {
 		return nil

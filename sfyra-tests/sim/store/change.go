@@ -59,7 +59,7 @@ func (c *Client) Patch(ctx context.Context, obj client.Object, patch client.Patc
 	if o.ApplyOptions(opts); len(o.DryRun) > 0 {
 		return errOption
 	}
-	build, err := patchOf(patch, obj)
+	build, err := k.patchOf(patch, obj)
 	if err != nil {
 		return err
 	}

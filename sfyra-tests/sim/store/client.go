@@ -183,7 +183,7 @@ func (s subresource) Update(ctx context.Context, obj client.Object, opts ...clie
 
 // Patch patches the status.
 func (s subresource) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-	k, err := s.kind(obj)
+	k, err := s.c.store.kindOf(obj)
 	if err != nil {
 		return err
 	}
@@ -192,8 +192,11 @@ func (s subresource) Patch(ctx context.Context, obj client.Object, patch client.
 	if o.SubResourceBody != nil || len(o.DryRun) > 0 {
 		return errOption
 	}
-	build, err := patchOf(patch, obj)
+	build, err := k.patchOf(patch, obj)
 	if err != nil {
+		return err
+	}
+	if _, err := s.kind(obj); err != nil {
 		return err
 	}
 	return s.c.change(ctx, k, request{verb: Patch, status: true, object: obj, build: build})

@@ -11,6 +11,8 @@
 //   - apiVersion and kind are set in every answer; the real client leaves them out in items of lists of built-in kinds.
 //   - The garbage collector runs when CollectGarbage is called, and takes an owner of a foreign kind for present.
 //   - Lists are sorted by namespace and name, those of a view too; an informer's are in no order. Continue tokens never expire.
+//   - A status that nobody wrote and an empty one are the same; a real server counts the first write of an empty one as a change.
+//   - Built-in kinds have no generation; a real server keeps what a client writes there. It also checks more of a typed Secret.
 //   - UIDs are counted, not random. Error messages differ; their reasons do not.
 //   - RBAC is not modelled: an identity is Ingot or it is not.
 package store

@@ -19,7 +19,7 @@ var mergeFrom = reflect.TypeOf(client.MergeFrom(&metav1.PartialObjectMetadata{})
 
 // patchOf turns a patch into a builder. The common one, client.MergeFrom of an object as it was read, is not rendered as JSON: where its base is what is
 // stored, the result is the caller's object.
-func patchOf(patch client.Patch, obj client.Object) (builder, error) {
+func (k *kind) patchOf(patch client.Patch, obj client.Object) (builder, error) {
 	if patch.Type() != types.MergePatchType {
 		return nil, apierrors.NewGenericServerResponse(415, "PATCH", metav1.Unversioned.WithResource("").GroupResource(), obj.GetName(), "the simulated store takes merge patches only", 0, true)
 	}
@@ -32,7 +32,12 @@ func patchOf(patch client.Patch, obj client.Object) (builder, error) {
 		return mergeJSON(patch), nil
 	}
 	// The field is not exported, so reflection gives its address only; the type was compared above.
-	return mergeTyped(patch, base.Elem().UnsafePointer(), options.FieldByName("OptimisticLock").Bool()), nil
+	from, lock := base.Elem().UnsafePointer(), options.FieldByName("OptimisticLock").Bool()
+	if lock && metaOf(k.at(from)).ResourceVersion == "" {
+		_, err := patch.Data(obj) // its own error, before anything is sent
+		return nil, err
+	}
+	return mergeTyped(patch, from, lock), nil
 }
 
 // mergeTyped is mergeJSON without JSON where that gives the same.
@@ -40,33 +45,29 @@ func mergeTyped(patch client.Patch, base unsafe.Pointer, locked bool) builder {
 	return func(k *kind, stored client.Object, r request) (client.Object, error) {
 		from := k.at(base)
 		was, m := metaOf(from), metaOf(stored)
-		if locked && was.ResourceVersion != "" && was.ResourceVersion != m.ResourceVersion {
+		if locked && was.ResourceVersion != m.ResourceVersion {
 			return nil, apierrors.NewConflict(k.resource, r.object.GetName(), errModified)
 		}
 		same := k.contentShape.equal(base, k.pointer(stored)) && k.metaShape.equal(unsafe.Pointer(was), unsafe.Pointer(m))
 		if r.status {
 			same = k.statusShape.equal(base, k.pointer(stored))
 		}
-		if !same || locked && was.ResourceVersion == "" || !locked && r.object.GetResourceVersion() != was.ResourceVersion {
+		if !same || r.object.GetUID() != was.UID || !locked && r.object.GetResourceVersion() != was.ResourceVersion {
 			return mergeJSON(patch)(k, stored, r)
 		}
-		return k.expecting(r.object, m)
+		return k.expecting(r.object, m.ResourceVersion), nil
 	}
 }
 
-// expecting is the object with the stored resourceVersion, which the caller's may lack. A UID cannot be changed by a patch.
-func (k *kind) expecting(o client.Object, stored *metav1.ObjectMeta) (client.Object, error) {
-	m := metaOf(o)
-	if m.UID != "" && m.UID != stored.UID {
-		return nil, k.invalid(m.Name, field.Invalid(field.NewPath("metadata", "uid"), m.UID, "field is immutable"))
-	}
-	if m.ResourceVersion == stored.ResourceVersion {
-		return o, nil
+// expecting is the object with the stored resourceVersion, which the caller's may lack.
+func (k *kind) expecting(o client.Object, version string) client.Object {
+	if o.GetResourceVersion() == version {
+		return o
 	}
 	copied := k.blank()
 	k.share(o, copied)
-	metaOf(copied).ResourceVersion = stored.ResourceVersion
-	return copied, nil
+	metaOf(copied).ResourceVersion = version
+	return copied
 }
 
 // mergeJSON applies the patch as the API server does (RFC 7396).
@@ -92,7 +93,7 @@ func mergeJSON(patch client.Patch) builder {
 		if err := json.Unmarshal(data, result); err != nil {
 			return nil, k.invalid(r.object.GetName(), field.Invalid(field.NewPath(""), nil, err.Error()))
 		}
-		return k.expecting(result, metaOf(result))
+		return result, nil
 	}
 }
 

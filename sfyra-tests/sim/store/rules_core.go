@@ -55,7 +55,8 @@ func dataKeys[V any](data map[string]V) field.ErrorList {
 
 // validateMeta checks changed metadata.
 func validateMeta(m, old *metav1.ObjectMeta) field.ErrorList {
-	return validation.ValidateObjectMetaUpdate(m, old, field.NewPath("metadata"))
+	errs := validation.ValidateObjectMetaUpdate(m, old, field.NewPath("metadata"))
+	return append(errs, validation.ValidateFinalizers(m.Finalizers, field.NewPath("metadata", "finalizers"))...)
 }
 
 // validateNew checks the metadata of a new object.

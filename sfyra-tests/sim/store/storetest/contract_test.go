@@ -2,14 +2,17 @@ package storetest_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
@@ -17,14 +20,17 @@ import (
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
-func TestMain(m *testing.M) { os.Exit(testapi.Main(m)) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	os.Exit(testapi.Main(m))
+}
 
 // simulated is a backend of the store.
 func simulated(*testing.T) storetest.Backend {
 	s := store.New(func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC) })
 	return storetest.Backend{
 		Ingot: s.Client(store.Identity{Name: "ingot", Ingot: true}), Admin: s.Client(store.Identity{Name: "admin"}),
-		Namespaces: [2]string{"one", "two"}, Settle: func() { s.CollectGarbage() },
+		Namespaces: [2]string{"test-one", "test-two"}, Settle: func() { s.CollectGarbage() },
 	}
 }
 
@@ -34,7 +40,7 @@ func followed(*testing.T) storetest.Backend {
 	v := s.Cached(store.Fresh)
 	return storetest.Backend{
 		Ingot: v.Client(store.Identity{Name: "ingot", Ingot: true}), Admin: v.Client(store.Identity{Name: "admin"}),
-		Namespaces: [2]string{"one", "two"}, Settle: func() { s.CollectGarbage() },
+		Namespaces: [2]string{"test-one", "test-two"}, Settle: func() { s.CollectGarbage() },
 	}
 }
 
@@ -69,3 +75,20 @@ func TestAPIServer(t *testing.T) { storetest.Run(t, actual) }
 
 // TestView: a view that misses nothing reads as the store does, but for pages, versions of lists and selectors by name, which no cache has.
 func TestView(t *testing.T) { storetest.RunCached(t, followed) }
+
+// TestSameAsAPIServer does random operations on the store and on a real API server and compares.
+func TestSameAsAPIServer(t *testing.T) {
+	for seed := range uint64(seeds) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { storetest.Compare(t, seed, 250, simulated(t), actual(t)) })
+	}
+	count := storetest.Tally(t, seeds, 150, func() storetest.Backend { return simulated(t) })
+	t.Log(count)
+	for _, reason := range []string{"", "NotFound", "AlreadyExists", "Conflict", "Invalid", "Forbidden"} {
+		if count[reason] < 5 {
+			t.Errorf("control: only %d operations ended with %q", count[reason], reason)
+		}
+	}
+}
+
+// seeds are as many as a run of all tests can bear.
+const seeds = 8

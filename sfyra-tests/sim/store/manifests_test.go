@@ -1,0 +1,71 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"ingot.dev/ingot/crds/manifests"
+)
+
+// rules are the messages of the CEL rules that the store has in Go. Which is right is shown by the contract suite.
+var rules = []string{
+	"a changed acceptRequest needs a new id", "a changed powerRequest needs a new id", "a changed quarantineRequest needs a new id",
+	"binding is immutable: delete the claim to release the server", "className is immutable once the claim is bound",
+	"endpoint is a host name or an IP address: no scheme, path, user or blank", "kernel and initramfs go together", "min is greater than max",
+	"set either uki, or kernel with initramfs", "set exactly one of all: true, names and selector", "set exactly one of talos and boot",
+	"set schematic or schematicID, not both", "the name of a Server has at most 63 characters: it becomes a label value and a host name",
+}
+
+// policies are those that the store has in Go.
+var policies = []string{"binding.metal.ingot.dev", "inventory.metal.ingot.dev", "lock.metal.ingot.dev", "record.metal.ingot.dev"}
+
+// TestNoRuleIsForgotten: who adds a rule or a policy to the manifests adds it here, or the simulator allows what a real server refuses.
+func TestNoRuleIsForgotten(t *testing.T) {
+	objects, err := manifests.Objects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var messages, denying []string
+	for _, o := range objects {
+		if o.GetKind() == "CustomResourceDefinition" {
+			messages = append(messages, celMessages(o.Object)...)
+		}
+		if actions, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "validationActions"); slices.Contains(actions, "Deny") {
+			denying = append(denying, o.GetName())
+		}
+	}
+	slices.Sort(messages)
+	slices.Sort(denying)
+	if got := slices.Compact(messages); !slices.Equal(got, rules) {
+		t.Errorf("the manifests have the rules\n%s\nthe store\n%s", strings.Join(got, "\n"), strings.Join(rules, "\n"))
+	}
+	if !slices.Equal(denying, policies) {
+		t.Errorf("the manifests deny by %v, the store by %v", denying, policies)
+	}
+}
+
+// celMessages walks a schema.
+func celMessages(v any) []string {
+	var all []string
+	switch v := v.(type) {
+	case map[string]any:
+		for key, x := range v {
+			if key == "x-kubernetes-validations" {
+				for _, rule := range x.([]any) {
+					all = append(all, fmt.Sprint(rule.(map[string]any)["message"]))
+				}
+				continue
+			}
+			all = append(all, celMessages(x)...)
+		}
+	case []any:
+		for _, x := range v {
+			all = append(all, celMessages(x)...)
+		}
+	}
+	return all
+}
