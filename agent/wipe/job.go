@@ -24,6 +24,8 @@ type job struct {
 	places []int64
 	before []plan.Memory
 	buf    []byte
+	// unit is how many bytes are judged at once; buf holds some of them.
+	unit int
 	// hangs is set once a call did not return.
 	hangs bool
 }

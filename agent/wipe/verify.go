@@ -25,7 +25,8 @@ func (j *job) remember(ctx context.Context) error {
 	}
 	j.places = plan.Places(j.facts.Size, j.facts.Sector, numbers)
 	j.before = make([]plan.Memory, len(j.places))
-	j.buf = aligned(int(plan.Unit(j.facts.Size, j.facts.Sector)))
+	j.unit = int(plan.Unit(j.facts.Size, j.facts.Sector))
+	j.buf = aligned(max(readAtOnce, j.unit))
 	failed := 0
 	err := j.each(ctx, j.places, func(i int, unit []byte, err error) error {
 		if err == nil {
@@ -51,7 +52,7 @@ func (j *job) verify(ctx context.Context, s plan.Step) error {
 	j.gauge.phase(PhaseVerify)
 	places, before := j.places, j.before
 	if s.Method == plan.Signatures {
-		places, before = plan.RangePlaces(plan.SignaturePlaces(j.facts.Size), int64(len(j.buf))), nil
+		places, before = plan.RangePlaces(plan.SignaturePlaces(j.facts.Size), int64(j.unit)), nil
 	}
 	err := j.each(ctx, places, func(i int, unit []byte, err error) error {
 		if err != nil {
@@ -79,7 +80,7 @@ func (j *job) verify(ctx context.Context, s plan.Step) error {
 // blank says whether all that is read back is zeros by now.
 func (j *job) blank(ctx context.Context) (bool, error) {
 	blank := true
-	places := plan.RangePlaces(plan.SignaturePlaces(j.facts.Size), int64(len(j.buf)))
+	places := plan.RangePlaces(plan.SignaturePlaces(j.facts.Size), int64(j.unit))
 	err := j.each(ctx, places, func(_ int, unit []byte, err error) error {
 		blank = blank && err == nil && plan.Blank(unit)
 		return err
@@ -87,25 +88,54 @@ func (j *job) blank(ctx context.Context) (bool, error) {
 	return blank, err
 }
 
+// readAtOnce is how many bytes of units that lie side by side are read together.
+const readAtOnce = 128 << 10
+
 // each reads one unit after the other. It stops at the first error that see returns, or when the disk hangs.
 func (j *job) each(ctx context.Context, places []int64, see func(i int, unit []byte, err error) error) error {
-	for i, at := range places {
-		err := j.call(ctx, callTime, fmt.Sprintf("reading at byte %d", at), func() error {
-			n, err := j.dev.ReadAt(j.buf, at)
-			if n == len(j.buf) {
-				return nil
-			}
-			return cmp.Or(err, io.ErrUnexpectedEOF)
-		})
+	for i := 0; i < len(places); {
+		n := j.neighbours(places[i:])
+		if n > 1 && j.read(ctx, places[i], n) != nil && !j.hangs {
+			// Read one by one, it shows which of them cannot be read.
+			n = 1
+		}
+		var err error
+		if n == 1 {
+			err = j.read(ctx, places[i], n)
+		}
 		if j.hangs || ctx.Err() != nil {
-			return err
+			return cmp.Or(err, ctx.Err(), errHangs)
 		}
-		if err := see(i, j.buf, err); err != nil {
-			return err
+		for k := range n {
+			if err := see(i+k, j.buf[k*j.unit:(k+1)*j.unit], err); err != nil {
+				return err
+			}
 		}
-		j.gauge.part(int64(i)+1, int64(len(places)))
+		i += n
+		j.gauge.part(int64(i), int64(len(places)))
 	}
 	return nil
+}
+
+// neighbours counts the units at the beginning that lie side by side and can be read in one go.
+func (j *job) neighbours(places []int64) int {
+	n := 1
+	for n < len(places) && n < len(j.buf)/j.unit && places[n] == places[n-1]+int64(j.unit) {
+		n++
+	}
+	return n
+}
+
+// read fills the buffer with n units.
+func (j *job) read(ctx context.Context, at int64, n int) error {
+	return j.call(ctx, callTime, fmt.Sprintf("reading at byte %d", at), func() error {
+		b := j.buf[:n*j.unit]
+		done, err := j.dev.ReadAt(b, at)
+		if done == len(b) {
+			return nil
+		}
+		return cmp.Or(err, io.ErrUnexpectedEOF)
+	})
 }
 
 // aligned makes memory that the kernel can read a disk into without a copy (O_DIRECT).

@@ -79,8 +79,8 @@ func wait(ctx context.Context, p Port, after func(time.Duration) <-chan time.Tim
 	for {
 		s, err := sanitizeStatus(p, false)
 		if errors.Is(err, errBroken) {
-			_, clear := sanitizeStatus(p, true)
-			return s, errors.Join(err, clear)
+			_, cleared := sanitizeStatus(p, true)
+			return s, errors.Join(err, cleared)
 		}
 		if err != nil || !s.underWay {
 			return s, err
@@ -95,9 +95,9 @@ func wait(ctx context.Context, p Port, after func(time.Duration) <-chan time.Tim
 }
 
 // sanitizeStatus asks how a sanitize fares (section 7.41.7). The command is aborted with reason 1 in LBA when the last one failed.
-func sanitizeStatus(p Port, clear bool) (sanitizeState, error) {
+func sanitizeStatus(p Port, reset bool) (sanitizeState, error) {
 	c := Command{Code: cmdSanitize, Features: opStatus, Extended: true, Timeout: question}
-	if clear {
+	if reset {
 		c.Count = clearFailed
 	}
 	r, err := p.Do(c)

@@ -122,6 +122,11 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, tc.want)
 		}
 	}
+	v := tree(t, map[string]string{"pci0000:00/virtio1/block/vda/serial": "V1"})
+	v.sys = filepath.Join(v.sys, "pci0000:00/virtio1/block/vda")
+	if who, err := v.Identity(); err != nil || who != (wipe.Identity{WWID: "virtio.V1", Serial: "V1"}) {
+		t.Errorf("a virtio disk has its serial number for an identifier: %+v, %v", who, err)
+	}
 	if who, err := tree(t, map[string]string{"ro": "0"}).Identity(); err == nil {
 		t.Errorf("a disk that says nothing: %+v", who)
 	}

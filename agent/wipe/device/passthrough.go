@@ -131,6 +131,7 @@ func cdb16(c ata.Command) [16]byte {
 	var b [16]byte
 	b[0], b[1], b[2] = operation, nonData<<1, checkCondition
 	switch c.Direction {
+	case ata.None:
 	case ata.In:
 		b[1], b[2] = pioIn<<1, checkCondition|fromDevice|blocksInCount
 	case ata.Out:

@@ -42,8 +42,9 @@ func (d *device) EraseRange(m plan.Method, r plan.Range) error {
 		return d.rangeControl(unix.BLKZEROOUT, r, "zeroing")
 	case plan.Overwrite:
 		return d.overwrite(r)
+	default:
+		return fmt.Errorf("%s is nothing for a part of a disk", m)
 	}
-	return fmt.Errorf("%s is nothing for a part of a disk", m)
 }
 
 func (d *device) rangeControl(request uint, r plan.Range, verb string) error {

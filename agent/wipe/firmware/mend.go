@@ -38,7 +38,7 @@ func Mend(entries []Entry, order []uint16) Change {
 	if len(network) == 0 {
 		network = outside(entries, order)
 	}
-	c.Order = append(network, rest...)
+	c.Order = slices.Concat(network, rest)
 	return c
 }
 

@@ -82,8 +82,9 @@ func sanitizeWord(kind plan.Kind) (uint32, error) {
 		return cryptoErase | allowUnrestrict, nil
 	case plan.Pattern:
 		return overwrite | allowUnrestrict | overwriteOnce, nil
+	default:
+		return 0, fmt.Errorf("there is no sanitize of kind %q", kind)
 	}
-	return 0, fmt.Errorf("there is no sanitize of kind %q", kind)
 }
 
 // wait returns the state once nothing is under way.

@@ -103,11 +103,13 @@ func TestRefusals(t *testing.T) {
 		{"odd sector", Target{Clear, with(func(d *Disk) { d.Sector, d.Size = 520, 520*1024 })}, "sectors have 520 bytes"},
 		{"no way to purge", Target{Purge, sane}, "has no method for Purge; the strongest level it can reach is Clear: choose"},
 		{
-			"others would be erased", Target{Purge, disk(nvmeDisk(NVMe{Format: true, FormatsAll: true, Namespaces: 2}))},
+			"others would be erased",
+			Target{Purge, disk(nvmeDisk(NVMe{Format: true, FormatsAll: true, Namespaces: 2}))},
 			"(its controller would erase other namespaces as well); the strongest",
 		},
 		{
-			"sanitize alone, and others there", Target{Purge, disk(nvmeDisk(NVMe{Sanitize: Sanitize{Crypto: true}, Namespaces: 3}))},
+			"sanitize alone, and others there",
+			Target{Purge, disk(nvmeDisk(NVMe{Sanitize: Sanitize{Crypto: true}, Namespaces: 3}))},
 			"its controller would erase other namespaces as well",
 		},
 		{"frozen", Target{Purge, disk(rotational, ataDisk(ATA{Security: true, Enhanced: true, Frozen: true}))}, "froze its erase commands"},
