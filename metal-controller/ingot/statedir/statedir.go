@@ -66,6 +66,9 @@ func OpenUnchanged(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolving state folder: %w", err)
 	}
+	if err := checkRestoring(path); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(filepath.Join(path, stateFile)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no state of Ingot in %s; name its folder with --state-dir", path)
 	}
