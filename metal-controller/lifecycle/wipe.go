@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -145,12 +144,11 @@ func acceptByEvidence(o *Observation, p *Plan) {
 	}
 	bare := r.DeepCopy()
 	bare.Acceptance, bare.Unverified = nil, nil
-	ids, f := permitDisks(o, bare) // as if nobody had confirmed anything: only blank disks pass
-	if !f.ok() {
+	if _, f := permitDisks(o, bare); !f.ok() { // as if nobody had confirmed anything: only blank disks pass
 		return
 	}
 	p.edit(o, func(r *metal.ServerRecord) {
-		r.Acceptance = &metal.AcceptanceRecord{At: second(o), Level: metal.WipeClear, Disks: ids}
+		r.Acceptance = &metal.AcceptanceRecord{At: second(o), Level: metal.WipeClear}
 		r.Unverified, r.Wipe = nil, nil
 	})
 	pinBMC(o, p)
@@ -171,26 +169,13 @@ func grant(o *Observation, p *Plan) {
 	case old == nil:
 		p.Granted = true
 		p.edit(o, func(r *metal.ServerRecord) {
-			r.Acceptance.Disks = union(r.Acceptance.Disks, ids)
 			r.Wipe = &metal.WipeRecord{ID: o.NewID, Level: r.Acceptance.Level, Disks: ids, GrantedAt: second(o), Generation: 1, BootID: r.Boot.ID}
 		})
 	case old.BootID != r.Boot.ID:
 		p.edit(o, func(r *metal.ServerRecord) {
-			r.Acceptance.Disks = union(r.Acceptance.Disks, ids)
 			r.Wipe.Generation, r.Wipe.BootID, r.Wipe.Disks, r.Wipe.Receipt = old.Generation+1, r.Boot.ID, ids, nil
 		})
 	}
-}
-
-// union adds the disks that the list does not name yet. They proved blank, or they would not be here.
-func union(list, more []metal.DiskID) []metal.DiskID {
-	out := slices.Clone(list)
-	for _, d := range more {
-		if !covers(out, d) {
-			out = append(out, d)
-		}
-	}
-	return out
 }
 
 func (p *Plan) againIf(d time.Duration) {

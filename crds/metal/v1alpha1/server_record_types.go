@@ -29,7 +29,8 @@ type AcceptanceRecord struct {
 	// Level of the first wipe.
 	// +optional
 	Level WipeLevel `json:"level,omitempty"`
-	// Disks are the disks that a person, or a blank reading of a proven boot, allowed to be wiped for the first time.
+	// Disks are the disks whose data a person allowed to be erased. A disk that is not named here must prove blank in the very boot that may wipe it:
+	// what one boot said of it counts for no other.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
 	// +optional
