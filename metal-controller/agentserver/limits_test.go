@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/peer"
+
+	"ingot.dev/ingot/agent/protocol"
 )
 
 func TestLimits(t *testing.T) {
@@ -39,6 +41,45 @@ func TestLimits(t *testing.T) {
 	}
 	if total != enrolGlobalBurst || l.sources.Len() > maxSources {
 		t.Errorf("10,000 sources got %d, %d are remembered", total, l.sources.Len())
+	}
+}
+
+// TestAgentLimits: a wipe may tell its progress every second, one agent does not use up what another may ask, and reports of tasks leave room for the rest.
+func TestAgentLimits(t *testing.T) {
+	now := time.Unix(1000, 0)
+	l := newLimits(func() time.Time { return now })
+	allowed := func(agent, method string, tries int) (n int) {
+		for range tries {
+			if l.allowAgent(agent, method) == nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := allowed("s1/dead", protocol.Agent_Watch_FullMethodName, 100); n != callsPerAgentBurst {
+		t.Errorf("a flood of one agent: %d calls", n)
+	}
+	if n := allowed("s1/live", protocol.Agent_Watch_FullMethodName, 1); n != 1 {
+		t.Error("the live agent of the same server is locked out")
+	}
+	if n := allowed("s1/live", protocol.Agent_ReportTask_FullMethodName, 100); n != tasksPerAgentBurst {
+		t.Errorf("a flood of reports: %d", n)
+	}
+	if n := allowed("s1/live", protocol.Agent_ReportInventory_FullMethodName, 1); n != 1 {
+		t.Error("reports of tasks left no room for an inventory")
+	}
+	for range 60 {
+		now = now.Add(time.Second)
+		if allowed("s1/live", protocol.Agent_ReportTask_FullMethodName, 1) != 1 {
+			t.Fatal("one report each second is too many")
+		}
+	}
+	total := 0
+	for i := range 1000 {
+		total += allowed(fmt.Sprint("s", i), protocol.Agent_ReportTask_FullMethodName, 10)
+	}
+	if total > tasksGlobalBurst || total < tasksGlobalBurst/2 || l.working.Len() > maxAgents {
+		t.Errorf("a thousand servers got %d reports at once", total)
 	}
 }
 

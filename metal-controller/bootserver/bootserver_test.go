@@ -3,7 +3,9 @@ package bootserver_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +76,8 @@ type bench struct {
 	changes   *notify.Hub
 	sightings *sightings.Store
 	client    protocol.BootClient
+	voided    []string
+	voidErr   error
 }
 
 func newBench(t *testing.T) *bench {
@@ -83,6 +87,10 @@ func newBench(t *testing.T) *bench {
 	b.sightings = sightings.New(clock)
 	s := bootserver.New(bootserver.Config{
 		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Sightings: b.sightings,
+		Void: func(_ context.Context, server, bootID string) error {
+			b.voided = append(b.voided, server+" "+bootID)
+			return b.voidErr
+		},
 		Changes: b.changes, Now: clock, Random: rand.Reader, Log: logr.Discard(),
 	})
 	c, stop, err := s.Local()
@@ -184,6 +192,32 @@ func TestReport(t *testing.T) {
 	}
 	if got := b.sightings.Conflicts("a"); len(got) != 1 || got[0] != "b" {
 		t.Errorf("conflicts of a: %v", got)
+	}
+}
+
+// TestSecondSource: a boot whose script two addresses fetched is ended, for a Server that exists; while that cannot be written the report is not taken.
+func TestSecondSource(t *testing.T) {
+	b := newBench(t)
+	b.cache.set(server("a", metal.BootTargetAgent))
+	report := func(events ...*protocol.BootEvent) error {
+		_, err := b.client.Report(t.Context(), &protocol.ReportRequest{Events: events})
+		return err
+	}
+	if err := report(
+		&protocol.BootEvent{BootId: "b1", Server: "a"},
+		&protocol.BootEvent{BootId: "b1", Server: "made-up", SecondSource: true},
+		&protocol.BootEvent{BootId: "b1", SecondSource: true},
+		&protocol.BootEvent{BootId: "bad id", Server: "a", SecondSource: true},
+		&protocol.BootEvent{Server: "a", SecondSource: true},
+	); err != nil || len(b.voided) != 0 {
+		t.Errorf("voided %q, %v", b.voided, err)
+	}
+	if err := report(&protocol.BootEvent{BootId: "b1", Server: "a", SecondSource: true}); err != nil || !slices.Equal(b.voided, []string{"a b1"}) {
+		t.Errorf("control: voided %q, %v", b.voided, err)
+	}
+	b.voidErr = errors.New("no")
+	if err := report(&protocol.BootEvent{BootId: "b1", Server: "a", SecondSource: true}); status.Code(err) != codes.Unavailable {
+		t.Errorf("while it cannot be written: %v; want Unavailable", err)
 	}
 }
 
