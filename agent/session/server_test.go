@@ -97,6 +97,8 @@ type server struct {
 	refuse bool
 	// deny makes Enroll fail, and task is what ReportTask answers.
 	deny, task error
+	// slow lets progress hang.
+	slow bool
 	// keys are the public keys that enrolled.
 	keys []*ecdsa.PublicKey
 	// stream is the newest one.
@@ -260,9 +262,12 @@ func (s *server) ReportTask(ctx context.Context, r *protocol.ReportTaskRequest) 
 		what = "receipt"
 	}
 	s.mu.Lock()
-	err := s.task
+	err, slow := s.task, s.slow && r.GetReceipt() == nil
 	s.mu.Unlock()
 	s.calls <- fmt.Sprintf("%s %s/%d", what, r.GetId(), r.GetGeneration())
+	if slow {
+		<-ctx.Done()
+	}
 	return &protocol.ReportTaskResponse{}, err
 }
 

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 
 	"ingot.dev/ingot/agent/protocol"
 )
@@ -40,7 +41,7 @@ func (s *Session) wipe(w *protocol.Wipe) (waits bool) {
 	}
 	switch s.ledger.order(pair{w.GetId(), w.GetGeneration()}) {
 	case begin:
-		log.Info("wiping disks", "disks", len(w.GetDisks()), "level", w.GetLevel())
+		s.Log.Info(fmt.Sprintf("beginning the wipe %s/%d", w.GetId(), w.GetGeneration()), "disks", len(w.GetDisks()), "level", w.GetLevel())
 		s.begun <- w // never blocks: the ledger lets one run at a time
 	case goesOn:
 		log.Info("the wipe goes on")

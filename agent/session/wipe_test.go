@@ -27,7 +27,7 @@ func opened(t *testing.T) (*server, *agent, string) {
 // TestWipeReceiptPowerOff: progress at its pace, the receipt before the report of the inventory, then off.
 func TestWipeReceiptPowerOff(t *testing.T) {
 	s, a, _ := opened(t)
-	a.changed <- struct{}{} // read while disks are half wiped: not to be reported before the receipt
+	a.changed <- struct{}{} // read while disks are being wiped: not to be reported before the receipt
 	a.tasks.steps <- 10
 	s.expect("progress Overwrite 10% w/1")
 	a.tasks.steps <- 20
@@ -229,6 +229,42 @@ func TestReceiptRefused(t *testing.T) {
 			a.tasks.wantNothing(t)
 		})
 	}
+}
+
+// TestReceiptWaitsUntilTheCertificateIsBelieved: a controller that came back with another CA refuses everything; that is no answer for the
+// receipt, which goes over the connection with the new certificate.
+func TestReceiptWaitsUntilTheCertificateIsBelieved(t *testing.T) {
+	s, a, address := opened(t)
+	s.stop()
+	pause := a.wait(t)
+	a.tasks.end()
+	a.told(t, "the wipe has ended", 1)
+	s.set(func() { s.refuse = true })
+	s.start(address)
+	a.advance(pause)
+	a.wait(t) // the renewal
+	a.advance(a.wait(t))
+	s.expect("enroll boot-1 SN-1")
+	s.expect("watch")
+	if len(s.calls) > 0 {
+		t.Errorf("the agent called %q before the server had said anything", <-s.calls)
+	}
+	s.directives <- waitFor("judging")
+	s.expect("receipt w/1")
+}
+
+// TestSlowProgressIsDropped: a receipt does not wait behind it for longer than its bound.
+func TestSlowProgressIsDropped(t *testing.T) {
+	s, a, _ := opened(t)
+	s.set(func() { s.slow = true })
+	a.tasks.steps <- 10
+	s.expect("progress Overwrite 10% w/1")
+	a.tasks.steps <- 20
+	a.tasks.steps <- 30
+	a.tasks.end()
+	a.told(t, "the wipe has ended", 1)
+	a.advance(progressTime)
+	s.expect("receipt w/1")
 }
 
 // TestOutageUntilTheCertificateEnds: the agent enrols again, with the same key, and the receipt comes through; nothing is wiped twice.
