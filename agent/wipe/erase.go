@@ -11,8 +11,8 @@ import (
 // Bytes that go to a disk in one call: small enough to show progress and to stop between them.
 var chunks = map[plan.Method]int64{plan.Discard: 2 << 30, plan.ZeroOut: 64 << 20, plan.Overwrite: 8 << 20}
 
-// errUnproven says that a step did not do what was hoped, which is no fault of the disk.
-var errUnproven = errors.New("the disk does not read back as zeros after it")
+// errUnproven says that a step may have done nothing, which is no fault of the disk.
+var errUnproven = errors.New("what the disk shows afterwards does not prove it")
 
 // lie is an error that ends the wipe of a disk: it acknowledged what it did not do.
 type lie struct{ error }

@@ -265,3 +265,21 @@ func TestSanitizeCancelled(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// bytesPort answers every question with the same bytes.
+type bytesPort []byte
+
+func (b bytesPort) Do(c Command) (Result, error) {
+	copy(c.Data, b)
+	return Result{Count: uint16(len(b)), LBA: uint64(len(b))}, nil
+}
+
+func FuzzLook(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, sector))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if a, err := Look(bytesPort(b)); err != nil || len(b) < 119 && a.Sanitize != (plan.Sanitize{}) || len(b) < 257 && a.Security {
+			t.Errorf("%+v, %v", a, err)
+		}
+	})
+}

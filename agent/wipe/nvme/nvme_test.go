@@ -292,3 +292,22 @@ func TestNothingForOthers(t *testing.T) {
 		}
 	})
 }
+
+// bytesPort answers every question with the same bytes.
+type bytesPort []byte
+
+func (b bytesPort) Admin(c Command) error { copy(c.Data, b); return nil }
+
+func FuzzLook(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, identifySize))
+	f.Add(append(make([]byte, 256), 0xff, 0xff))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n, err := Look(bytesPort(b)); err != nil || n.Namespaces < 0 || n.Namespaces > 1024 {
+			t.Errorf("%+v, %v", n, err)
+		}
+		if state, percent, err := status(bytesPort(b)); err != nil || state > 7 || percent > 99 {
+			t.Errorf("state %d, %d %%, %v", state, percent, err)
+		}
+	})
+}

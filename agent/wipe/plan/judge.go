@@ -21,7 +21,7 @@ type Verdict int
 const (
 	// Clean: nothing of what was there is left.
 	Clean Verdict = iota + 1
-	// Unproven: the step promised nothing here, so it does not count and the next is tried.
+	// Unproven: what the unit shows proves nothing, so the step does not count and the next is tried.
 	Unproven
 	// Left: the disk acknowledged the step, and still shows what it should not.
 	Left
@@ -30,9 +30,9 @@ const (
 // Judge says whether a unit is as the promise wants it.
 //
 // Zeros are always clean. For Erased, so is a unit of all ones (FFh is one of the two values that DLFEAT of NVMe can name, NVM
-// Command Set 1.0, figure 97). Anything else must be noise, as after a change of keys, and must differ from what was there:
-// text, tables and file systems are no noise, and old data that was noise is known again by its sum. If the unit could not be
-// read before, noise is not enough.
+// Command Set 1.0, figure 97). Anything else must be noise, as after a change of keys: text, tables and file systems are none, so
+// the disk lied. Noise that differs from what was there is clean. Noise that was there before, or where nothing could be read
+// before, proves nothing: it may be a tenant's encrypted data, or what a disk always shows for blocks that it does not hold.
 func Judge(p Promise, before Memory, unit []byte) Verdict {
 	switch {
 	case uniform(unit, 0x00):
@@ -41,10 +41,14 @@ func Judge(p Promise, before Memory, unit []byte) Verdict {
 		return Unproven
 	case p != Erased:
 		return Left
-	case uniform(unit, 0xFF), before.Known && before.Sum != sha256.Sum256(unit) && noise(unit):
+	case uniform(unit, 0xFF):
+		return Clean
+	case !noise(unit):
+		return Left
+	case before.Known && before.Sum != sha256.Sum256(unit):
 		return Clean
 	default:
-		return Left
+		return Unproven
 	}
 }
 

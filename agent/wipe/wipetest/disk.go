@@ -231,21 +231,22 @@ func (d *Disk) dead() bool { return d.Faults.PowerAfter > 0 && d.calls >= d.Faul
 func (d *Disk) erase(r plan.Range, f Fill) {
 	keep := d.Faults.Keeps
 	kept := bytes.Clone(d.data[keep.Offset : keep.Offset+keep.Length])
-	fill(d.data[r.Offset:r.Offset+r.Length], f)
+	fill(d.data[r.Offset:r.Offset+r.Length], f, byte(d.calls))
 	copy(d.data[keep.Offset:], kept)
 	if overlaps(d.Faults.Unreadable, r) {
 		d.Faults.Unreadable = plan.Range{}
 	}
 }
 
-func fill(b []byte, f Fill) {
+// fill writes a pattern; each key makes other noise.
+func fill(b []byte, f Fill, key byte) {
 	switch f {
 	case Ones:
 		for i := range b {
 			b[i] = 0xFF
 		}
 	case Noise:
-		chance := rand.NewChaCha8([32]byte{'n', 'o', 'i', 's', 'e'})
+		chance := rand.NewChaCha8([32]byte{'k', 'e', 'y', key})
 		_, _ = chance.Read(b)
 	default:
 		clear(b)
