@@ -34,7 +34,7 @@ func (c *Client) Create(ctx context.Context, obj client.Object, opts ...client.C
 	if err != nil {
 		return err
 	}
-	k.into(result, obj)
+	k.answer(result, obj)
 	return nil
 }
 

@@ -85,7 +85,7 @@ func (c *Client) change(ctx context.Context, k *kind, r request) error {
 	if err != nil {
 		return err
 	}
-	k.into(result, r.object)
+	k.answer(result, r.object)
 	return nil
 }
 

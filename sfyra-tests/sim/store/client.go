@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -46,12 +47,23 @@ func (c *Client) Get(ctx context.Context, key client.ObjectKey, obj client.Objec
 	for _, opt := range opts {
 		opt.ApplyToGet(&options)
 	}
-	if c.view != nil && options.UnsafeDisableDeepCopy != nil && *options.UnsafeDisableDeepCopy {
+	switch {
+	case c.view == nil:
+		k.answer(o, obj)
+	case options.UnsafeDisableDeepCopy != nil && *options.UnsafeDisableDeepCopy:
 		k.share(o, obj)
-	} else {
+	default:
 		k.into(o, obj)
 	}
 	return nil
+}
+
+// answer gives the caller a copy. The real client leaves apiVersion and kind out of single objects; a cache has them.
+func (k *kind) answer(o, obj client.Object) {
+	k.into(o, obj)
+	if t, ok := obj.GetObjectKind().(*metav1.TypeMeta); ok {
+		*t = metav1.TypeMeta{}
+	}
 }
 
 func (c *Client) op(v Verb, k *kind, key types.NamespacedName) Op {

@@ -7,8 +7,7 @@
 // The contract suite (storetest) runs against this store and against a real API server. Where the store differs on purpose:
 //   - Kinds: those of New, and only the metal API has schema, defaults, CEL rules and admission policies. Namespaces need not exist.
 //   - managedFields are not kept; Apply, JSON patches, strategic merge patches, dry runs, orphaning and foreground deletion are refused.
-//   - An answer replaces the caller's object. The real client decodes into it, so what the answer does not mention may stay there.
-//   - apiVersion and kind are set in every answer; the real client leaves them out in items of lists of built-in kinds.
+//   - Items of lists have apiVersion and kind; from a real server those of built-in kinds have none.
 //   - The garbage collector runs when CollectGarbage is called, and takes an owner of a foreign kind for present.
 //   - Lists are sorted by namespace and name, those of a view too; an informer's are in no order. Continue tokens never expire.
 //   - A status that nobody wrote and an empty one are the same; a real server counts the first write of an empty one as a change.

@@ -15,8 +15,9 @@ import (
 )
 
 // Compare does the same n random operations on two backends and wants the same of both after each: the reason of the error, whether the version
-// changed, and what is stored then. Times that the server gives, UIDs and versions are compared by whether they are there.
-func Compare(t *testing.T, seed uint64, n int, a, b Backend) {
+// changed, and what is stored then. Times that the server gives, UIDs and versions are compared by whether they are there. It returns the first
+// difference with the operations that led to it, or nothing.
+func Compare(t *testing.T, seed uint64, n int, a, b Backend) string {
 	left, right := newActor(t, a), newActor(t, b)
 	dice := rand.New(rand.NewPCG(seed, 0))
 	var trace []string
@@ -25,9 +26,10 @@ func Compare(t *testing.T, seed uint64, n int, a, b Backend) {
 		got, want := left.do(op), right.do(op)
 		trace = append(trace, op.String()+" "+want.reason)
 		if got != want {
-			t.Fatalf("seed %d differs after\n%s\nfirst:  %s\nsecond: %s", seed, strings.Join(trace[max(0, len(trace)-12):], "\n"), got, want)
+			return fmt.Sprintf("seed %d differs after\n%s\nfirst:  %s\nsecond: %s", seed, strings.Join(trace[max(0, len(trace)-12):], "\n"), got, want)
 		}
 	}
+	return ""
 }
 
 // Tally counts how often the operations of some seeds ended how, so that a test can see that they reach what they should.
@@ -89,16 +91,17 @@ type actor struct {
 	*testing.T
 	Backend
 	read map[string]client.Object // what was read last with "read", to be stale later
+	last map[string]client.Object // what was there after the last operation
 }
 
 func newActor(t *testing.T, b Backend) *actor {
-	return &actor{T: t, Backend: b, read: map[string]client.Object{}}
+	return &actor{T: t, Backend: b, read: map[string]client.Object{}, last: map[string]client.Object{}}
 }
 
 func (a *actor) do(op operation) outcome {
 	template := templates[op.kind]
 	fresh := template.make(a.Backend, op.name)
-	before := a.stored(fresh)
+	before := a.last[op.key()]
 	if before == nil && op.roll%4 > 0 {
 		op.verb = "create" // or most would not be found
 	}
@@ -118,6 +121,7 @@ func (a *actor) do(op operation) outcome {
 		a.read[op.key()] = before
 	}
 	after := a.stored(fresh)
+	a.last[op.key()] = after
 	return outcome{reasonOf(err), versionOf(before) != versionOf(after), a.render(after)}
 }
 

@@ -83,6 +83,21 @@ var patches = []behaviour{
 			w.Error("it was patched")
 		}
 	}},
+	{"an answer replaces what the caller had", func(w *world) {
+		s := w.server("a")
+		w.create(s)
+		before := s.DeepCopy()
+		s.Spec.Accepted, s.Status.State = true, metal.StateRunning
+		w.ok(w.Ingot.Patch(w.Context(), s, locked(before)))
+		if s.Status.State != "" || s.Kind != "" {
+			w.Errorf("kind %q, status %+v", s.Kind, s.Status)
+		}
+		s.Spec.Cordoned = true
+		w.ok(w.Ingot.Get(w.Context(), client.ObjectKeyFromObject(s), s))
+		if s.Spec.Cordoned || !s.Spec.Accepted {
+			w.Errorf("read %+v", s.Spec)
+		}
+	}},
 	{"a uid is not patched", func(w *world) {
 		s := w.server("a")
 		w.create(s)
