@@ -7,12 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/identity"
 )
 
 // Coalescing and parallelism.
@@ -28,12 +31,28 @@ func (r *Reconciler) SetupWithManager(m ctrl.Manager, wakes <-chan string) error
 	return ctrl.NewControllerManagedBy(m).
 		Named("server").
 		For(&metal.Server{}).
-		// The inventory has its Server's name, which is all that this handler uses.
-		Watches(&metal.ServerInventory{}, &handler.EnqueueRequestForObject{}).
+		Watches(&metal.ServerInventory{}, handler.EnqueueRequestsFromMapFunc(r.concerned)).
 		WatchesRawSource(r.sightingSource()).
 		WatchesRawSource(wakeSource(wakes)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &skip}).
 		Complete(r)
+}
+
+// concerned are the Servers that a changed inventory tells something: its own, which has its name, and those that show one of its disks too.
+func (r *Reconciler) concerned(ctx context.Context, o client.Object) []reconcile.Request {
+	out := []reconcile.Request{request(o.GetName())}
+	inventory, ok := o.(*metal.ServerInventory)
+	if !ok {
+		return out
+	}
+	others, err := r.Disks.Elsewhere(ctx, inventory.Name, identity.WWIDs(&inventory.Spec))
+	if err != nil { // they learn it when they are looked at next, and each grant asks again anyway
+		log.FromContext(ctx).Error(err, "Looking for Servers that share a disk", "server", inventory.Name)
+	}
+	for _, other := range others {
+		out = append(out, request(other))
+	}
+	return out
 }
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
