@@ -168,14 +168,14 @@ func (w *world) accept(disks ...metal.DiskID) {
 	must(w, w.admin.Update(w.t.Context(), s))
 }
 
-// until reconciles once a second until the Server is as awaited; a death is followed by a restart.
+// until reconciles every four seconds until the Server is as awaited; a death is followed by a restart.
 func (w *world) until(what string, done func(*metal.Server) bool) *metal.Server {
 	w.t.Helper()
 	for range 200 {
 		if s := w.server(); done(s) {
 			return s
 		}
-		w.now = w.now.Add(time.Second)
+		w.now = w.now.Add(4 * time.Second)
 		_, err := w.reconcile()
 		switch {
 		case errors.Is(err, errCrash), w.plane.died:
