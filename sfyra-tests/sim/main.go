@@ -1,33 +1,99 @@
-// Command sim attacks the decision core under virtual time; see the package engine.
+// Command sim attacks Ingot's decision core under virtual time; see the package engine for what that means. Layer 5, proof.
+//
+//	go run ./sfyra-tests/sim --seeds 10000            run seeds 1 to 10000 on all cores
+//	go run ./sfyra-tests/sim --seed 42 --trace        run one seed and print what happened
+//
+// It exits with 1 when a rule was broken; then it prints the seed, the rule and the shortest story that it found, and how to see it again. Over many
+// seeds it also fails when a fault never happened, since that fault then proves nothing.
 package main
 
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
+	"time"
 
 	"ingot.dev/ingot/sfyra-tests/sim/engine"
 )
 
+// enough is how many seeds must see every fault.
+const enough = 10000
+
+// options are the flags.
+type options struct {
+	seed           uint64
+	first          uint64
+	seeds, servers int
+	trace, full    bool
+	disable        string
+	workers        int
+}
+
 func main() {
-	seed := flag.Uint64("seed", 0, "run this seed alone")
-	seeds := flag.Int("seeds", 1000, "how many seeds to run")
-	servers := flag.Int("servers", 0, "how many servers; 0 lets each seed choose")
-	trace := flag.Bool("trace", false, "print the trace")
+	debug.SetGCPercent(800) // the runs leave much garbage and keep little
+	var o options
+	flag.Uint64Var(&o.seed, "seed", 0, "run this seed alone")
+	flag.Uint64Var(&o.first, "first", 1, "the first of many seeds")
+	flag.IntVar(&o.seeds, "seeds", 1000, "how many seeds to run")
+	flag.IntVar(&o.servers, "servers", 0, "how many servers; 0 lets each seed choose 2 to 8")
+	flag.BoolVar(&o.trace, "trace", false, "with --seed: print what happened")
+	flag.BoolVar(&o.full, "full", false, "do not shrink what failed")
+	flag.StringVar(&o.disable, "without", "", "kinds of faults and gestures to leave out, separated by commas")
+	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to run at once")
 	flag.Parse()
-	if *seed != 0 {
-		r := engine.Run(*seed, engine.Config{Servers: *servers, Trace: *trace})
-		for _, l := range r.Trace {
-			fmt.Println(l)
-		}
-		fmt.Println(r.Violation, r.Steps, r.Writes, r.Virtual)
+	ok, err := run(o, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sim:", err)
+		os.Exit(2)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+// run does what the flags say, and says whether every rule held.
+func run(o options, out io.Writer) (bool, error) {
+	without, err := engine.ParseSet(o.disable)
+	if err != nil {
+		return false, err
+	}
+	cfg := engine.Config{Servers: o.servers, Disable: without}
+	if o.seed != 0 {
+		return one(o, cfg, out), nil
+	}
+	return many(o, cfg, out), nil
+}
+
+// one runs one seed and tells its story.
+func one(o options, cfg engine.Config, out io.Writer) bool {
+	cfg.Trace = o.trace
+	begun := time.Now()
+	r := engine.Run(o.seed, cfg)
+	for _, line := range r.Trace {
+		fmt.Fprintln(out, line)
+	}
+	fmt.Fprintf(out, "seed %d: %d servers, %d reconciles, %d writes, %s of virtual time in %s\n", r.Seed, r.Servers, r.Steps, r.Writes,
+		r.Virtual.Round(time.Second), time.Since(begun).Round(time.Millisecond))
+	if r.Violation == nil {
+		return true
+	}
+	explain(r, o.full || o.trace, out)
+	return false
+}
+
+// explain prints a failure, shrunk unless told otherwise.
+func explain(r engine.Result, full bool, out io.Writer) {
+	fmt.Fprintf(out, "\nseed %d breaks %s\nkinds: %s\n", r.Seed, r.Violation, r.Kinds)
+	if full {
 		return
 	}
-	for n := range *seeds {
-		r := engine.Run(uint64(n+1), engine.Config{Servers: *servers})
-		if r.Violation != nil {
-			fmt.Println("seed", n+1, r.Violation, r.Kinds)
-		}
+	small := engine.Shrink(r)
+	fmt.Fprintf(out, "shrunk to %d servers and %d lines; kinds: %s\n", small.Servers, len(small.Trace), small.Kinds)
+	for _, line := range small.Trace {
+		fmt.Fprintln(out, line)
 	}
-	_ = os.Stdout
+	fmt.Fprintf(out, "again: go run ./sfyra-tests/sim --seed %d --servers %d --trace\n", r.Seed, r.Config.Servers)
 }

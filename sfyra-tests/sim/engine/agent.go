@@ -26,6 +26,7 @@ type agent struct {
 	caller   lifecycle.Caller
 	server   string
 	dead     bool
+	refusals int  // in a row
 	plans    int  // counts planned looks at the task
 	hurried  bool // a look is planned for a change
 	replica  *process
@@ -80,10 +81,11 @@ func (a *agent) enrol() {
 		if errors.Is(err, desk.ErrVoided) {
 			a.w.count(claimsVoided)
 		}
-		a.do(a.retry(), a.enrol)
+		a.refusals++
+		a.do(a.retry()*time.Duration(min(a.refusals, 20)), a.enrol)
 		return
 	}
-	a.server = name
+	a.server, a.refusals = name, 0
 	a.connect(p)
 	a.report()
 }

@@ -92,11 +92,7 @@ func (w *World) twoLeaders() {
 	p.leads = true
 	w.count(leadersTwice)
 	w.log(p.name, "leads too")
-	for _, m := range w.machines {
-		if s := w.operator.server(m); s != nil {
-			p.wake(s.Name, w.accidents.between(0, time.Second))
-		}
-	}
+	p.wakeAll()
 	w.in(w.accidents.between(10*time.Second, 3*time.Minute), func() { p.leads = false; w.log(p.name, "leads no more") })
 }
 

@@ -11,8 +11,6 @@ import (
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
-func freshLag(kind string) int { return store.Fresh(kind) }
-
 // watchersOf are the agents that talk for a machine.
 func (w *World) watchersOf(m *machine) []*agent {
 	var all []*agent
@@ -62,7 +60,7 @@ func ready(s *metal.Server) string {
 // onTheWay are reasons of servers that Ingot goes on with by itself.
 var onTheWay = []string{
 	"", reasons.Accepted, reasons.BootRunning, reasons.BootClaimed, reasons.WipeGranted, reasons.WipeRunning, reasons.ReceiptJudged, reasons.DestructiveLimit, reasons.BootVoided,
-	reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCLied, reasons.NeverWiped, reasons.IdentityConflict, reasons.OffNotProven, reasons.WipeTimeout, reasons.BootNotHonored,
+	reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCLied, reasons.NeverWiped, reasons.OffNotProven, reasons.WipeTimeout, reasons.BootNotHonored,
 	reasons.PowerRequestRunning,
 }
 
@@ -129,10 +127,22 @@ func (w *World) untrue(s *metal.Server) string {
 		return is(store.Peek[metal.ServerInventory](w.store, "", s.Name) == nil, "there is an inventory")
 	case reasons.NoBMC, reasons.AwaitingPower:
 		return is(s.Spec.BMC == nil || s.Spec.PowerRequest != nil && s.Spec.PowerRequest.Action == metal.PowerActionOff, "it has a BMC and nobody switched it off")
+	case reasons.IdentityConflict:
+		return is(r.Boot != nil && r.Boot.Reason == reasons.BootVoided || w.twins(m) > 1, "one Server has this identity, and its last boot was not contested")
 	case reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks:
 		return ""
 	}
 	return "the reason is not one to wait for"
+}
+
+// twins is how many Servers describe a machine.
+func (w *World) twins(m *machine) (n int) {
+	for _, s := range store.All[metal.Server](w.store) {
+		if w.machineOf(s) == m {
+			n++
+		}
+	}
+	return n
 }
 
 // quiet reconciles on and on: nothing may be written or ordered any more (L2).
@@ -141,8 +151,11 @@ func (w *World) quiet() {
 		return
 	}
 	p := w.processes[0]
-	writes, orders := w.writes, w.counts[ordersGiven]
 	all := store.All[metal.Server](w.store)
+	for _, s := range all { // the age of a reading is written down every few minutes
+		_ = p.call(func() error { p.reconcile(s.Name); return nil }) // a failure shows below
+	}
+	writes, orders := w.writes, w.counts[ordersGiven]
 	for i := range min(200, 25*len(all)) {
 		name := all[i%len(all)].Name
 		_ = p.call(func() error { p.reconcile(name); return nil }) // a failure shows as what it writes

@@ -46,6 +46,7 @@ const (
 	impostorClaims
 	impostorReceipts
 	impostorsToldOff
+	coincidences
 	agentCrashed
 	receiptsTwice
 	receiptsLost
@@ -85,7 +86,7 @@ var counterNames = [counters]string{
 	staleReadings: "stale readings", powerLost: "power losses", firmwareHung: "firmware hangs", machineRestarted: "restarts by themselves",
 	staleViews: "stale boot views", secondSources: "scripts fetched twice", reportsLost: "reports of second fetches lost",
 	impostorsBegun: "impostors", impostorClaims: "boots claimed by impostors", impostorReceipts: "receipts of impostors",
-	impostorsToldOff: "impostors told to switch off", agentCrashed: "agents crashed", receiptsTwice: "receipts sent twice", receiptsLost: "receipts lost",
+	impostorsToldOff: "impostors told to switch off", coincidences: "strangers believed by coincidence", agentCrashed: "agents crashed", receiptsTwice: "receipts sent twice", receiptsLost: "receipts lost",
 	disksLied: "lying disks", disksFailed: "failing disks", acceptsAsked: "accepts", dataConfirmed: "disks with data confirmed", gitAccepts: "accepts by Git",
 	unaccepts: "accepts taken back", quarantinesAsked: "quarantines asked", liftsAsked: "lifts asked", pausesAsked: "pauses", powerAsked: "power requests",
 	manifestsApplied: "old manifests applied", serversDeleted: "servers deleted", disksIgnored: "disks ignored", storesRestored: "restores",

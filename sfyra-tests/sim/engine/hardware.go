@@ -45,7 +45,8 @@ func (w *World) mishaps(m *machine) {
 			w.during(func() {
 				w.log(m.name, "the BMC becomes %s", f.mode)
 				m.bmc.mode, m.bmc.told, m.bmc.toldAt = f.mode, m.on, w.now
-				w.in(w.accidents.between(time.Minute, 40*time.Minute), func() { m.bmc.mode = honest })
+				m.lost = w.now
+				w.in(w.accidents.between(time.Minute, 40*time.Minute), func() { m.bmc.mode, m.lost = honest, w.now })
 			})
 		}
 	}
@@ -71,6 +72,7 @@ func (w *World) mishaps(m *machine) {
 func (w *World) losePower(m *machine) {
 	w.count(powerLost)
 	was := m.on
+	m.lost = w.now
 	m.switchOff("power loss")
 	m.feed = false
 	w.in(w.accidents.between(time.Second, 3*time.Minute), func() {

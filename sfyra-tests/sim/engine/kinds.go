@@ -1,6 +1,11 @@
 package engine
 
-import "math/bits"
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+)
 
 // Kind is something that may go wrong, or that a person may do. A seed enables a random part of them (swarm testing).
 type Kind uint8
@@ -109,4 +114,18 @@ func swarm(seed uint64) (s Set) {
 		}
 	}
 	return s
+}
+
+// ParseSet reads names of kinds, separated by commas.
+func ParseSet(text string) (s Set, err error) {
+	for name := range strings.SplitSeq(text, ",") {
+		k := slices.Index(kindNames[:], name)
+		switch {
+		case k >= 0:
+			s |= 1 << Kind(k)
+		case name != "":
+			return 0, fmt.Errorf("there is no kind %q", name)
+		}
+	}
+	return s, nil
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"time"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
 // runs is what a machine does.
@@ -37,6 +39,8 @@ type machine struct {
 	network, once bool
 	// stuckUntil and deaf are faults: the firmware hangs, or ignores the network.
 	hangs, deaf bool
+	// lost is when the machine went off or its BMC went wrong without anybody's order, for the last time.
+	lost time.Duration
 	// workload is the content of the disk whose system runs; 0 when none does.
 	workload int
 }
@@ -160,3 +164,8 @@ func (m *machine) startAgent(bootID string) {
 
 // String names the machine in messages.
 func (m *machine) String() string { return fmt.Sprintf("machine %d (%s)", m.n, m.name) }
+
+// accident says that the machine lost its power, or its BMC told untruths, since a receipt came in.
+func (m *machine) accident(w *metal.WipeRecord) bool {
+	return m.bmc.mode != honest || w.Receipt == nil || epoch.Add(m.lost).After(w.Receipt.At.Add(-time.Minute))
+}

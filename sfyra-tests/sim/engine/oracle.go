@@ -36,8 +36,10 @@ type oracle struct {
 	// handed, begun and receipts say which process got a task, carried it out, and sent the receipt that was recorded.
 	handed, begun, receipts map[task]*agent
 	sender                  *agent
-	// granted are the moments of grants; booted those of boots that Ingot began by itself, by server.
-	granted []time.Duration
+	// fooled are servers whose proof is a coincidence that level 1 cannot tell from the truth.
+	fooled map[string]bool
+	// granted are the grants; booted are the moments of boots that Ingot began by itself, by server.
+	granted []grant
 	booted  map[string][]time.Duration
 	// unaccepted is when a person last took the yes back, by server; lost, when records were lost, restored, or a clock jumped.
 	unaccepted map[string]time.Duration
@@ -47,7 +49,7 @@ type oracle struct {
 func newOracle(w *World) *oracle {
 	return &oracle{
 		w: w, confirmed: map[int]bool{}, revoked: map[int]bool{}, known: map[int]bool{}, requests: map[string]bool{},
-		handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{},
+		fooled: map[string]bool{}, handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{},
 		booted: map[string][]time.Duration{}, unaccepted: map[string]time.Duration{}, disturbed: -24 * time.Hour,
 	}
 }
@@ -100,8 +102,9 @@ func (c *oracle) handsOut(p *process, a *agent, g lifecycle.WipeGrant) {
 
 // mayName checks one disk of a grant.
 func (c *oracle) mayName(s *metal.Server, r *metal.ServerRecord, d metal.DiskID, what string) {
-	if r.Acceptance != nil && !slices.ContainsFunc(r.Acceptance.Disks, func(i metal.DiskID) bool { return i.WWID == d.WWID }) {
-		c.fail("I1", "%s with the disk %s, which the acceptance does not name", what, d.Serial)
+	named := r.Acceptance != nil && slices.ContainsFunc(r.Acceptance.Disks, func(i metal.DiskID) bool { return i.WWID == d.WWID })
+	if !named && !c.saidBlank(s, r, d) {
+		c.fail("I1", "%s with the disk %s, which the acceptance does not name and this boot does not show as blank", what, d.Serial)
 	}
 	if s != nil && slices.ContainsFunc(s.Spec.IgnoredDisks, func(i metal.DiskSelector) bool { return i.Serial == d.Serial }) {
 		c.fail("I1", "%s with the disk %s, which a person told us to ignore", what, d.Serial)
@@ -111,6 +114,16 @@ func (c *oracle) mayName(s *metal.Server, r *metal.ServerRecord, d metal.DiskID,
 			c.fail("I1", "%s with the disk %s, which %s shows too", what, d.Serial, i.Name)
 		}
 	}
+}
+
+// saidBlank says that the inventory of the boot that has the server shows the disk as blank.
+func (c *oracle) saidBlank(s *metal.Server, r *metal.ServerRecord, d metal.DiskID) bool {
+	if s == nil || r.Boot == nil {
+		return false
+	}
+	i := store.Peek[metal.ServerInventory](c.w.store, "", s.Name)
+	return i != nil && i.Spec.Agent.BootID == r.Boot.ID && i.Spec.Agent.Proven > 0 &&
+		slices.ContainsFunc(i.Spec.Disks, func(o metal.Disk) bool { return o.WWID == d.WWID && o.Contents == metal.DiskBlank })
 }
 
 // alone checks that no other process works on the same machine (I5).
@@ -168,9 +181,12 @@ func (c *oracle) byPerson(id string) bool {
 	return c.requests[request]
 }
 
-// switchedOff checks that a running system is stopped only for a person (I6).
+// switchedOff checks that a running system is stopped only for a person (I6): one who asked for power, or who said yes to a wipe that is still to come, or
+// who said yes when that system was there already.
 func (c *oracle) switchedOff(m *machine, o order) {
-	if m.workload != 0 && !c.byPerson(o.ID) && !c.known[m.workload] {
+	r := recordOf(store.Peek[metal.Server](c.w.store, "", o.server))
+	under := r.Acceptance != nil && r.Acceptance.RequestID != "" && r.Unverified == nil && (r.Wipe == nil || r.Wipe.VerifiedAt == nil)
+	if m.workload != 0 && !c.byPerson(o.ID) && !c.known[m.workload] && !under {
 		c.fail("I6", "%s switched %s off, which runs the system of content %d that came after any person's word", o.ID, m, m.workload)
 	}
 	if m.workload != 0 {

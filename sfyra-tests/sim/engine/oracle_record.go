@@ -11,7 +11,7 @@ import (
 func (c *oracle) wrote(w *store.Write) {
 	before, _ := w.Before.(*metal.Server)
 	after, ok := w.After.(*metal.Server)
-	if !ok || after == nil || w.Verb == store.Restore {
+	if !ok || after == nil || w.Who == restorer {
 		return
 	}
 	if w.Status {
@@ -19,7 +19,7 @@ func (c *oracle) wrote(w *store.Write) {
 		return
 	}
 	old, r := recordOf(before), recordOf(after)
-	c.wipeChanged(after, old, r)
+	c.wipeChanged(after, old, r, w.Who)
 	c.bootChanged(after, old, r)
 	if r.Quarantine != nil && old.Quarantine == nil {
 		c.w.count(quarantinesRecorded)
@@ -33,14 +33,14 @@ func (c *oracle) wrote(w *store.Write) {
 }
 
 // wipeChanged looks at grants, receipts and proofs.
-func (c *oracle) wipeChanged(s *metal.Server, old, r *metal.ServerRecord) {
+func (c *oracle) wipeChanged(s *metal.Server, old, r *metal.ServerRecord, who string) {
 	w := r.Wipe
 	if w == nil {
 		return
 	}
 	t := task{w.ID, w.Generation}
 	if old.Wipe == nil || old.Wipe.ID != w.ID {
-		c.grants(s)
+		c.grants(s, w.ID, who)
 	} else if old.Wipe.Generation != w.Generation {
 		c.w.count(generations)
 	}
@@ -52,21 +52,30 @@ func (c *oracle) wipeChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		}
 	}
 	if w.VerifiedAt != nil && (old.Wipe == nil || old.Wipe.VerifiedAt == nil) {
-		c.verified(s, t)
+		c.verified(s, t, w)
 	}
 }
 
 // verified checks a proof against the disks (I3) and its witness (I7).
-func (c *oracle) verified(s *metal.Server, t task) {
+//
+// What remains at trust level 1: a stranger is the only claimant, since the machine itself does not come up, and then the machine loses its power, or its
+// BMC starts to lie, in the very minutes in which it should switch itself off. Such coincidences are counted, and are no violation.
+func (c *oracle) verified(s *metal.Server, t task, w *metal.WipeRecord) {
 	c.w.count(wipesVerified)
 	by := c.receipts[t]
 	if by == nil {
 		c.fail("I3", "%s became clean, and nobody sent a receipt of wipe %s generation %d", s.Name, t.id, t.generation)
 		return
 	}
+	if by.impostor && by.m.accident(w) {
+		c.w.count(coincidences)
+		c.fooled[s.Name] = true
+		return
+	}
 	if by.impostor {
 		c.fail("I7", "%s became clean on the word of %s", s.Name, by)
 	}
+	c.fooled[s.Name] = false
 	c.zero(s, by.m, by.readAt, "became clean")
 }
 
@@ -88,22 +97,42 @@ func ignored(s *metal.Server, d *disk) bool {
 	return false
 }
 
-// grants checks the limit of destructive actions (I5).
-func (c *oracle) grants(s *metal.Server) {
+// grant is one grant that counts against the limit.
+type grant struct {
+	at   time.Duration
+	id   string
+	by   *process
+	life int
+}
+
+// grants checks the limit of destructive actions (I5). A grant whose record went with a person's gesture is known only to the replica that gave it, for as
+// long as that one lives.
+func (c *oracle) grants(s *metal.Server, id, who string) {
 	c.w.count(grantsRecorded)
-	c.granted = append(c.granted, c.w.now)
-	if c.w.now-c.disturbed < time.Hour {
+	by := c.w.replica(who)
+	if by == nil {
 		return
 	}
+	c.granted = append(c.granted, grant{c.w.now, id, by, by.life})
 	n := 0
-	for _, at := range c.granted {
-		if c.w.now-at < time.Hour && at > c.disturbed {
+	for _, g := range c.granted {
+		if c.w.now-g.at < time.Hour && g.at > c.disturbed && (g.by == by && g.life == by.life || c.w.recorded(g.id)) {
 			n++
 		}
 	}
 	if n > c.w.limit() {
 		c.fail("I5", "the wipe of %s is number %d within an hour, and %d are allowed", s.Name, n, c.w.limit())
 	}
+}
+
+// recorded says that a record holds the wipe of that id.
+func (w *World) recorded(id string) bool {
+	for _, s := range store.All[metal.Server](w.store) {
+		if r := recordOf(s); r.Wipe != nil && r.Wipe.ID == id {
+			return true
+		}
+	}
+	return false
 }
 
 // bootChanged counts boots that Ingot begins by itself (I8).
@@ -113,7 +142,9 @@ func (c *oracle) bootChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	}
 	if old.Boot == nil || old.Boot.ID != r.Boot.ID {
 		c.w.count(bootsStarted)
-		c.boots(s.Name)
+		if r.Boot.Attempt > 0 { // a person's power request starts attempt 0
+			c.boots(s.Name)
+		}
 	}
 	if (old.Boot == nil || old.Boot.Phase != metal.BootClaimed) && r.Boot.Phase == metal.BootClaimed {
 		c.w.count(bootsClaimed)
@@ -154,7 +185,7 @@ func (c *oracle) shows(s *metal.Server) {
 		return
 	}
 	c.w.count(availableShown)
-	if by := c.receipts[task{w.ID, w.Generation}]; by != nil {
+	if by := c.receipts[task{w.ID, w.Generation}]; by != nil && !c.fooled[s.Name] {
 		c.zero(s, by.m, by.readAt, "shows Available")
 	}
 }

@@ -68,6 +68,11 @@ func (p *process) start() {
 	p.lag()
 	p.view.OnChange = p.changed
 	p.w.log(p.name, "starts")
+	p.wakeAll()
+}
+
+// wakeAll looks at every Server, as a controller does that starts.
+func (p *process) wakeAll() {
 	for _, s := range store.All[metal.Server](p.w.store) {
 		p.wake(s.Name, p.w.hardware.between(100*time.Millisecond, time.Second))
 	}

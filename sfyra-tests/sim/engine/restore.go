@@ -8,6 +8,9 @@ import (
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
+// restorer is who restores backups.
+const restorer = "restore"
+
 // backup is what `ingot backup` kept.
 type backup struct {
 	servers     []*metal.Server
@@ -31,7 +34,7 @@ func (o *operator) restore() {
 	for _, p := range o.w.processes {
 		p.die("stopped for the restore")
 	}
-	c := o.w.store.Client(store.Identity{Name: "restore", Ingot: true})
+	c := o.w.store.Client(store.Identity{Name: restorer, Ingot: true})
 	for _, s := range store.All[metal.Server](o.w.store) {
 		_ = c.Delete(background(), s.DeepCopy()) // nothing refuses it: no fault concerns this client
 	}

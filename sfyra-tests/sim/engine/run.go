@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"ingot.dev/ingot/sfyra-tests/sim/store"
+)
 
 // Limits of a run.
 const (
@@ -74,8 +78,10 @@ func (w *World) heal() {
 		p.skew, p.lagging, p.leads = 0, false, p == w.processes[0]
 		if p.alive {
 			p.view.AdvanceAll()
-			p.view.Lag = nil
-			p.view.Lag = freshLag
+			p.view.Lag = store.Fresh
+		}
+		if p.alive && p.leads {
+			p.wakeAll()
 		}
 	}
 }
