@@ -118,6 +118,22 @@ func TestNothingEndsAWipe(t *testing.T) {
 	}
 }
 
+// TestANewerDirectiveVoidsOneThatWaits: what the server wanted in the middle of a wipe, and wants no more, is not done after it.
+func TestANewerDirectiveVoidsOneThatWaits(t *testing.T) {
+	s, a, _ := opened(t)
+	s.directives <- powerOff()
+	a.told(t, "it does that afterwards", 1)
+	s.directives <- waitFor("stay on")
+	a.told(t, "stay on", 1)
+	a.tasks.end()
+	s.expect("receipt w/1")
+	a.told(t, "has the receipt", 1)
+	a.changed <- struct{}{}
+	s.expect("report 6.12") // which comes after what waited
+	s.directives <- waitFor("still here")
+	a.told(t, "still here", 1)
+}
+
 // TestQuiesce: from then on nothing begins.
 func TestQuiesce(t *testing.T) {
 	s, a, _ := opened(t)
