@@ -165,6 +165,15 @@ func TestAcceptBeforeTheFirstBoot(t *testing.T) {
 	}
 }
 
+// TestAcceptTellsWhatHoldsItUp: a yes to a server on which nothing begins now.
+func TestAcceptTellsWhatHoldsItUp(t *testing.T) {
+	diskServer(t, "accept-30", func(s *metal.Server) {
+		s.Annotations = map[string]string{pausedAnnotation: "true"}
+		s.Spec.Record = &metal.ServerRecord{Quarantine: &metal.QuarantineRecord{Reason: reasons.QuarantineByPerson, Message: "fan", At: metav1.NewTime(noon)}}
+	}, nvme)
+	run(t, "accept", "accept-30", "--dry-run").want(t, CodeOK, "ingot resume accept-30", "ingot lift accept-30")
+}
+
 func TestAcceptOfWhatNeedsNothing(t *testing.T) {
 	accepted := func(s *metal.Server) {
 		s.Spec.Accepted = true

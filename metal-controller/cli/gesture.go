@@ -180,6 +180,9 @@ func (g *gesture) show(out io.Writer) {
 	if r := recordOf(s); r.Quarantine != nil {
 		fmt.Fprintf(out, "It is quarantined (%s), and stays so until `ingot lift %s`.\n", r.Quarantine.Reason, s.Name)
 	}
+	if _, paused := s.Annotations[pausedAnnotation]; paused {
+		fmt.Fprintf(out, "It is paused, so nothing begins until `ingot resume %s`.\n", s.Name)
+	}
 	if len(g.blocked()) > 0 {
 		fmt.Fprintf(out, "%s not the server's own, so it cannot become Available: remove them, or add --ignore-disk for each.\n", areDisks(g.blocked()))
 	}

@@ -160,6 +160,15 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
+// TestBackupOfALongPath: its sockets are elsewhere.
+func TestBackupOfALongPath(t *testing.T) {
+	dir := filepath.Join(stateDir(t), strings.Repeat("a-long-name/", 12))
+	p := start(t, dir)
+	must(t, "backup", filepath.Join(t.TempDir(), "b.tar.gz"), "--state-dir", dir)
+	p.Kill() // what it left behind names a socket that nobody serves
+	must(t, "backup", filepath.Join(t.TempDir(), "b.tar.gz"), "--state-dir", dir)
+}
+
 // TestRestoreNeedsAnEmptyFolder: one that holds something is left alone, or moved aside whole.
 func TestRestoreNeedsAnEmptyFolder(t *testing.T) {
 	dir := stateDir(t)

@@ -159,7 +159,7 @@ func (r *restore) into(ctx context.Context, dir *statedir.Dir, file string) erro
 	if err := dir.Restored(); err != nil {
 		return err
 	}
-	r.say("restored. %s Unverified: Ingot does nothing to them until `ingot accept SERVER`, or until a boot that you ask for shows blank disks.\nNext: ingot up --state-dir %s",
+	r.say("restored. %s Unverified: Ingot does nothing to a server until `ingot accept SERVER`, or until a boot that you ask for shows blank disks.\nNext: ingot up --state-dir %s",
 		servers(n), dir.Path())
 	return nil
 }
