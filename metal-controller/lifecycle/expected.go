@@ -292,6 +292,9 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 		p.void(o, reasons.OffNotProven)
 	default:
 		p.again(commandInterval)
+		if p.Action.Kind == NoAction && o.Power.Pending == "" && o.Server.Spec.BMC != nil && o.Now.Sub(o.Power.At) >= commandInterval {
+			p.Action = Action{Kind: ReadPower}
+		}
 	}
 }
 

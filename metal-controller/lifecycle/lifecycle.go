@@ -92,6 +92,8 @@ const (
 	EnsurePowerOff ActionKind = "EnsurePowerOff"
 	// PublishErase writes the signed erase record of the wipe that the record holds.
 	PublishErase ActionKind = "PublishErase"
+	// ReadPower asks the BMC now, rather than at its next turn. It changes nothing.
+	ReadPower ActionKind = "ReadPower"
 	// WithdrawPower takes back a power command that has not begun: nobody wants it any more.
 	WithdrawPower ActionKind = "WithdrawPower"
 )

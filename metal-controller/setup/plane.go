@@ -35,14 +35,14 @@ func (p *plane) Ensure(name string, b server.BMC) {
 	})
 }
 
-// verbs are the plane's words for actions. Withdrawing is the zero action.
+// verbs are the plane's words for actions. The zero action withdraws what was not begun, and wakes the worker to read.
 var verbs = map[lifecycle.ActionKind]bmc.Verb{
 	lifecycle.EnsurePowerOn: bmc.PowerOn, lifecycle.EnsurePowerOnFromNetwork: bmc.PowerOnFromNetwork, lifecycle.EnsurePowerOff: bmc.PowerOff,
 }
 
 // Submit hands an action over.
 func (p *plane) Submit(name string, a lifecycle.Action) {
-	if a.Kind == lifecycle.WithdrawPower {
+	if a.Kind == lifecycle.WithdrawPower || a.Kind == lifecycle.ReadPower {
 		p.Plane.Submit(name, bmc.Action{})
 		return
 	}

@@ -217,7 +217,7 @@ func (p *plane) Submit(_ string, a lifecycle.Action) {
 		if p.stuck {
 			return nil
 		}
-		p.on = a.Kind == lifecycle.EnsurePowerOn || a.Kind == lifecycle.EnsurePowerOnFromNetwork || a.Kind == lifecycle.WithdrawPower && p.on
+		p.on = a.Kind == lifecycle.EnsurePowerOn || a.Kind == lifecycle.EnsurePowerOnFromNetwork || a.Kind == lifecycle.WithdrawPower && p.on || a.Kind == lifecycle.ReadPower && p.on
 		p.reading.Done, p.reading.CommandAt = a.ID, p.world.now
 		return nil
 	})

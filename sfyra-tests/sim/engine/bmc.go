@@ -87,7 +87,7 @@ func (b *bmcModel) obey(o order) error {
 		m.switchOn("order " + o.ID)
 	case lifecycle.EnsurePowerOn:
 		m.switchOn("order " + o.ID)
-	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.WithdrawPower:
+	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower:
 	}
 	return nil
 }

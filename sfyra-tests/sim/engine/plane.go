@@ -79,9 +79,10 @@ func (p *plane) submit(name string, a lifecycle.Action) {
 	if k == nil {
 		return
 	}
-	if a.Kind == lifecycle.WithdrawPower {
+	if a.Kind == lifecycle.WithdrawPower || a.Kind == lifecycle.ReadPower {
 		k.next = nil
 		k.publish()
+		k.nudge(p.p.w.hardware.between(50*time.Millisecond, time.Second))
 		return
 	}
 	p.p.w.check.ordered(p.p, name, a)
