@@ -27,6 +27,7 @@ func (w *World) watchersOf(m *machine) []*agent {
 // converge waits until every accepted server is Available or waits for something that is true (L1), and then looks that nothing more is written (L2).
 func (w *World) converge() {
 	end := w.now + patience
+	w.until(w.now + time.Minute)
 	for w.violation == nil && w.now < end && !w.settled() {
 		w.until(w.now + 5*time.Minute)
 	}

@@ -76,7 +76,11 @@ func (c *oracle) verified(s *metal.Server, t task, w *metal.WipeRecord) {
 		c.fail("I7", "%s became clean on the word of %s", s.Name, by)
 	}
 	c.fooled[s.Name] = false
-	c.zero(s, by.m, by.readAt, "became clean")
+	for _, id := range w.Disks {
+		if d := by.m.find(id); d == nil || d.content.id != 0 && d.writtenAt <= by.readAt {
+			c.fail("I3", "%s became clean, and the disk %s of the grant is not erased", s.Name, id.Serial)
+		}
+	}
 }
 
 // zero checks that the machine's own disks are erased, apart from those that came later than the agent could see.
