@@ -22,7 +22,7 @@ const (
 	ClaimVoided ClaimVerdict = "Voided"
 )
 
-// ClaimBoot judges an agent that enrols with a boot id, at trust level 1 (DESIGN section 4). The record that it returns is to be written, fenced by
+// ClaimBoot judges an agent that enrols with a boot id, at trust level 1 (DESIGN section 4): in the window that begins when the BMC reads on. The record that it returns is to be written, fenced by
 // the resourceVersion of the Server that was read uncached, before the agent is answered; nil when nothing changes.
 func ClaimBoot(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, ClaimVerdict) {
 	r := s.Spec.Record
@@ -35,7 +35,7 @@ func ClaimBoot(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, C
 		return nil, ClaimAccepted
 	case b.Phase == metal.BootClaimed:
 		return VoidBoot(s, c.BootID, reasons.BootVoided, now), ClaimVoided
-	case b.Phase != metal.BootSwitchingOn && b.Phase != metal.BootBooting, now.After(b.Deadline.Time):
+	case b.Phase != metal.BootBooting, now.After(b.Deadline.Time): // before its BMC reads on, no agent can be that machine's; it tries again
 		return nil, ClaimRefused
 	}
 	out := r.DeepCopy()

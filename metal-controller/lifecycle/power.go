@@ -54,6 +54,12 @@ func dropStale(o *Observation, p *Plan) {
 	}
 }
 
+// fromBackup says that a request was made before the backup was restored that the record comes from.
+func fromBackup(o *Observation, at metav1.Time) bool {
+	u := recorded(o).Unverified
+	return u != nil && at.Time.Before(u.Since.Time)
+}
+
 // restoredStep says that a step under way came with a backup: what was wanted then must not happen now.
 func restoredStep(o *Observation) bool {
 	r := recorded(o)
@@ -71,7 +77,7 @@ func withdraw(o *Observation, p *Plan, done *metal.PowerRecord) {
 func begin(o *Observation, p *Plan, request *metal.PowerRequest) {
 	age := o.Now.Sub(request.RequestedAt.Time)
 	switch {
-	case age > requestMaxAge || age < -requestMaxAge:
+	case age > requestMaxAge || age < -requestMaxAge, fromBackup(o, request.RequestedAt):
 		p.step(o, request.ID, metal.PowerExpired)
 	case o.Server.Spec.BMC == nil:
 		p.step(o, request.ID, metal.PowerFailed)

@@ -269,7 +269,7 @@ func clean(o *Observation, p *Plan) {
 	}
 	_, f := permit(o, r)
 	switch {
-	case proved(r):
+	case proved(r) && r.Boot != nil && r.Boot.Phase == metal.BootClaimed && r.Boot.ID == r.Wipe.BootID: // or nobody is waited for
 		p.set(reasons.Clean, False, reasons.ReceiptJudged, "The receipt is good; waiting for the machine to switch itself off.")
 	case f.reason == reasons.NotAccepted:
 		p.set(reasons.Clean, False, reasons.NeverWiped, "The server is not accepted, so nothing on its disks is touched.")

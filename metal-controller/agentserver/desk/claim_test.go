@@ -30,7 +30,7 @@ func TestClaim(t *testing.T) {
 		err    error
 	}{
 		"control: while it boots":              {record: expecting(metal.BootBooting), caller: owner, level: 1},
-		"control: while it is switched on":     {record: expecting(metal.BootSwitchingOn), caller: owner, level: 1},
+		"while it is switched on":              {record: expecting(metal.BootSwitchingOn), caller: owner, err: desk.ErrNotExpected},
 		"control: at the deadline":             {record: expecting(metal.BootBooting), caller: owner, after: 10 * time.Minute, level: 1},
 		"control: without acceptance":          {record: blank, caller: owner, level: 1},
 		"before the machine is off":            {record: expecting(metal.BootSwitchingOff), caller: owner, err: desk.ErrNotExpected},
