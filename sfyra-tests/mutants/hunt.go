@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"slices"
 	"sync"
 )
@@ -20,7 +22,7 @@ type verdict struct {
 }
 
 // hunt lets the killers loose on each mutant, several at a time.
-func (b *bench) hunt(ctx context.Context, mutants []*mutant, parallel int) []verdict {
+func (b *bench) hunt(ctx context.Context, mutants []*mutant, parallel int, out io.Writer) []verdict {
 	verdicts := make([]verdict, len(mutants))
 	work := make(chan int)
 	var wait sync.WaitGroup
@@ -34,6 +36,9 @@ func (b *bench) hunt(ctx context.Context, mutants []*mutant, parallel int) []ver
 	for i := range mutants {
 		if ctx.Err() != nil {
 			break
+		}
+		if i > 0 && i%250 == 0 {
+			fmt.Fprintf(out, "%d of %d\n", i, len(mutants))
 		}
 		work <- i
 	}

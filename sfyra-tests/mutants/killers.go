@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +33,10 @@ type killer struct {
 	bin    string
 	dir    string
 	args   []string
+
+	// tests says that it is a test program; quick is the pattern of its tests that cost little, and are asked first.
+	tests bool
+	quick string
 
 	// What the control run showed.
 	reached map[int]bool
@@ -67,9 +73,10 @@ func (b *bench) compileKiller(ctx context.Context, k *killer, kind, pkg string, 
 	words := []string{"build", "-overlay", b.overlay, "-o", k.bin, pkg}
 	if kind == "test" {
 		words = []string{"test", "-c", "-vet=off", "-overlay", b.overlay, "-o", k.bin, pkg}
+		k.tests = true
 		k.args = []string{"-test.count=1", "-test.failfast", "-test.timeout=30m"}
 		if usesRapid(ctx, pkg) {
-			k.args = append(k.args, "-rapid.seed=1", "-rapid.nofailfile", "-rapid.shrinktime=1ms")
+			k.args = append(k.args, "-rapid.seed=1", "-rapid.checks=300", "-rapid.nofailfile", "-rapid.shrinktime=1ms")
 		}
 	}
 	if out, err := exec.CommandContext(ctx, "go", words...).CombinedOutput(); err != nil {
@@ -91,11 +98,11 @@ func (b *bench) control(ctx context.Context, out io.Writer) error {
 	for _, k := range b.killers {
 		trace := k.bin + ".trace"
 		begin := time.Now()
-		said, code, err := k.run(ctx, 30*time.Minute, "INGOT_MUTANT_TRACE="+trace)
+		said, code, err := k.run(ctx, 30*time.Minute, k.verbose(), "INGOT_MUTANT_TRACE="+trace)
 		if err != nil || code != 0 {
 			return fmt.Errorf("running %s without a mutant: code %d, %w\n%s", k.name, code, err, tail(said))
 		}
-		k.took = time.Since(begin)
+		k.took, k.quick = time.Since(begin), quickTests(said)
 		if err := k.readTrace(trace); err != nil {
 			return err
 		}
@@ -134,16 +141,58 @@ func (k *killer) readTrace(name string) error {
 	return lines.Err()
 }
 
-// mutated runs the killer with one mutant.
+// mutated runs the killer with one mutant: its quick tests first, since they notice most.
 func (k *killer) mutated(ctx context.Context, id int) (said string, code int, err error) {
-	return k.run(ctx, max(leastTime, timeFactor*k.took), "INGOT_MUTANT="+strconv.Itoa(id), "INGOT_MUTANT_BOUND="+strconv.FormatInt(stepFactor*k.steps, 10))
+	env := []string{"INGOT_MUTANT=" + strconv.Itoa(id), "INGOT_MUTANT_BOUND=" + strconv.FormatInt(stepFactor*k.steps, 10)}
+	limit := max(leastTime, timeFactor*k.took)
+	if k.quick != "" {
+		said, code, err = k.run(ctx, limit, []string{"-test.run=" + k.quick}, env...)
+		if code != 0 || err != nil {
+			return said, code, err
+		}
+		return k.run(ctx, limit, []string{"-test.skip=" + k.quick}, env...)
+	}
+	return k.run(ctx, limit, nil, env...)
+}
+
+// verbose lets a test program tell how long each test takes.
+func (k *killer) verbose() []string {
+	if k.tests {
+		return []string{"-test.v"}
+	}
+	return nil
+}
+
+var passed = regexp.MustCompile(`(?m)^--- PASS: (\w+) \(([0-9.]+)s\)`)
+
+// quickTests are the tests that take less than a tenth of the slowest one.
+func quickTests(said string) string {
+	all := passed.FindAllStringSubmatch(said, -1)
+	took := func(m []string) float64 {
+		s, _ := strconv.ParseFloat(m[2], 64)
+		return s
+	}
+	slowest := 0.0
+	for _, m := range all {
+		slowest = max(slowest, took(m))
+	}
+	var names []string
+	for _, m := range all {
+		if took(m) < slowest/10 {
+			names = append(names, m[1])
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
 }
 
 // run returns how the program ended. An error means that the clock cut it off, or that it did not start.
-func (k *killer) run(ctx context.Context, limit time.Duration, env ...string) (said string, code int, err error) {
+func (k *killer) run(ctx context.Context, limit time.Duration, more []string, env ...string) (said string, code int, err error) {
 	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
-	cmd := exec.CommandContext(ctx, k.bin, k.args...)
+	cmd := exec.CommandContext(ctx, k.bin, slices.Concat(k.args, more)...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = k.dir, append(os.Environ(), env...), 5*time.Second
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

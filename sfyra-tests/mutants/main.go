@@ -110,7 +110,7 @@ func measure(ctx context.Context, o options, out io.Writer) (*report, error) {
 	if err := b.control(ctx, out); err != nil {
 		return nil, err
 	}
-	r := &report{left: b.left, same: same, verdicts: b.hunt(ctx, mutants, o.parallel), show: o.only != 0}
+	r := &report{left: b.left, same: same, verdicts: b.hunt(ctx, mutants, o.parallel, out), show: o.only != 0}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

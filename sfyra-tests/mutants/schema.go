@@ -56,14 +56,34 @@ type schema struct {
 // render is the file with all its mutants.
 func (c *schema) render() string {
 	for _, d := range c.s.syntax.Decls {
-		f, ok := d.(*ast.FuncDecl)
-		if !ok || f.Body == nil {
-			continue
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Body != nil {
+				c.function, c.result = functionName(d), d.Type.Results
+				c.walk(d.Body)
+			}
+		case *ast.GenDecl:
+			c.tables(d)
 		}
-		c.function, c.result = functionName(f), f.Type.Results
-		c.block(f.Body)
 	}
 	return c.text(c.s.syntax)
+}
+
+// tables are package-level variables: rules that can be read are code as well.
+func (c *schema) tables(d *ast.GenDecl) {
+	if d.Tok != token.VAR {
+		return
+	}
+	for _, spec := range d.Specs {
+		v, ok := spec.(*ast.ValueSpec)
+		if !ok {
+			continue
+		}
+		c.function, c.result = v.Names[0].Name, nil
+		for _, e := range v.Values {
+			c.walk(e)
+		}
+	}
 }
 
 func functionName(f *ast.FuncDecl) string {

@@ -10,10 +10,10 @@ import (
 // notDeleted are calls whose absence changes no decision: they only ask to be called again, or end the program.
 var notDeleted = []string{"again", "panic", "Helper"}
 
-// block looks at every node of a function and plants what fits there. The stack holds the nodes above, the outermost first.
-func (c *schema) block(body *ast.BlockStmt) {
+// walk looks at every node and plants what fits there. The stack holds the nodes above, the outermost first.
+func (c *schema) walk(root ast.Node) {
 	var stack []ast.Node
-	ast.Inspect(body, func(n ast.Node) bool {
+	ast.Inspect(root, func(n ast.Node) bool {
 		if n == nil {
 			stack = stack[:len(stack)-1]
 			return true
