@@ -83,86 +83,90 @@ func TestEachLevelOnAGoodDisk(t *testing.T) {
 	}
 }
 
+// formats is an NVMe disk that takes Format.
+var formats = plan.NVMe{Format: true, Namespaces: 1}
+
+// faults are bad disks, and what becomes of them.
+var faults = []struct {
+	name    string
+	level   plan.Level
+	bad     func(*wipetest.Disk)
+	want    string // part of the error; empty when the disk is clean in the end
+	methods []string
+}{
+	{"control", plan.Clear, func(*wipetest.Disk) {}, "", methods(plan.Discard)},
+	{"discard does nothing, which it may", plan.Clear, func(d *wipetest.Disk) {
+		d.Faults.Lies = map[plan.Method]bool{plan.Discard: true}
+	}, "", methods(plan.Discard, plan.ZeroOut)},
+	{"discard refused", plan.Clear, func(d *wipetest.Disk) {
+		d.Faults.Refuses = map[plan.Method]bool{plan.Discard: true}
+	}, "", methods(plan.ZeroOut)},
+	{"only overwriting works", plan.Clear, func(d *wipetest.Disk) {
+		d.Faults.Refuses = map[plan.Method]bool{plan.Discard: true, plan.ZeroOut: true}
+	}, "", methods(plan.Overwrite)},
+	{"nothing works", plan.Clear, func(d *wipetest.Disk) {
+		d.Faults.Refuses = map[plan.Method]bool{plan.Discard: true, plan.ZeroOut: true, plan.Overwrite: true}
+	}, "Overwrite: at byte 0: operation not supported", nil},
+	{"zeroing is a lie", plan.Clear, func(d *wipetest.Disk) {
+		d.Facts.DiscardMax, d.Faults.Lies = 0, map[plan.Method]bool{plan.ZeroOut: true}
+	}, "the block at byte 0 is not erased", methods(plan.ZeroOut)},
+	{"format is a lie", plan.Purge, func(d *wipetest.Disk) {
+		d.Facts.NVMe, d.Faults.Lies = formats, map[plan.Method]bool{plan.NVMeFormat: true}
+	}, "NVMeFormat was acknowledged, yet the block at byte 0 is not erased", methods(plan.NVMeFormat)},
+	{"format is a lie, and another method would work", plan.Clear, func(d *wipetest.Disk) {
+		d.Facts.NVMe, d.Faults.Lies = formats, map[plan.Method]bool{plan.NVMeFormat: true}
+	}, "NVMeFormat was acknowledged", methods(plan.NVMeFormat)},
+	{"the middle stays", plan.Clear, func(d *wipetest.Disk) {
+		d.Facts.DiscardMax, d.Faults.Keeps = 0, plan.Range{Offset: 7 << 20, Length: 64 << 10}
+	}, "is not erased", methods(plan.ZeroOut)},
+	{"the last sector stays", plan.Clear, func(d *wipetest.Disk) {
+		d.Facts.DiscardMax, d.Faults.Keeps = 0, plan.Range{Offset: size - 512, Length: 512}
+	}, "the block at byte 16773120 is not erased", methods(plan.ZeroOut)},
+	{"the first sector stays through a format", plan.Purge, func(d *wipetest.Disk) {
+		d.Facts.NVMe, d.Leaves, d.Faults.Keeps = formats, wipetest.Noise, plan.Range{Length: 4096}
+	}, "the block at byte 0 is not erased", methods(plan.NVMeFormat)},
+	{"signatures stay", plan.Quick, func(d *wipetest.Disk) {
+		d.Faults.Keeps = plan.Range{Offset: size - 1024, Length: 512}
+	}, "is not erased", methods(plan.Discard, plan.Signatures)},
+	{"fails half way", plan.Clear, func(d *wipetest.Disk) {
+		d.Facts.DiscardMax, d.Faults.FailsAt = 0, size/2
+	}, "input/output error", nil},
+	{"loses power at the first step", plan.Clear, func(d *wipetest.Disk) { d.Faults.PowerAfter = 1 }, "no such device", nil},
+	{"loses power before", plan.Clear, func(d *wipetest.Disk) {
+		d.Facts.DiscardMax, d.Faults.FailsAt, d.Faults.PowerAfter = 0, size/2, 1
+	}, "no such device", nil},
+	{"refuses sanitize, and format does it", plan.Purge, func(d *wipetest.Disk) {
+		d.Facts.NVMe = plan.NVMe{Format: true, Namespaces: 1, Sanitize: plan.Sanitize{Block: true, Crypto: true}}
+		d.Faults.Refuses = map[plan.Method]bool{plan.NVMeSanitize: true}
+	}, "", methods(plan.NVMeFormat)},
+	{"refuses all that purges", plan.Purge, func(d *wipetest.Disk) {
+		d.Facts.NVMe, d.Faults.Refuses = formats, map[plan.Method]bool{plan.NVMeFormat: true}
+	}, "NVMeFormat: waiting for the disk: operation not supported", nil},
+	{"cannot purge", plan.Purge, func(*wipetest.Disk) {}, "the strongest level it can reach is Clear", nil},
+	{"another namespace", plan.Purge, func(d *wipetest.Disk) {
+		d.Facts.NVMe = plan.NVMe{Format: true, FormatsAll: true, Namespaces: 2}
+	}, "its controller would erase other namespaces as well", nil},
+	{"unreadable before, zeros after", plan.Clear, func(d *wipetest.Disk) {
+		d.Faults.Unreadable = plan.Range{Length: 1 << 20}
+	}, "", methods(plan.Discard)},
+	{"unreadable for ever", plan.Clear, func(d *wipetest.Disk) {
+		d.Facts.DiscardMax, d.Faults.Lies = 0, map[plan.Method]bool{plan.ZeroOut: true, plan.Overwrite: true}
+		d.Faults.Unreadable = plan.Range{Length: size}
+	}, "reading back block at byte 0", methods(plan.ZeroOut, plan.Overwrite)},
+	{"says at the last moment that it is another", plan.Clear, func(d *wipetest.Disk) {
+		d.Faults.Impostor = &wipe.Identity{WWID: d.Info.WWID, Serial: "OTHER"}
+	}, `serial "OTHER"; it is not touched`, nil},
+	{"read-only by its own word", plan.Clear, func(d *wipetest.Disk) { d.Facts.ReadOnly = true }, "read-only", nil},
+}
+
 // TestFaults runs each bad disk beside a good one, which must not notice.
 func TestFaults(t *testing.T) {
-	nvme := plan.NVMe{Format: true, Namespaces: 1}
-	tests := []struct {
-		name    string
-		level   plan.Level
-		bad     func(*wipetest.Disk)
-		want    string // part of the error; empty when the disk is clean in the end
-		methods []string
-	}{
-		{"control", plan.Clear, func(*wipetest.Disk) {}, "", methods(plan.Discard)},
-		{"discard does nothing, which it may", plan.Clear, func(d *wipetest.Disk) {
-			d.Faults.Lies = map[plan.Method]bool{plan.Discard: true}
-		}, "", methods(plan.Discard, plan.ZeroOut)},
-		{"discard refused", plan.Clear, func(d *wipetest.Disk) {
-			d.Faults.Refuses = map[plan.Method]bool{plan.Discard: true}
-		}, "", methods(plan.ZeroOut)},
-		{"only overwriting works", plan.Clear, func(d *wipetest.Disk) {
-			d.Faults.Refuses = map[plan.Method]bool{plan.Discard: true, plan.ZeroOut: true}
-		}, "", methods(plan.Overwrite)},
-		{"nothing works", plan.Clear, func(d *wipetest.Disk) {
-			d.Faults.Refuses = map[plan.Method]bool{plan.Discard: true, plan.ZeroOut: true, plan.Overwrite: true}
-		}, "Overwrite: at byte 0: operation not supported", nil},
-		{"zeroing is a lie", plan.Clear, func(d *wipetest.Disk) {
-			d.Facts.DiscardMax, d.Faults.Lies = 0, map[plan.Method]bool{plan.ZeroOut: true}
-		}, "the block at byte 0 is not erased", methods(plan.ZeroOut)},
-		{"format is a lie", plan.Purge, func(d *wipetest.Disk) {
-			d.Facts.NVMe, d.Faults.Lies = nvme, map[plan.Method]bool{plan.NVMeFormat: true}
-		}, "NVMeFormat was acknowledged, yet the block at byte 0 is not erased", methods(plan.NVMeFormat)},
-		{"format is a lie, and another method would work", plan.Clear, func(d *wipetest.Disk) {
-			d.Facts.NVMe, d.Faults.Lies = nvme, map[plan.Method]bool{plan.NVMeFormat: true}
-		}, "NVMeFormat was acknowledged", methods(plan.NVMeFormat)},
-		{"the middle stays", plan.Clear, func(d *wipetest.Disk) {
-			d.Facts.DiscardMax, d.Faults.Keeps = 0, plan.Range{Offset: 7 << 20, Length: 64 << 10}
-		}, "is not erased", methods(plan.ZeroOut)},
-		{"the last sector stays", plan.Clear, func(d *wipetest.Disk) {
-			d.Facts.DiscardMax, d.Faults.Keeps = 0, plan.Range{Offset: size - 512, Length: 512}
-		}, "the block at byte 16773120 is not erased", methods(plan.ZeroOut)},
-		{"the first sector stays through a format", plan.Purge, func(d *wipetest.Disk) {
-			d.Facts.NVMe, d.Leaves, d.Faults.Keeps = nvme, wipetest.Noise, plan.Range{Length: 4096}
-		}, "the block at byte 0 is not erased", methods(plan.NVMeFormat)},
-		{"signatures stay", plan.Quick, func(d *wipetest.Disk) {
-			d.Faults.Keeps = plan.Range{Offset: size - 1024, Length: 512}
-		}, "is not erased", methods(plan.Discard, plan.Signatures)},
-		{"fails half way", plan.Clear, func(d *wipetest.Disk) {
-			d.Facts.DiscardMax, d.Faults.FailsAt = 0, size/2
-		}, "input/output error", nil},
-		{"loses power at the first step", plan.Clear, func(d *wipetest.Disk) { d.Faults.PowerAfter = 1 }, "no such device", nil},
-		{"loses power before", plan.Clear, func(d *wipetest.Disk) {
-			d.Facts.DiscardMax, d.Faults.FailsAt, d.Faults.PowerAfter = 0, size/2, 1
-		}, "no such device", nil},
-		{"refuses sanitize, and format does it", plan.Purge, func(d *wipetest.Disk) {
-			d.Facts.NVMe = plan.NVMe{Format: true, Namespaces: 1, Sanitize: plan.Sanitize{Block: true, Crypto: true}}
-			d.Faults.Refuses = map[plan.Method]bool{plan.NVMeSanitize: true}
-		}, "", methods(plan.NVMeFormat)},
-		{"refuses all that purges", plan.Purge, func(d *wipetest.Disk) {
-			d.Facts.NVMe, d.Faults.Refuses = nvme, map[plan.Method]bool{plan.NVMeFormat: true}
-		}, "NVMeFormat: waiting for the disk: operation not supported", nil},
-		{"cannot purge", plan.Purge, func(*wipetest.Disk) {}, "the strongest level it can reach is Clear", nil},
-		{"another namespace", plan.Purge, func(d *wipetest.Disk) {
-			d.Facts.NVMe = plan.NVMe{Format: true, FormatsAll: true, Namespaces: 2}
-		}, "its controller would erase other namespaces as well", nil},
-		{"unreadable before, zeros after", plan.Clear, func(d *wipetest.Disk) {
-			d.Faults.Unreadable = plan.Range{Length: 1 << 20}
-		}, "", methods(plan.Discard)},
-		{"unreadable for ever", plan.Clear, func(d *wipetest.Disk) {
-			d.Facts.DiscardMax, d.Faults.Lies = 0, map[plan.Method]bool{plan.ZeroOut: true, plan.Overwrite: true}
-			d.Faults.Unreadable = plan.Range{Length: size}
-		}, "reading back block at byte 0", methods(plan.ZeroOut, plan.Overwrite)},
-		{"says at the last moment that it is another", plan.Clear, func(d *wipetest.Disk) {
-			d.Faults.Impostor = &wipe.Identity{WWID: d.Info.WWID, Serial: "OTHER"}
-		}, `serial "OTHER"; it is not touched`, nil},
-		{"read-only by its own word", plan.Clear, func(d *wipetest.Disk) { d.Facts.ReadOnly = true }, "read-only", nil},
-	}
-	for _, tc := range tests {
+	for _, tc := range faults {
 		t.Run(tc.name, func(t *testing.T) {
 			r := good(2)
 			tc.bad(r[0])
 			if tc.level == plan.Purge {
-				r[1].Facts.NVMe = nvme
+				r[1].Facts.NVMe = formats
 			}
 			receipt := wipe.New(r.Config(), r.Grant(tc.level)).Run(t.Context())
 			clean(t, receipt.Disks[1])
