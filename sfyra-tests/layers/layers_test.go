@@ -45,12 +45,15 @@ var deep = []rule{
 	{from: "metal-controller/lifecycle", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/lifecycle"}, reason: "a pure package imports only layer 0"},
 	{from: "pxe-server/boot", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot"}, reason: "a pure package imports only layer 0"},
 	{from: "boot-assets/catalog", to: []string{module}, except: []string{module + "boot-assets/catalog"}, reason: "a pure package imports only layer 0"},
+	{from: "agent/wipe/plan", to: []string{module}, except: []string{module + "agent/wipe/plan"}, reason: "a pure package imports only layer 0"},
 }
 
 var shallow = []rule{
 	{from: "metal-controller/lifecycle", to: append([]string{"context", "k8s.io/client-go", "sigs.k8s.io", "github.com/go-logr"}, effects...), reason: "decisions are pure: no I/O, clock, randomness or logging"},
 	{from: "pxe-server/boot", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
 	{from: "boot-assets/catalog", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
+	{from: "agent/wipe/plan", to: append([]string{"context", "golang.org/x/sys"}, effects...), reason: "decisions are pure"},
+	{from: "agent/wipe", to: []string{module}, except: []string{module + "agent/wipe"}, reason: "adapters do not import each other; agent/main converts rows"},
 	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/tftp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/tftp"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/httpboot", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol", module + "pxe-server/httpboot"}, reason: "adapters do not import each other"},
