@@ -7,18 +7,16 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 )
 
-// bootTarget decides what the machine gets when it netboots next. The agent of an expected boot is given out only until it was claimed. A machine with an
-// operating system that Ingot has not been allowed to wipe is left alone.
+// bootTarget decides what the machine gets when it netboots next. A claimed boot stays on offer: a second machine that takes it gives itself, or the
+// first, away. A machine with an operating system that Ingot has not been allowed to wipe is left alone.
 func bootTarget(o *Observation, p *Plan) {
 	r := p.record(o)
 	switch {
 	case foreign(o):
 		p.boot(metal.BootTargetNoAnswer, reasons.UnmanagedHere)
-	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
+	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting || r.Boot.Phase == metal.BootClaimed):
 		p.boot(metal.BootTargetAgent, reasons.BootRunning)
 		p.Boot.ID, p.Boot.Deadline = r.Boot.ID, r.Boot.Deadline.DeepCopy()
-	case r.Boot != nil && r.Boot.Phase == metal.BootClaimed:
-		p.boot(metal.BootTargetIdle, reasons.BootClaimed)
 	case r.Wipe != nil && r.Wipe.VerifiedAt != nil && r.Unverified == nil:
 		p.boot(metal.BootTargetIdle, reasons.Available)
 	case o.Inventory == nil && r.Acceptance == nil:

@@ -108,7 +108,8 @@ func startBoot(o *Observation, p *Plan) {
 		p.againIf(f.after)
 		return
 	}
-	if requested(o, p) || o.Power.Reason != reasons.BMCAnswers {
+	// A BMC that lied once is tried again with the next attempt: its readings contradict the last order until another one is obeyed.
+	if requested(o, p) || o.Power.Reason != reasons.BMCAnswers && o.Power.Reason != reasons.BMCLied {
 		return
 	}
 	phase := metal.BootSwitchingOff
@@ -274,7 +275,7 @@ func unreported(o *Observation, p *Plan, b *metal.BootRecord) {
 // switchedItselfOff is the proof that the agent that sent the receipt runs on this machine: told to switch it off, it did, and nobody else ordered it.
 func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 	told := r.Wipe.Receipt.At.Add(time.Second) // the API keeps whole seconds: a reading of the same second may be older than the receipt
-	ours := r.Power != nil && !r.Power.At.Time.Before(told)
+	ours := r.Power != nil && r.Power.Step != metal.PowerExpired && !r.Power.At.Time.Before(told) && !r.Power.At.After(stamp(o).Time)
 	switch {
 	case wentOff(o, told) && ours:
 		p.void(o, reasons.OffNotProven)
@@ -284,11 +285,14 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 			r.Wipe.VerifiedAt = &at
 			voidBoot(o, r, "")
 		})
-	case wentOff(o, told):
+	case wentOff(o, told): // only now: what is signed must not rest on the word of an agent that may run elsewhere
 		p.again(commandInterval)
+		if p.Action.Kind == NoAction {
+			p.Action = Action{Kind: PublishErase, ID: r.Wipe.ID}
+		}
 	case wentOff(o, r.Boot.At.Time): // it was off already when the receipt came, so another machine sent that
 		p.void(o, reasons.OffNotProven)
-	case poweredOn(o) && o.Power.At.Sub(told) > offTimeout:
+	case poweredOn(o) && o.Power.At.Sub(told).Abs() > offTimeout:
 		p.void(o, reasons.OffNotProven)
 	default:
 		p.again(commandInterval)
@@ -301,7 +305,7 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 // listen gives up a wipe of which nothing was heard for long. Losing status makes it give up sooner at worst, and then the disks are wiped once more.
 func listen(o *Observation, p *Plan, r *metal.ServerRecord) {
 	heard := r.Boot.At.Time
-	if r.Wipe.GrantedAt.After(heard) {
+	if r.Wipe.GrantedAt.After(heard) && !r.Wipe.GrantedAt.After(o.Now) { // later generations keep the time of the first, from whatever clock
 		heard = r.Wipe.GrantedAt.Time
 	}
 	quiet := o.Now.Sub(heard).Abs()

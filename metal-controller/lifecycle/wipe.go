@@ -184,7 +184,7 @@ func (p *Plan) againIf(d time.Duration) {
 	}
 }
 
-// judgeReceipt quarantines a server with a bad disk, and publishes the erase record of a good receipt.
+// judgeReceipt quarantines a server with a bad disk.
 func judgeReceipt(o *Observation, p *Plan) {
 	r := p.record(o)
 	if !answered(r) || r.Wipe.VerifiedAt != nil {
@@ -196,11 +196,6 @@ func judgeReceipt(o *Observation, p *Plan) {
 				r.Quarantine = &metal.QuarantineRecord{Reason: reasons.WipeFailed, Message: clip(few(bad), 1000), At: second(o)}
 			})
 		}
-		return
-	}
-	if o.Erased != r.Wipe.ID && p.Action.Kind == NoAction {
-		p.Action = Action{Kind: PublishErase, ID: r.Wipe.ID}
-		p.again(commandInterval)
 	}
 }
 
