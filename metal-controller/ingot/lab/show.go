@@ -156,11 +156,12 @@ func allRegistered(n int) string {
 // next is what to try, in lines that fit 80 columns unless paths are long. `ingot get` needs no kubectl, so it comes first.
 func next(program, kubeconfig, server string, count int) string {
 	return strings.NewReplacer("INGOT", program, "KUBECONFIG_FILE", kubeconfig, "SERVER", server, "ALL", allRegistered(count)).Replace(`
-ALL. Accepting them comes with Ingot's next part.
+ALL. Nothing on their disks is touched until you accept them.
 Try, in another terminal:
 
   export KUBECONFIG=KUBECONFIG_FILE
   INGOT get servers -o wide
+  INGOT accept SERVER --wait      # wiped, proven, Available
   INGOT get serverinventory SERVER -o yaml
   INGOT why SERVER
   INGOT power cycle SERVER        # through its BMC, read back
