@@ -193,9 +193,9 @@ func TestLevels(t *testing.T) {
 			for i := range w.record().Wipe.Receipt.Disks {
 				w.record().Wipe.Receipt.Disks[i].Reached, w.record().Wipe.Receipt.Disks[i].BlocksRead = reached, 1
 			}
-			p := lifecycle.Decide(w.o)
-			if good := p.Action.Kind == lifecycle.PublishErase; good != (n >= g+1) || good == (p.Record != nil && p.Record.Quarantine != nil) {
-				t.Errorf("%q for %q: %+v", reached, granted, p.Action)
+			p, task := lifecycle.Decide(w.o), lifecycle.HandOut(w.o, lifecycle.Caller{BootID: "n1", Key: "k1"})
+			if good := task.Kind == lifecycle.TaskPowerOff; good != (n >= g+1) || good == (p.Record != nil && p.Record.Quarantine != nil) {
+				t.Errorf("%q for %q: %+v", reached, granted, task)
 			}
 		}
 	}
