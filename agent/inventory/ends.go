@@ -51,29 +51,58 @@ func (c *Collector) readContents(ctx context.Context, disks []*protocol.Disk) {
 }
 
 func (c *Collector) look(name string, size int64, sector int) string {
-	head, tail, err := c.ends(name, size)
+	f, err := c.Blocks.Open(name)
 	if err != nil {
-		c.Log.Warn("cannot read disk", "disk", name, "error", err)
-		return contents.Unreadable
+		return c.unreadable(name, fmt.Errorf("opening it: %w", err))
 	}
-	return contents.Classify(head, tail, sector)
+	defer f.Close()
+	head, tail, err := ends(f, size)
+	if err != nil {
+		return c.unreadable(name, err)
+	}
+	kind := contents.Classify(head, tail, sector)
+	if kind != contents.Blank {
+		return kind
+	}
+	blank, err := blankFurtherIn(f, size)
+	switch {
+	case err != nil:
+		return c.unreadable(name, err)
+	case !blank:
+		return contents.Data
+	}
+	return contents.Blank
+}
+
+func (c *Collector) unreadable(name string, err error) string {
+	c.Log.Warn("cannot read disk", "disk", name, "error", err)
+	return contents.Unreadable
 }
 
 // ends reads the first and the last bytes of a disk.
-func (c *Collector) ends(name string, size int64) (head, tail []byte, err error) {
-	f, err := c.Blocks.Open(name)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening %s: %w", name, err)
-	}
-	defer f.Close()
+func ends(f io.ReaderAt, size int64) (head, tail []byte, err error) {
 	n := min(size, contents.Window)
 	if head, err = window(f, 0, n); err != nil {
-		return nil, nil, fmt.Errorf("reading the beginning of %s: %w", name, err)
+		return nil, nil, fmt.Errorf("reading its beginning: %w", err)
 	}
 	if tail, err = window(f, size-n, n); err != nil {
-		return nil, nil, fmt.Errorf("reading the end of %s: %w", name, err)
+		return nil, nil, fmt.Errorf("reading its end: %w", err)
 	}
 	return head, tail, nil
+}
+
+// blankFurtherIn looks where data is when the ends were cleared: a blank disk is erased without a person's yes.
+func blankFurtherIn(f io.ReaderAt, size int64) (bool, error) {
+	for _, p := range contents.Places(size) {
+		b, err := window(f, p.Offset, p.Length)
+		if err != nil {
+			return false, fmt.Errorf("reading at byte %d: %w", p.Offset, err)
+		}
+		if !contents.Zeros(b) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func window(r io.ReaderAt, offset, n int64) ([]byte, error) {

@@ -1,7 +1,8 @@
 // Package contents says what a disk shows at its ends: nothing, something that firmware would boot, or other data.
 //
-// Layer 1, pure: it gets the first and the last bytes of a disk and reads no more. What it says decides whether an unknown
-// machine is left to its own operating system, so whatever is not understood counts as Data, never as Blank.
+// Layer 1, pure: it gets the first and the last bytes of a disk, and says where else to look before a disk counts as blank. What it says decides
+// whether an unknown machine is left to its own operating system, and which disks are erased without asking a person, so whatever is not understood
+// counts as Data, never as Blank.
 package contents
 
 import "bytes"
@@ -18,7 +19,7 @@ const (
 	Unreadable = "Unreadable"
 )
 
-// Classify looks at the first and the last bytes of a disk with logical sectors of the given size.
+// Classify looks at the first and the last bytes of a disk with logical sectors of the given size. A Blank is one only if the Places are zeros too.
 func Classify(head, tail []byte, sector int) string {
 	switch {
 	case len(head) == 0:
