@@ -75,7 +75,7 @@ func (a *agent) enrol() {
 		a.do(a.retry(), a.enrol)
 		return
 	}
-	name, level, err := p.enrol(a.m.identity(), a.caller)
+	name, level, err := p.enrol(a)
 	a.w.log(a.m.name, "%s enrols with boot %s: %s level %d %s", a, a.caller.BootID, name, level, text(err))
 	if err != nil {
 		if errors.Is(err, desk.ErrVoided) {

@@ -44,7 +44,7 @@ func (w *World) replica(name string) *process {
 
 // preempt lets another leader make a step in the middle of one: what a goroutine elsewhere does between two calls.
 func (w *World) preempt(p *process) {
-	if w.depth > 0 || !w.enabled(TwoLeaders) || !w.accidents.chance(0.1) {
+	if w.depth > 0 || !w.enabled(TwoLeaders) || !w.accidents.chance(0.03) {
 		return
 	}
 	w.depth++
@@ -93,7 +93,7 @@ func (w *World) twoLeaders() {
 	w.count(leadersTwice)
 	w.log(p.name, "leads too")
 	p.wakeAll()
-	w.in(w.accidents.between(10*time.Second, 3*time.Minute), func() { p.leads = false; w.log(p.name, "leads no more") })
+	w.in(w.accidents.between(10*time.Second, 3*time.Minute), func() { p.leads = false; p.die("lost its lease") })
 }
 
 // jump sets the clock of a replica wrong, mostly for a while.

@@ -8,7 +8,7 @@ type Config struct {
 	Servers int
 	// Enable and Disable change the kinds that the seed chose.
 	Enable, Disable Set
-	// Chaos is how long faults and gestures go on, in virtual time; 0 is 100 minutes.
+	// Chaos is how long faults and gestures go on, in virtual time; 0 is an hour.
 	Chaos time.Duration
 	// SkipGestures leaves gestures out by their number.
 	SkipGestures map[int]bool

@@ -165,7 +165,7 @@ func (o *operator) accept(m *machine) {
 	for _, id := range named {
 		if d := m.find(id); d != nil && d.content.id != 0 {
 			o.w.count(dataConfirmed)
-			o.w.check.confirmed[d.content.id] = true
+			o.w.check.confirmed[saw{m, d.content.id}] = true
 		}
 	}
 	o.commit(m)

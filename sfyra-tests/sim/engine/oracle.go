@@ -24,11 +24,17 @@ type Violation struct {
 // Error makes a violation an error.
 func (v *Violation) Error() string { return fmt.Sprintf("%s at %s: %s", v.Invariant, v.At, v.Message) }
 
+// saw is a content that a person looked at, on one machine.
+type saw struct {
+	m       *machine
+	content int
+}
+
 // oracle knows what is true, and compares everything that happens with the rules.
 type oracle struct {
 	w *World
 	// confirmed are contents that a person named when he said yes; revoked are those of a yes that he took back.
-	confirmed, revoked map[int]bool
+	confirmed, revoked map[saw]bool
 	// known are contents that were there when a person asked something of the machine: its system may be stopped.
 	known map[int]bool
 	// requests are the ids of power requests that a person made.
@@ -48,7 +54,7 @@ type oracle struct {
 
 func newOracle(w *World) *oracle {
 	return &oracle{
-		w: w, confirmed: map[int]bool{}, revoked: map[int]bool{}, known: map[int]bool{}, requests: map[string]bool{},
+		w: w, confirmed: map[saw]bool{}, revoked: map[saw]bool{}, known: map[int]bool{}, requests: map[string]bool{},
 		fooled: map[string]bool{}, handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{},
 		booted: map[string][]time.Duration{}, unaccepted: map[string]time.Duration{}, disturbed: -24 * time.Hour,
 	}
@@ -149,7 +155,7 @@ func (c *oracle) erases(a *agent, d *disk) {
 	if why := d.untouchable(); why != "" {
 		c.fail("I1", "%s erases the disk %s of %s, which is %s", a, d.serial, a.m, why)
 	}
-	if id := d.content.id; id != 0 && !c.confirmed[id] {
+	if id := d.content.id; id != 0 && !c.confirmed[saw{a.m, id}] {
 		c.fail("I1", "%s erases the disk %s of %s: its content %d (%s, %s) was confirmed by nobody", a, d.serial, a.m, id, d.writer, d.writtenAt)
 	}
 	if d.content.id != 0 {

@@ -18,7 +18,9 @@ var (
 )
 
 // enrol does what the agent port does before it asks the desk: find the Server of the evidence, or create one.
-func (p *process) enrol(id boot.Identity, c lifecycle.Caller) (name string, level int32, err error) {
+func (p *process) enrol(a *agent) (name string, level int32, err error) {
+	id := a.m.identity()
+	p.w.claimant = a
 	err = p.call(func() error {
 		m := boot.Resolve(id, p.table())
 		if len(m.Conflict) > 0 {
@@ -32,7 +34,7 @@ func (p *process) enrol(id boot.Identity, c lifecycle.Caller) (name string, leve
 				return err
 			}
 		}
-		level, err = p.desk.Claim(background(), name, c)
+		level, err = p.desk.Claim(background(), name, a.caller)
 		return err
 	})
 	return name, level, err

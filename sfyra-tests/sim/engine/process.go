@@ -83,9 +83,12 @@ func (p *process) changed(c store.Change) {
 	if c.Kind != "Server" && c.Kind != "ServerInventory" {
 		return
 	}
-	if p.installation == here {
+	switch {
+	case p.installation == here && p.own(c):
+		p.wake(c.Key.Name, 2*time.Second) // the echo of its own status, which a busy queue makes one with whatever comes next
+	case p.installation == here:
 		p.wake(c.Key.Name, 10*time.Millisecond)
-	} else { // it shares the API by mistake; at full speed both would write status all day
+	default: // it shares the API by mistake; at full speed both would write status all day
 		p.wake(c.Key.Name, p.w.hardware.between(time.Minute, 10*time.Minute))
 	}
 	for _, a := range p.w.watchers[c.Key.Name] {
@@ -93,6 +96,13 @@ func (p *process) changed(c store.Change) {
 			a.hurry()
 		}
 	}
+}
+
+// own says that a change is this replica's latest write of a status.
+func (p *process) own(c store.Change) bool {
+	journal := p.w.store.Journal()
+	last := journal[len(journal)-1]
+	return last.Who == p.name && last.Status && last.Key == c.Key
 }
 
 // lag makes the cache trail the store, or not.
@@ -111,7 +121,7 @@ func (p *process) lag() {
 
 // catchUp lets a lagging cache learn some of what it missed, now and then.
 func (p *process) catchUp() {
-	p.in(p.w.accidents.between(50*time.Millisecond, 8*time.Second), func() {
+	p.in(p.w.accidents.between(50*time.Millisecond, 4*time.Second), func() {
 		for _, kind := range []string{"ServerInventory", "Server"} {
 			behind := p.view.Behind(kind)
 			if behind > 0 {

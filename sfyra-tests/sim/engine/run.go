@@ -8,7 +8,7 @@ import (
 
 // Limits of a run.
 const (
-	defaultChaos = 100 * time.Minute
+	defaultChaos = 60 * time.Minute
 	// patience is how long servers may take to come to rest after the calm began: three boots in an hour may have failed before.
 	patience = 10 * time.Hour
 	// rest is how long nothing may be written before a run counts as converged.

@@ -43,9 +43,9 @@ func (o *operator) unaccept(m *machine) {
 	o.w.count(unaccepts)
 	o.w.check.unaccepted[o.server(m).Name] = o.w.now
 	for _, d := range m.disks {
-		if o.w.check.confirmed[d.content.id] {
-			delete(o.w.check.confirmed, d.content.id)
-			o.w.check.revoked[d.content.id] = true
+		if o.w.check.confirmed[saw{m, d.content.id}] {
+			delete(o.w.check.confirmed, saw{m, d.content.id})
+			o.w.check.revoked[saw{m, d.content.id}] = true
 		}
 	}
 }
@@ -129,8 +129,8 @@ func (o *operator) remove(m *machine) {
 	o.w.count(serversDeleted)
 	o.w.check.disturbed, o.w.check.unaccepted[name] = o.w.now, o.w.now
 	for _, d := range m.disks { // whoever creates it again with a young yes in it means that yes
-		if o.w.check.revoked[d.content.id] {
-			o.w.check.confirmed[d.content.id] = true
+		if o.w.check.revoked[saw{m, d.content.id}] {
+			o.w.check.confirmed[saw{m, d.content.id}] = true
 		}
 	}
 	o.w.in(o.w.people.between(time.Second, time.Minute), func() { o.w.store.CollectGarbage() })
