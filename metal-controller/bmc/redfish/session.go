@@ -63,7 +63,7 @@ func (d *driver) probe(ctx context.Context) error {
 	return nil
 }
 
-// login opens a session, or falls back to Basic authentication where there is none to open.
+// login opens a session, or falls back to Basic authentication where there is none to open, or none free.
 func (d *driver) login(ctx context.Context) error {
 	d.wire.authorize(nil)
 	if d.sessions == "" {
@@ -79,10 +79,29 @@ func (d *driver) login(ctx context.Context) error {
 		d.wire.authorize(d.basic)
 		return nil
 	}
+	if full(err) && d.basicWorks(ctx) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	return d.keep(header, answer)
+}
+
+// full says that the login failed because all sessions are taken, perhaps by a controller that was killed: a BMC keeps those for half an hour or more.
+func full(err error) bool {
+	var failure *bmc.Error
+	return errors.As(err, &failure) && failure.Code == http.StatusServiceUnavailable
+}
+
+// basicWorks tries Basic authentication, which takes no session, and stays with it when the BMC lets it in.
+func (d *driver) basicWorks(ctx context.Context) bool {
+	d.wire.authorize(d.basic)
+	if _, _, err := d.send(ctx, "logging in without a session", http.MethodGet, d.sessions, nil); err != nil {
+		d.wire.authorize(nil)
+		return false
+	}
+	return true
 }
 
 // noSessions says that the login failed because the BMC has no session service.

@@ -192,3 +192,32 @@ func captureStdout(t *testing.T, run func()) string {
 	<-read
 	return out.String()
 }
+
+// TestAllSessionsTaken: others hold every session, as controllers that were killed do. The BMC is read all the same; the control: with a wrong password
+// it is not, and it says why.
+func TestAllSessionsTaken(t *testing.T) {
+	l := newLab(t, func(c *fakebmc.Config) { c.SessionLimit = 1 })
+	first := l.open(t)
+	second, err := redfish.Open(t.Context(), l.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state, err := second.Power(t.Context()); state != bmc.Off || err != nil {
+		t.Errorf("%s %v", state, err)
+	}
+	if err := second.SetPower(t.Context(), bmc.On); err != nil {
+		t.Error(err)
+	}
+	if n := l.bmc.Sessions(); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+	for _, d := range []bmc.Driver{second, first} {
+		if err := d.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	l.target.Password = bmc.NewSecret("not the password")
+	if _, err := redfish.Open(t.Context(), l.target); !errors.Is(err, bmc.ErrUnauthorized) {
+		t.Errorf("control: %v", err)
+	}
+}
