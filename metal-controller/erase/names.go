@@ -1,5 +1,7 @@
 package erase
 
+import "fmt"
+
 // Names in the system namespace.
 const (
 	// KeyName is the Secret with the private key, and the ConfigMap with the public one.
@@ -18,9 +20,17 @@ const (
 const (
 	// LabelServer is the name of the Server.
 	LabelServer = "metal.ingot.dev/server"
-	// LabelWipe is the id of the wipe.
+	// LabelWipe is the Turn of the wipe.
 	LabelWipe = "metal.ingot.dev/wipe"
 )
 
-// Name of the ConfigMap that holds the record of a wipe.
-func Name(server, wipeID string) string { return "erase-" + server + "-" + wipeID }
+// Turn names one generation of a wipe: the wipe's id, and the generation with it from the second on. Each has its own receipt, and may have other disks.
+func Turn(wipeID string, generation int64) string {
+	if generation == 1 {
+		return wipeID
+	}
+	return fmt.Sprintf("%s-%d", wipeID, generation)
+}
+
+// Name of the ConfigMap that holds the record of a Turn.
+func Name(server, turn string) string { return "erase-" + server + "-" + turn }

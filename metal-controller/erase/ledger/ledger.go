@@ -2,7 +2,7 @@
 //
 // Layer 3: it writes Kubernetes objects. Invariants:
 //   - A record is created once and never changed: the ConfigMap is immutable, and one that exists already counts only if this installation's key
-//     signed it for that server and wipe. A forged one proves nothing, and is an error that names what to delete.
+//     signed it for that server, wipe and generation. A forged one proves nothing, and is an error that names what to delete.
 //   - The last records of each server are kept, whether or not the Server still exists: an auditor asks later.
 package ledger
 
@@ -40,23 +40,23 @@ type Ledger struct {
 // errForged says that a ConfigMap stands where a record of ours belongs.
 var errForged = errors.New("it is no erase record of this installation")
 
-// Published says whether the record of a wipe is there, signed by us.
-func (l *Ledger) Published(ctx context.Context, server, wipeID string) (bool, error) {
+// Published says whether the record of this generation of a wipe is there, signed by us. That of another generation tells of another boot.
+func (l *Ledger) Published(ctx context.Context, server, wipeID string, generation int64) (bool, error) {
 	var m corev1.ConfigMap
-	err := l.Live.Get(ctx, client.ObjectKey{Namespace: metal.SystemNamespace, Name: erase.Name(server, wipeID)}, &m)
+	err := l.Live.Get(ctx, client.ObjectKey{Namespace: metal.SystemNamespace, Name: erase.Name(server, erase.Turn(wipeID, generation))}, &m)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("reading an erase record: %w", err)
 	}
-	return l.ours(&m, server, wipeID), nil
+	return l.ours(&m, server, wipeID, generation), nil
 }
 
 // ours tells the record of this very wipe, signed by us, from anything else under its name.
-func (l *Ledger) ours(m *corev1.ConfigMap, server, wipeID string) bool {
+func (l *Ledger) ours(m *corev1.ConfigMap, server, wipeID string, generation int64) bool {
 	r, err := erase.Verify([]byte(m.Data[erase.EnvelopeField]), l.Signer.PublicKey())
-	return err == nil && r.Installation == l.Installation && r.Server == server && r.Wipe.ID == wipeID
+	return err == nil && r.Installation == l.Installation && r.Server == server && r.Wipe.ID == wipeID && r.Wipe.Generation == generation
 }
 
 // Publish signs the record of the wipe that the Server's record holds, and keeps it. One that is there already is left as it is. The inventory may
@@ -72,29 +72,33 @@ func (l *Ledger) Publish(ctx context.Context, server *metal.Server, inventory *m
 	}
 	err = l.Client.Create(ctx, object(record, envelope))
 	if apierrors.IsAlreadyExists(err) {
-		return l.standing(ctx, server.Name, record.Wipe.ID)
+		return l.standing(ctx, record)
 	}
 	if err != nil {
 		return fmt.Errorf("keeping the erase record of %s: %w", server.Name, err)
 	}
-	return l.prune(ctx, server.Name, erase.Name(server.Name, record.Wipe.ID))
+	return l.prune(ctx, server.Name, name(record))
 }
 
 // standing says what is wrong with the ConfigMap that has the record's name already; nil when it is the record.
-func (l *Ledger) standing(ctx context.Context, server, wipeID string) error {
-	ok, err := l.Published(ctx, server, wipeID)
+func (l *Ledger) standing(ctx context.Context, r erase.Record) error {
+	ok, err := l.Published(ctx, r.Server, r.Wipe.ID, r.Wipe.Generation)
 	if err == nil && !ok {
-		err = fmt.Errorf("keeping the erase record of %s: the ConfigMap %s in %s is in its place: %w; delete it", server, erase.Name(server, wipeID), metal.SystemNamespace, errForged)
+		err = fmt.Errorf("keeping the erase record of %s: the ConfigMap %s in %s is in its place: %w; delete it", r.Server, name(r), metal.SystemNamespace, errForged)
 	}
 	return err
 }
+
+func turn(r erase.Record) string { return erase.Turn(r.Wipe.ID, r.Wipe.Generation) }
+
+func name(r erase.Record) string { return erase.Name(r.Server, turn(r)) }
 
 func object(r erase.Record, envelope []byte) *corev1.ConfigMap {
 	immutable := true
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: metal.SystemNamespace, Name: erase.Name(r.Server, r.Wipe.ID),
-			Labels: map[string]string{erase.LabelServer: r.Server, erase.LabelWipe: r.Wipe.ID},
+			Namespace: metal.SystemNamespace, Name: name(r),
+			Labels: map[string]string{erase.LabelServer: r.Server, erase.LabelWipe: turn(r)},
 		},
 		Immutable: &immutable,
 		Data:      map[string]string{erase.EnvelopeField: string(envelope)},

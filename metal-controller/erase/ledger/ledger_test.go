@@ -73,7 +73,7 @@ func wiped(wipe string) *metal.Server {
 
 func published(t *testing.T, l *ledger.Ledger, wipe string) bool {
 	t.Helper()
-	ok, err := l.Published(t.Context(), "s1.rack", wipe)
+	ok, err := l.Published(t.Context(), "s1.rack", wipe, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +116,40 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// TestGenerations: a wipe that began again in another boot has a record of its own. That of the boot before, whose receipt was not proven or which had
+// other disks, does not stand in for it, and stays.
+func TestGenerations(t *testing.T) {
+	l := keep(t)
+	again := wiped("w1")
+	w := again.Spec.Record.Wipe
+	other := metal.DiskID{WWID: "eui.2", Serial: "N2"}
+	w.Generation, w.BootID, w.Disks = 2, "b2", append(w.Disks, other)
+	w.Receipt.Generation, w.Receipt.Disks = 2, append(w.Receipt.Disks, metal.DiskReceipt{DiskID: other, Reached: metal.WipeClear, BlocksRead: 1})
+	if err := l.Publish(t.Context(), wiped("w1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := l.Published(t.Context(), "s1.rack", "w1", 2); ok || err != nil {
+		t.Errorf("the record of the first generation counts for the second: %v", err)
+	}
+	if err := l.Publish(t.Context(), again, nil); err != nil {
+		t.Fatal(err)
+	}
+	for generation, disks := range map[int64]int{1: 1, 2: 2} {
+		if ok, err := l.Published(t.Context(), "s1.rack", "w1", generation); !ok || err != nil {
+			t.Errorf("generation %d is not published: %v", generation, err)
+		}
+		var kept corev1.ConfigMap
+		key := client.ObjectKey{Namespace: metal.SystemNamespace, Name: erase.Name("s1.rack", erase.Turn("w1", generation))}
+		if err := l.Live.Get(t.Context(), key, &kept); err != nil {
+			t.Fatal(err)
+		}
+		r, err := erase.Verify([]byte(kept.Data[erase.EnvelopeField]), l.Signer.PublicKey())
+		if err != nil || r.Wipe.Generation != generation || len(r.Disks) != disks {
+			t.Errorf("generation %d: %+v, %v", generation, r, err)
+		}
+	}
+}
+
 // TestForged: what stands under a record's name and is not signed by us, or tells of another wipe, proves nothing. Deleted, the way is free.
 func TestForged(t *testing.T) {
 	l := keep(t)
@@ -141,7 +175,7 @@ func TestForged(t *testing.T) {
 		if err := l.Client.Create(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		if ok, err := l.Published(t.Context(), "s1.rack", "w1"); ok || err != nil {
+		if ok, err := l.Published(t.Context(), "s1.rack", "w1", 1); ok || err != nil {
 			t.Errorf("%s: taken for published: %v, %v", name, ok, err)
 		}
 		if err := l.Publish(t.Context(), wiped("w1"), nil); err == nil || !strings.Contains(err.Error(), "delete it") {

@@ -80,7 +80,7 @@ func (r *Reconciler) erased(ctx context.Context, server *metal.Server) (string, 
 	if record == nil || record.Wipe == nil || record.Wipe.Receipt == nil || record.Wipe.VerifiedAt != nil {
 		return "", nil
 	}
-	if kept, err := r.Eraser.Published(ctx, server.Name, record.Wipe.ID); err != nil || !kept {
+	if kept, err := r.Eraser.Published(ctx, server.Name, record.Wipe.ID, record.Wipe.Receipt.Generation); err != nil || !kept {
 		return "", err
 	}
 	return record.Wipe.ID, nil

@@ -60,8 +60,8 @@ type Disks interface {
 type Eraser interface {
 	// Publish keeps the record of the wipe that the Server's record holds; one that is there already is left as it is. The inventory may be nil.
 	Publish(ctx context.Context, server *metal.Server, inventory *metal.ServerInventorySpec) error
-	// Published says whether the record of a wipe is kept.
-	Published(ctx context.Context, server, wipeID string) (bool, error)
+	// Published says whether the record of this generation of a wipe is kept.
+	Published(ctx context.Context, server, wipeID string, generation int64) (bool, error)
 }
 
 // Reconciler reconciles Servers. All fields but Limit and DryRun are required. It is used by pointer, and safe for concurrent use; all that it keeps

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,7 +20,7 @@ import (
 	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
-// TestStory: accept, expected boot, claim, inventory, grant, progress, receipt, erase record, off, Available; and then a thousand reconciles
+// TestStory: accept, expected boot, claim, inventory, grant, progress, receipt, off, erase record, Available; and then a thousand reconciles
 // write and order nothing.
 func TestStory(t *testing.T) {
 	w := newWorld(t, "story", withBMC("story"))
@@ -81,11 +82,13 @@ func TestEraseRecordInTheWay(t *testing.T) {
 	id := metal.DiskID{WWID: "eui.f", Serial: "F"}
 	w.settle()
 	s := w.server()
+	s.Spec.Record.Boot = &metal.BootRecord{ID: "b1", Phase: metal.BootClaimed, StartedAt: at, At: at, Deadline: at, ClaimedAt: &at, Claimant: "k1"}
 	s.Spec.Record.Wipe = &metal.WipeRecord{
 		ID: "w1", Level: metal.WipeClear, Disks: []metal.DiskID{id}, GrantedAt: at, Generation: 1, BootID: "b1",
 		Receipt: &metal.WipeReceipt{Generation: 1, At: at, Disks: []metal.DiskReceipt{{DiskID: id, Reached: metal.WipeClear, BlocksRead: 9}}},
 	}
 	must(w, newClient(t, w.config()).Update(t.Context(), s))
+	w.now = w.now.Add(5 * time.Second) // the machine is off since the receipt
 	forged := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: erase.Name(w.name, "w1")}}
 	must(w, w.admin.Create(t.Context(), forged))
 	if _, err := w.reconcile(); err == nil || !slices.Contains(w.events, reasons.EraseNotKept) {
@@ -138,24 +141,27 @@ func (w *world) work(c lifecycle.Caller, g lifecycle.WipeGrant) {
 	must(w, w.desk().Report(w.t.Context(), c, w.name, desk.Report{ID: g.ID(), Generation: g.Generation(), Receipt: &metal.WipeReceipt{Disks: []metal.DiskReceipt{row}}}))
 }
 
-// leave waits for the erase record, checks it, and switches the machine off as its agent is told.
+// leave switches the machine off as its agent is told, and checks the erase record, which is signed after that and no sooner.
 func (w *world) leave(c lifecycle.Caller, g lifecycle.WipeGrant) {
 	w.t.Helper()
-	key := client.ObjectKey{Namespace: metal.SystemNamespace, Name: erase.Name(w.name, g.ID())}
-	var kept corev1.ConfigMap
-	w.until("an erase record", func(*metal.Server) bool { return w.admin.Get(w.t.Context(), key, &kept) == nil })
-	r, err := erase.Verify([]byte(kept.Data[erase.EnvelopeField]), w.signer.PublicKey())
-	if err != nil || !r.Clean() || r.Wipe.AcceptRequest != "gesture" || r.System.Serial != "SN" {
-		w.t.Errorf("erase record %+v, %v", r, err)
-	}
 	if task, err := w.desk().Task(w.t.Context(), c, w.name); err != nil || task.Kind != lifecycle.TaskPowerOff {
 		w.t.Fatalf("after the receipt: %+v, %v", task, err)
 	}
 	w.until("nothing while it runs", func(s *metal.Server) bool {
 		return meta.IsStatusConditionPresentAndEqual(s.Status.Conditions, reasons.Clean, metav1.ConditionFalse)
 	})
+	key := client.ObjectKey{Namespace: metal.SystemNamespace, Name: erase.Name(w.name, erase.Turn(g.ID(), g.Generation()))}
+	var kept corev1.ConfigMap
+	if err := w.admin.Get(w.t.Context(), key, &kept); !apierrors.IsNotFound(err) {
+		w.t.Errorf("an erase record of a machine that has proven nothing: %v", err)
+	}
 	w.plane.on = false
 	w.until("Available", func(s *metal.Server) bool { return s.Status.State == metal.StateAvailable })
+	must(w, w.admin.Get(w.t.Context(), key, &kept))
+	r, err := erase.Verify([]byte(kept.Data[erase.EnvelopeField]), w.signer.PublicKey())
+	if err != nil || !r.Clean() || r.Wipe.AcceptRequest != "gesture" || r.System.Serial != "SN" {
+		w.t.Errorf("erase record %+v, %v", r, err)
+	}
 	must(w, w.admin.Delete(w.t.Context(), &kept)) // so that tests do not meet
 }
 
