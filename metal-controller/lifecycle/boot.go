@@ -17,6 +17,8 @@ func bootTarget(o *Observation, p *Plan) {
 	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting || r.Boot.Phase == metal.BootClaimed):
 		p.boot(metal.BootTargetAgent, reasons.BootRunning)
 		p.Boot.ID, p.Boot.Deadline = r.Boot.ID, r.Boot.Deadline.DeepCopy()
+	case r.Unverified != nil && r.Acceptance != nil: // since the backup it may have got a workload, which must not be kept from starting
+		p.boot(metal.BootTargetLocalDisk, r.Unverified.Reason)
 	case r.Wipe != nil && r.Wipe.VerifiedAt != nil && r.Unverified == nil:
 		p.boot(metal.BootTargetIdle, reasons.Available)
 	case o.Inventory == nil && r.Acceptance == nil:
