@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
@@ -60,11 +61,11 @@ func judgeDisk(o *Observation, d metal.Disk) (metal.DiskVerdict, string) {
 	return metal.DiskOwn, ""
 }
 
-// twice says that more than one disk of this server tells the WWID.
+// twice says that more than one disk of this server tells the WWID, however it is spelled: two paths may be two drivers.
 func twice(o *Observation, wwid string) bool {
 	n := 0
 	for _, d := range o.Inventory.Disks {
-		if d.WWID == wwid {
+		if strings.EqualFold(d.WWID, wwid) {
 			n++
 		}
 	}
