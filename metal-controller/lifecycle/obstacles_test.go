@@ -63,6 +63,7 @@ var oneObstacle = map[string]obstacle{
 	"a wider name": {reasons.DisksChanged, func(o *lifecycle.Observation, r *metal.ServerRecord) {
 		r.Wipe.Disks[1].Serial, o.Inventory.Disks[1].Serial = "other", ""
 	}},
+	"a name that is too wide": {reasons.DisksChanged, func(_ *lifecycle.Observation, r *metal.ServerRecord) { r.Wipe.Disks[1].Serial = "" }},
 	"no grant":                {reasons.DestructiveLimit, func(_ *lifecycle.Observation, r *metal.ServerRecord) { r.Wipe = nil }},
 	"a grant of another boot": {reasons.DestructiveLimit, func(_ *lifecycle.Observation, r *metal.ServerRecord) { r.Wipe.BootID = "other" }},
 	"answered badly": {reasons.DisksChanged, func(_ *lifecycle.Observation, r *metal.ServerRecord) {
@@ -94,7 +95,7 @@ func TestOneObstacle(t *testing.T) {
 
 // TestOneObstacleToAGrant: the same obstacles keep a first grant from being recorded.
 func TestOneObstacleToAGrant(t *testing.T) {
-	later := []string{"no grant", "a grant of another boot", "answered badly", "clean already", "a disk more", "another disk", "the same disk twice", "a wider name", "a disk less", "no installation"}
+	later := []string{"no grant", "a grant of another boot", "answered badly", "clean already", "a disk more", "another disk", "the same disk twice", "a wider name", "a name that is too wide", "a disk less", "no installation"}
 	for name, c := range oneObstacle {
 		w := ready()
 		c.f(&w.o, w.o.Server.Spec.Record)
