@@ -27,7 +27,7 @@ func choose(present []Disk, grant []DiskID, i int) (Disk, error) {
 		return Disk{}, fmt.Errorf("it shows %d times, as multipath disks do; it is not touched", len(found))
 	}
 	disk := found[0]
-	if slices.ContainsFunc(present, func(d Disk) bool { return d.Name != disk.Name && disk.WWID != "" && same(d.WWID, disk.WWID) }) {
+	if slices.ContainsFunc(present, func(d Disk) bool { return d.Name != disk.Name && sameWWID(d.WWID, disk.WWID) }) {
 		return Disk{}, fmt.Errorf("another disk shows the WWID of %s, as multipath disks do; it is not touched", disk.Name)
 	}
 	for k, other := range grant {
@@ -77,6 +77,9 @@ func cut(s string, most int) string {
 // same compares what a person would read: white space and invisible characters do not count, since they are cleaned away on the
 // way to the API.
 func same(a, b string) bool { return plain(a) == plain(b) && plain(a) != "" }
+
+// sameWWID is same for disks that are compared with each other: two paths may have two drivers, of which one writes capitals.
+func sameWWID(a, b string) bool { return strings.EqualFold(plain(a), plain(b)) && plain(a) != "" }
 
 func plain(s string) string {
 	s = strings.Map(func(r rune) rune {

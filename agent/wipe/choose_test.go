@@ -30,6 +30,7 @@ func TestChoose(t *testing.T) {
 		{"serial fits, WWID does not", []Disk{sda}, []DiskID{{"naa.2", "S1"}}, "", "not present"},
 		{"two paths", []Disk{sda, with(func(d *Disk) { d.Name = "sdz" })}, []DiskID{{"naa.1", "S1"}}, "", "multipath"},
 		{"two paths, one without a serial", []Disk{sda, with(func(d *Disk) { d.Name, d.Serial = "sdz", "" })}, []DiskID{{"naa.1", "S1"}}, "", "multipath"},
+		{"two paths, spelled differently", []Disk{sda, with(func(d *Disk) { d.Name, d.WWID = "sdz", "NAA.1" })}, []DiskID{{"naa.1", "S1"}}, "", "multipath"},
 		{"a serial that two namespaces have", []Disk{ns1, ns2}, []DiskID{{Serial: "N"}}, "", "shows 2 times"},
 		{"named twice", []Disk{sda}, []DiskID{{WWID: "naa.1"}, {Serial: "S1"}}, "", "names sda twice"},
 		{"removable", []Disk{with(func(d *Disk) { d.Removable = true })}, []DiskID{{"naa.1", "S1"}}, "", "removable"},
