@@ -1007,7 +1007,7 @@ type DiskReceipt struct {
 	Serial    string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`
 	Model     string                 `protobuf:"bytes,3,opt,name=model,proto3" json:"model,omitempty"`
 	SizeBytes int64                  `protobuf:"varint,4,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	// methods in order: NVMeFormat, NVMeSanitize, ATASecurityErase, Discard, ZeroOut, Overwrite, Signatures.
+	// methods in order: NVMeFormat, NVMeSanitize, ATASecurityErase, ATASanitize, Discard, ZeroOut, Overwrite, Signatures.
 	Methods []string `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`
 	// reached is Quick, Clear or Purge; empty when nothing was.
 	Reached    string `protobuf:"bytes,6,opt,name=reached,proto3" json:"reached,omitempty"`

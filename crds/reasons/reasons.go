@@ -85,7 +85,7 @@ const (
 	BootNotHonored = "BootNotHonored"
 	// BootVoided: two claimants, or two machines that asked for its script.
 	BootVoided = "BootVoided"
-	// AwaitingPower: no BMC; a person must press the button.
+	// AwaitingPower: Ingot must start a boot and may not: the server declares no BMC, or a person switched it off.
 	AwaitingPower = "AwaitingPower"
 
 	// Schedulable is True for this reason.

@@ -117,7 +117,7 @@ type DiskReceipt struct {
 	// SizeBytes of the disk.
 	// +optional
 	SizeBytes int64 `json:"sizeBytes,omitempty"`
-	// Methods that were used, in order: NVMeFormat, NVMeSanitize, ATASecurityErase, Discard, ZeroOut, Overwrite, Signatures.
+	// Methods that were used, in order: NVMeFormat, NVMeSanitize, ATASecurityErase, ATASanitize, Discard, ZeroOut, Overwrite, Signatures.
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MaxLength=32
 	// +listType=atomic
