@@ -265,7 +265,7 @@ func clean(o *Observation, p *Plan) {
 	_, f := permit(o, r)
 	switch {
 	case proved(r) && r.Boot != nil && r.Boot.Phase == metal.BootClaimed && r.Boot.ID == r.Wipe.BootID: // or nobody is waited for
-		p.set(reasons.Clean, False, reasons.ReceiptJudged, "The receipt is good; waiting for the machine to switch itself off.")
+		p.set(reasons.Clean, False, reasons.ReceiptJudged, waitingForProof(o, r))
 	case f.reason == reasons.NotAccepted:
 		p.set(reasons.Clean, False, reasons.NeverWiped, "The server is not accepted, so nothing on its disks is touched.")
 	case (f.reason == reasons.BootRunning || f.reason == reasons.EvidenceNeeded) && diskRefusal(o, p, r).reason != "":
@@ -278,6 +278,17 @@ func clean(o *Observation, p *Plan) {
 	default:
 		p.set(reasons.Clean, False, wiping(o, r), "The disks are being wiped: see status.wipe.")
 	}
+}
+
+// waitingForProof names who has to act after a good receipt: the machine, its BMC, or whoever keeps the erase record from being written.
+func waitingForProof(o *Observation, r *metal.ServerRecord) string {
+	switch {
+	case o.Power.Reason != reasons.BMCAnswers:
+		return "The receipt is good; waiting for the BMC to tell that the machine switched itself off: see the condition " + reasons.BMCReachable + "."
+	case wentOff(o, r.Wipe.Receipt.At.Add(time.Second)):
+		return "The receipt is good and the machine is off; its erase record is being written. If that lasts, the event " + reasons.EraseNotKept + " says what is in the way."
+	}
+	return "The receipt is good; waiting for the machine to switch itself off."
 }
 
 // diskRefusal is what the last inventory, proven or not, shows to be in the way: a machine is not restarted in vain.
