@@ -69,14 +69,14 @@ func (b *bench) plantAll(ctx context.Context) error {
 	return errors.New("compiling the mutants: faults remain after 20 rounds")
 }
 
-// write makes the overlay. It returns the text of each changed file by its base name and folder.
+// write makes the overlay. It returns the text of each written file by its name, which the compiler complains under.
 func (b *bench) write(without map[int]bool) (map[string]string, error) {
 	replace, texts := map[string]string{}, map[string]string{}
 	next := 0
 	b.mutants = nil
 	put := func(original, text string) error {
 		name := filepath.Join(b.dir, strconv.Itoa(len(replace))+"_"+filepath.Base(original))
-		replace[original], texts[original] = name, text
+		replace[original], texts[filepath.Base(name)] = name, text
 		return os.WriteFile(name, []byte(text), 0o600)
 	}
 	for _, t := range b.targets {
@@ -134,26 +134,40 @@ func (b *bench) compile(ctx context.Context) (string, error) {
 }
 
 var (
-	complaint = regexp.MustCompile(`(?m)^(\S+\.go):(\d+):\d+: `)
+	complaint = regexp.MustCompile(`(?m)^(\S+\.go):(\d+):(\d+): `)
 	guarded   = regexp.MustCompile(`mut_\w*(?:\[[^\[\]]*(?:\[\][^\[\]]*)*\])?\((\d+)`)
 )
 
-// blame takes out the mutants on the lines that the compiler complains about.
+// suspects is the mutant whose guard is the last before the column, or all of the line.
+func suspects(line string, column int) (ids []int) {
+	last := -1
+	for _, g := range guarded.FindAllStringSubmatchIndex(line, -1) {
+		id, _ := strconv.Atoi(line[g[2]:g[3]])
+		ids = append(ids, id)
+		if g[0] < column {
+			last = len(ids) - 1
+		}
+	}
+	if last >= 0 {
+		return ids[last : last+1]
+	}
+	return ids
+}
+
+// blame takes out the mutants that the compiler complains about.
 func blame(texts map[string]string, said string, without map[int]bool) int {
 	found := 0
 	for _, m := range complaint.FindAllStringSubmatch(said, -1) {
 		n, _ := strconv.Atoi(m[2])
-		for original, text := range texts {
-			lines := strings.Split(text, "\n")
-			if !strings.HasSuffix(original, strings.TrimLeft(m[1], "./")) || n > len(lines) {
-				continue
-			}
-			for _, g := range guarded.FindAllStringSubmatch(lines[n-1], -1) {
-				id, _ := strconv.Atoi(g[1])
-				if !without[id] {
-					without[id] = true
-					found++
-				}
+		lines := strings.Split(texts[filepath.Base(m[1])], "\n")
+		if n > len(lines) {
+			continue
+		}
+		column, _ := strconv.Atoi(m[3])
+		for _, id := range suspects(lines[n-1], column) {
+			if !without[id] {
+				without[id] = true
+				found++
 			}
 		}
 	}

@@ -163,6 +163,14 @@ func TestEndless(t *testing.T) {
 	t.Fatalf("control: no such mutant\n%s", said)
 }
 
+// TestWhatDoesNotCompile is left out and counted, and nothing else is lost with it.
+func TestWhatDoesNotCompile(t *testing.T) {
+	module(t, strings.ReplaceAll(grades, "// Sum ends", "func full(b byte) bool {\n\treturn b == 0xFF\n}\n\n// Sum ends"), strongTest)
+	if code, said := mutants(t, "--min", "0"); code != 0 || !strings.Contains(said, "mutants did not compile") || !strings.Contains(said, "full: negate: b == 0xFF => b != 0xFF") {
+		t.Errorf("code %d\n%s", code, said)
+	}
+}
+
 // TestBlind: killers that notice nothing at all measure nothing, and failing ones neither.
 func TestBlind(t *testing.T) {
 	module(t, grades, blindTest)
