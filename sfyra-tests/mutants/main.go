@@ -19,6 +19,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -145,5 +146,5 @@ func fields(killer string) (kind, pkg string, args []string, err error) {
 	if !found || len(words) == 0 || kind != "test" && kind != "run" {
 		return "", "", nil, fmt.Errorf("reading the killer %q: it is test:PACKAGE ARGS or run:PACKAGE ARGS", killer)
 	}
-	return kind, words[0], words[1:], nil
+	return kind, "./" + path.Clean(words[0]), words[1:], nil
 }

@@ -113,6 +113,9 @@ func TestHunt(t *testing.T) {
 			t.Errorf("a strong test lets live: %s", line)
 		}
 	}
+	if code, said := mutants(t, "--min", "50", "--killer", "test:grades", "--killer", "test:./grades -test.v"); code != 0 || strings.Count(said, "control: grades pass in") != 2 {
+		t.Errorf("more killers: code %d\n%s", code, said)
+	}
 	if code, said := mutants(t, "--min", "99"); code != 1 || !strings.Contains(said, "the least is 99.0 %") {
 		t.Errorf("a score below the least: code %d\n%s", code, said)
 	}
