@@ -29,9 +29,9 @@ func (s *Session) tell(ctx context.Context, client protocol.AgentClient, heard <
 	pauses := backoff{random: s.Random}
 	for ctx.Err() == nil {
 		var pause <-chan time.Time
-		if due, any := s.ledger.due(); due.GetReceipt() != nil {
+		if due, some := s.ledger.due(); due.GetReceipt() != nil {
 			pause = s.tellReceipt(ctx, client, due, &pauses)
-		} else if any {
+		} else if some {
 			s.tellProgress(ctx, client, due)
 			pause = s.After(progressPause)
 		}

@@ -86,6 +86,7 @@ func render(t lifecycle.Task) *protocol.Directive {
 		return &protocol.Directive{Kind: &protocol.Directive_PowerOff{PowerOff: &protocol.PowerOff{Reason: t.Reason, Message: t.Message}}}
 	case lifecycle.TaskWipe:
 		return &protocol.Directive{Kind: &protocol.Directive_Wipe{Wipe: wipe(t.Grant)}}
+	case lifecycle.TaskWait, lifecycle.TaskDenied:
 	}
 	return &protocol.Directive{Kind: &protocol.Directive_Wait{Wait: &protocol.Wait{Reason: t.Reason, Message: t.Message}}}
 }

@@ -306,8 +306,10 @@ func TestAcceptWaits(t *testing.T) {
 			return
 		}
 		change(t, "accept-20", func(s *metal.Server) {
-			s.Spec.Record = &metal.ServerRecord{AcceptRequest: s.Spec.AcceptRequest.ID, Acceptance: &metal.AcceptanceRecord{At: metav1.NewTime(noon)},
-				Wipe: &metal.WipeRecord{ID: "w", Level: metal.WipeClear, GrantedAt: metav1.NewTime(noon), Generation: 1, BootID: "b"}}
+			s.Spec.Record = &metal.ServerRecord{
+				AcceptRequest: s.Spec.AcceptRequest.ID, Acceptance: &metal.AcceptanceRecord{At: metav1.NewTime(noon)},
+				Wipe: &metal.WipeRecord{ID: "w", Level: metal.WipeClear, GrantedAt: metav1.NewTime(noon), Generation: 1, BootID: "b"},
+			}
 		}, func(s *metal.Server) {
 			ready(metav1.ConditionFalse, reasons.WipeRunning, "The agent erases.")(s)
 			s.Status.Wipe = &metal.WipeStatus{ID: "w", Generation: 1, UpdatedAt: metav1.NewTime(noon), Disks: []metal.DiskProgress{{Serial: "NV1", Phase: "Discard", Percent: 40, ETASeconds: 90}}}

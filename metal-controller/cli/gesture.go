@@ -202,8 +202,7 @@ func (g *gesture) restart() string {
 	if s.Spec.BMC == nil {
 		button = "\nIt has no spec.bmc: Ingot trusts only a boot that it started itself, so nothing more happens until you set one."
 	}
-	switch {
-	case s.Status.Inventory == nil && len(s.Status.Disks) == 0:
+	if s.Status.Inventory == nil && len(s.Status.Disks) == 0 {
 		return "The machine will be restarted and boots Ingot's agent; blank disks are then erased, disks with data wait for `ingot accept " + s.Name + " --wipe-data`." + button
 	}
 	return "The machine will be restarted now, boots Ingot's agent, and is switched off when its disks are erased and read back." + button

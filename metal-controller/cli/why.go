@@ -97,9 +97,9 @@ func nextSteps(s *metal.Server) []string {
 			steps = append(steps, fmt.Sprintf(step, s.Name))
 		}
 	}
-	has := func(kind string, any ...string) bool {
+	has := func(kind string, wanted ...string) bool {
 		c := condition(s, kind)
-		return c != nil && c.Status != metav1.ConditionTrue && slices.Contains(any, c.Reason)
+		return c != nil && c.Status != metav1.ConditionTrue && slices.Contains(wanted, c.Reason)
 	}
 	_, paused := s.Annotations[pausedAnnotation]
 	add(recordOf(s).Quarantine != nil, "ingot lift %s  # when it is put right")

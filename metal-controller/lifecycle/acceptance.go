@@ -66,8 +66,10 @@ func accept(o *Observation, p *Plan, q *metal.AcceptRequest) {
 		r.Unverified, r.Wipe, r.BMCPin = nil, nil, nil
 	})
 	if r := p.Record; r.Acceptance == nil || r.Acceptance.RequestID != q.ID {
-		p.Events = append(p.Events, Event{Warning: true, Reason: reasons.AcceptRequestExpired,
-			Message: "The accept request " + q.ID + " was dropped: it is older than ten minutes, or the server is claimed or not accepted. Ask again with `ingot accept " + o.Server.Name + "`."})
+		p.Events = append(p.Events, Event{
+			Warning: true, Reason: reasons.AcceptRequestExpired,
+			Message: "The accept request " + q.ID + " was dropped: it is older than ten minutes, or the server is claimed or not accepted. Ask again with `ingot accept " + o.Server.Name + "`.",
+		})
 	}
 }
 

@@ -96,8 +96,10 @@ func tooMany(o *Observation, r *metal.ServerRecord) refusal {
 		return refusal{reason: reasons.BootVoided, message: "Two machines claimed the last boot; the next one begins in a moment.", after: min(voidPause-age, voidPause)}
 	}
 	if age := o.Now.Sub(b.StartedAt.Time); b.Attempt >= maxAttempts && age.Abs() < attemptWindow {
-		return refusal{reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour. Look at its console, then `ingot power cycle " + o.Server.Name + "`.",
-			after: min(attemptWindow-age, attemptWindow)}
+		return refusal{
+			reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour. Look at its console, then `ingot power cycle " + o.Server.Name + "`.",
+			after: min(attemptWindow-age, attemptWindow),
+		}
 	}
 	return refusal{}
 }
@@ -341,10 +343,10 @@ func bootExpected(o *Observation, p *Plan) {
 }
 
 func waitingFor(b *metal.BootRecord) string {
-	switch b.Phase {
-	case metal.BootSwitchingOff:
+	switch {
+	case b.Phase == metal.BootSwitchingOff:
 		return "Waiting for the BMC to read off, before the machine is started."
-	case metal.BootSwitchingOn:
+	case b.Phase == metal.BootSwitchingOn:
 		return "Waiting for the BMC to read on."
 	}
 	return "The machine is on; waiting for its agent until " + b.Deadline.UTC().Format("15:04:05") + " UTC."

@@ -170,8 +170,10 @@ func TestSmallSummaries(t *testing.T) {
 	}{
 		"nothing": {metal.ServerInventorySpec{}, metal.InventorySummary{Disks: "no disks", NICs: "no NICs"}},
 		"no link": {metal.ServerInventorySpec{NICs: []metal.NIC{{}, {MAC: "a"}, {MAC: "b"}}}, metal.InventorySummary{Disks: "no disks", NICs: "3 NICs, 0 up", MAC: "a"}},
-		"a link without a MAC": {metal.ServerInventorySpec{NICs: []metal.NIC{{Carrier: true}, {MAC: "b", Carrier: true, SpeedMbps: 100}}},
-			metal.InventorySummary{Disks: "no disks", NICs: "2 NICs, 2 up, 0.1 Gb/s", MAC: "b"}},
+		"a link without a MAC": {
+			metal.ServerInventorySpec{NICs: []metal.NIC{{Carrier: true}, {MAC: "b", Carrier: true, SpeedMbps: 100}}},
+			metal.InventorySummary{Disks: "no disks", NICs: "2 NICs, 2 up, 0.1 Gb/s", MAC: "b"},
+		},
 		"small":             {metal.ServerInventorySpec{Memory: metal.Memory{TotalBytes: 1<<30 - 1}, Disks: []metal.Disk{{SizeBytes: 999e9}}}, metal.InventorySummary{Memory: "1023 MiB", Disks: "1 disk, 999 GB", NICs: "no NICs"}},
 		"one of each":       {metal.ServerInventorySpec{Memory: metal.Memory{TotalBytes: 1 << 30}, CPUs: []metal.CPU{{Model: "C", Cores: 1}}, NICs: []metal.NIC{{SpeedMbps: 1}}}, metal.InventorySummary{Memory: "1 GiB", CPU: "1 x C, 1 core", Cores: 1, Disks: "no disks", NICs: "1 NIC, 0 up, 0.001 Gb/s"}},
 		"less than nothing": {metal.ServerInventorySpec{Memory: metal.Memory{TotalBytes: -1}, CPUs: []metal.CPU{{Cores: -1}}, Disks: []metal.Disk{{SizeBytes: -5}}}, metal.InventorySummary{CPU: "1 x unknown model", Disks: "1 disk, 0 GB", NICs: "no NICs"}},

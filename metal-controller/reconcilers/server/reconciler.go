@@ -116,10 +116,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // act begins the plan's action, if any.
 func (r *Reconciler) act(ctx context.Context, o lifecycle.Observation, action lifecycle.Action) error {
-	switch action.Kind {
-	case lifecycle.NoAction:
+	switch {
+	case action.Kind == lifecycle.NoAction:
 		return nil
-	case lifecycle.PublishErase:
+	case action.Kind == lifecycle.PublishErase:
 		return r.publish(ctx, o)
 	}
 	log.FromContext(ctx).Info("Ordering power", "action", action.Kind, "actionID", action.ID)

@@ -65,7 +65,7 @@ func (s *Store) create(who Identity, k *kind, obj client.Object) (client.Object,
 func (s *Store) conceive(k *kind, m *metav1.ObjectMeta) {
 	m.UID, m.CreationTimestamp = s.uid(), metav1.NewTime(s.now())
 	m.DeletionTimestamp, m.DeletionGracePeriodSeconds = nil, nil
-	m.ManagedFields, m.SelfLink, m.Generation = nil, "", 0
+	m.ManagedFields, m.Generation = nil, 0
 	if k.custom {
 		m.Generation = 1
 	}

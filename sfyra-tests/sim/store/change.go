@@ -180,7 +180,7 @@ func (k *kind) inherit(old, m *metav1.ObjectMeta) {
 	if m.DeletionGracePeriodSeconds == nil {
 		m.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
 	}
-	m.ResourceVersion, m.ManagedFields, m.SelfLink = old.ResourceVersion, nil, ""
+	m.ResourceVersion, m.ManagedFields = old.ResourceVersion, nil
 }
 
 // prepareStatus is prepare for the status alone.

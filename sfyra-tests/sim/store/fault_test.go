@@ -63,6 +63,7 @@ func write(ctx context.Context, c client.Client, verb store.Verb, o *metal.Serve
 	case store.Update:
 		o.Spec.Accepted = true
 		return c.Update(ctx, o)
+	case store.Get, store.List, store.Patch, store.Collect, store.Restore:
 	}
 	before := o.DeepCopy()
 	o.Spec.Accepted = true

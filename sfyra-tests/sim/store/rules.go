@@ -95,7 +95,11 @@ func validateServer(old, next *metal.Server) field.ErrorList {
 	if old == nil {
 		return errs
 	}
-	was, is := &old.Spec, &next.Spec
+	return append(errs, validateRequests(&old.Spec, &next.Spec)...)
+}
+
+// validateRequests: a one-time request that changes is another one.
+func validateRequests(was, is *metal.ServerSpec) (errs field.ErrorList) {
 	if a, b := was.PowerRequest, is.PowerRequest; a != nil && b != nil && a.ID == b.ID && (a.Action != b.Action || !a.RequestedAt.Equal(&b.RequestedAt)) {
 		errs = append(errs, field.Invalid(specPath, "object", "a changed powerRequest needs a new id"))
 	}
