@@ -12,6 +12,8 @@ import (
 const (
 	// settle is how long a claim of a boot stays without a task: the machine itself, if it is another one, shows up meanwhile.
 	settle = 15 * time.Second
+	// maxDisks is how many disks an inventory holds (crds/metal/v1alpha1, spec.disks). The agent leaves out what is beyond.
+	maxDisks = 256
 	// budgetRecheck is how often a server looks whether the budget has room again.
 	budgetRecheck = time.Minute
 )
@@ -103,6 +105,9 @@ func permitDisks(o *Observation, r *metal.ServerRecord) ([]metal.DiskID, refusal
 // diskTrouble names the disks that are in the way.
 func diskTrouble(o *Observation, disks []metal.DiskStatus) refusal {
 	name := o.Server.Name
+	if len(disks) >= maxDisks {
+		return refusal{reason: reasons.DisksBlocked, message: fmt.Sprintf("The machine shows %d disks, as many as an inventory holds, so it may have more that nobody knows of: take some away, and let it boot again.", len(disks))}
+	}
 	if _, names := pick(disks, isBlocked); len(names) > 0 {
 		return refusal{reason: reasons.DisksBlocked, message: "These disks are not the server's own and are never touched: " + few(names) +
 			". Take them away, or let Ingot ignore them: `ingot accept " + name + " --ignore-disk SERIAL`."}

@@ -1,0 +1,34 @@
+package lifecycle_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+)
+
+// TestMoreDisksThanAreKept: an inventory that is as long as inventories get may have been cut, so nobody knows all disks of that machine. It is not wiped,
+// and never called clean.
+func TestMoreDisksThanAreKept(t *testing.T) {
+	for n, whole := range map[int]bool{255: true, 256: false} {
+		w := ready()
+		r := w.record()
+		w.o.Inventory.Disks, r.Wipe.Disks, r.Acceptance.Disks = nil, nil, nil
+		for i := range n {
+			d := metal.Disk{Name: "x", Transport: "sas", WWID: fmt.Sprintf("w-%d", i), Serial: fmt.Sprintf("S-%d", i), Contents: metal.DiskBlank}
+			w.o.Inventory.Disks = append(w.o.Inventory.Disks, d)
+			r.Wipe.Disks = append(r.Wipe.Disks, metal.DiskID{WWID: d.WWID, Serial: d.Serial})
+		}
+		task := lifecycle.HandOut(w.o, lifecycle.Caller{BootID: "n1", Key: "k1"})
+		if (task.Kind == lifecycle.TaskWipe) != whole || !whole && (task.Reason != reasons.DisksBlocked || !strings.Contains(task.Message, "256")) {
+			t.Errorf("%d disks: %s %s: %s", n, task.Kind, task.Reason, task.Message)
+		}
+		r.Wipe.VerifiedAt = r.Acceptance.At.DeepCopy()
+		if p := lifecycle.Decide(w.o); (p.State == metal.StateAvailable) != whole {
+			t.Errorf("%d disks, wiped: %s", n, p.State)
+		}
+	}
+}
