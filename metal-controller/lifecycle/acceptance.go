@@ -23,8 +23,12 @@ func (p *Plan) edit(o *Observation, change func(*metal.ServerRecord)) {
 // second is now as the API keeps it.
 func second(o *Observation) metav1.Time { return metav1.NewTime(o.Now.UTC().Truncate(time.Second)) }
 
-// fresh says that a one-time request was made within ten minutes of now. Older ones come from Git and from backups.
-func fresh(o *Observation, at metav1.Time) bool { return o.Now.Sub(at.Time).Abs() <= requestMaxAge }
+// fresh says that a one-time request was made within ten minutes of now, and of this very object. Older ones come from Git and from backups, also when a
+// Server was deleted and applied anew a minute after the gesture: what the person saw is not what the machine holds now.
+func fresh(o *Observation, at metav1.Time) bool {
+	born := o.Server.CreationTimestamp.Add(-skew)
+	return o.Now.Sub(at.Time).Abs() <= requestMaxAge && !at.Time.Before(born)
+}
 
 // acceptance turns the operator's yes into a record: the gesture of a person at once, spec.accepted alone only by evidence (see wipe).
 func acceptance(o *Observation, p *Plan) {
@@ -68,7 +72,7 @@ func accept(o *Observation, p *Plan, q *metal.AcceptRequest) {
 	if r := p.Record; r.Acceptance == nil || r.Acceptance.RequestID != q.ID {
 		p.Events = append(p.Events, Event{
 			Warning: true, Reason: reasons.AcceptRequestExpired,
-			Message: "The accept request " + q.ID + " was dropped: it is older than ten minutes, or the server is claimed or not accepted. Ask again with `ingot accept " + o.Server.Name + "`.",
+			Message: "The accept request " + q.ID + " was dropped: it is older than ten minutes or than the Server itself, or the server is claimed or not accepted. Ask again with `ingot accept " + o.Server.Name + "`.",
 		})
 	}
 }

@@ -15,6 +15,8 @@ import (
 const (
 	// requestMaxAge is how old a request may be when it starts. Older ones come from re-applied manifests and restored backups.
 	requestMaxAge = 10 * time.Minute
+	// skew is how much earlier than the object a request of it may look, since clocks differ a little.
+	skew = 5 * time.Second
 	// commandInterval is the least time between two commands to one BMC.
 	commandInterval = 10 * time.Second
 	// stepTimeout is how long one step may wait for its reading.
@@ -75,9 +77,8 @@ func withdraw(o *Observation, p *Plan, done *metal.PowerRecord) {
 
 // begin starts a request with a new id, or says why it never will.
 func begin(o *Observation, p *Plan, request *metal.PowerRequest) {
-	age := o.Now.Sub(request.RequestedAt.Time)
 	switch {
-	case age > requestMaxAge || age < -requestMaxAge, fromBackup(o, request.RequestedAt):
+	case !fresh(o, request.RequestedAt), fromBackup(o, request.RequestedAt):
 		p.step(o, request.ID, metal.PowerExpired)
 	case o.Server.Spec.BMC == nil:
 		p.step(o, request.ID, metal.PowerFailed)
