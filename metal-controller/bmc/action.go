@@ -47,7 +47,7 @@ type order struct {
 
 // Reading is what is known of one BMC. It is a copy; nothing in it changes later.
 type Reading struct {
-	// Power was last read at At; both stay when a later reading fails.
+	// Power was last asked for at At, and answered; both stay when a later reading fails.
 	Power PowerState
 	At    time.Time
 	// Err is why the last contact failed, nil when it did not. It wraps a class; see ClassOf.

@@ -145,16 +145,18 @@ func (w *worker) drop() {
 	w.driver = nil
 }
 
-// readPower reads the power once and publishes it.
+// readPower reads the power once and publishes it with the time of the question: a slow BMC saw the host some time before its answer is here, and what
+// happened in between must not look older than what it saw.
 func (w *worker) readPower() (PowerState, error) {
 	ctx, cancel := context.WithTimeout(w.ctx, w.plane.options.CallTimeout)
 	defer cancel()
+	asked := w.now()
 	state, err := w.driver.Power(ctx)
 	if err != nil {
 		return Unknown, err
 	}
 	w.publish(func(r *Reading) {
-		r.Power, r.At = state, w.now()
+		r.Power, r.At = state, asked
 		if pinned, ok := w.driver.(Pinned); ok {
 			r.PinSeen = pinned.PinSeen()
 		}

@@ -55,7 +55,7 @@ type Budget struct {
 type PowerReading struct {
 	// State is meaningful only when Reason is reasons.BMCAnswers.
 	State metal.PowerState
-	// At is when the BMC last told a state; zero when it never did.
+	// At is when the BMC was asked for the state that it told last; zero when it never told one.
 	At time.Time
 	// Reason is BMCAnswers, or why there is no reading that can be believed. Empty means that nobody asked yet.
 	Reason string
