@@ -2,6 +2,7 @@ package httpboot
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,11 +125,17 @@ func (e *Events) decided(ip netip.Addr, a asked, d boot.Decision) {
 	e.send(b, b.stages)
 }
 
-// contested queues that the script of an expected boot was asked for from a second address. It leaves the timeline of the MAC alone: a neighbour
-// says whatever MAC it likes.
+// contested queues that the script of an expected boot was asked for from a second address, unless that is queued already: a flood of one boot must
+// not hide another. It leaves the timeline of the MAC alone: a neighbour says whatever MAC it likes.
 func (e *Events) contested(a asked, d boot.Decision) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	queued := func(ev *protocol.BootEvent) bool {
+		return ev.SecondSource && ev.BootId == d.BootID && ev.Server == d.Server
+	}
+	if slices.ContainsFunc(e.queue, queued) {
+		return
+	}
 	e.enqueue(&protocol.BootEvent{BootId: d.BootID, Server: d.Server, Mac: a.mac, Firmware: a.Firmware, SecondSource: true})
 }
 

@@ -63,3 +63,22 @@ func TestFloodHidesNothing(t *testing.T) {
 		t.Errorf("%d events, the last %v", len(e.queue), e.queue[len(e.queue)-1])
 	}
 }
+
+// TestFloodOfOneContest: a neighbour who asks again and again for one boot does not keep the controller from hearing of another: while it was not told
+// yet, the same contest is told once.
+func TestFloodOfOneContest(t *testing.T) {
+	e := NewEvents(time.Now)
+	e.contested(asked{}, boot.Decision{Server: "s1", BootID: "b1"})
+	for range maxQueue + 10 {
+		e.contested(asked{}, boot.Decision{Server: "s2", BootID: "b2"})
+	}
+	if len(e.queue) != 2 || e.queue[0].BootId != "b1" || e.queue[1].BootId != "b2" || e.Dropped() != 0 {
+		t.Errorf("%d events are queued, the first of %s; %d were dropped", len(e.queue), e.queue[0].BootId, e.Dropped())
+	}
+	if e.take(); len(e.queue) != 0 {
+		t.Fatal("the queue is not empty")
+	}
+	if e.contested(asked{}, boot.Decision{Server: "s2", BootID: "b2"}); len(e.queue) != 1 {
+		t.Error("control: a contest after the last one was told is not told")
+	}
+}
