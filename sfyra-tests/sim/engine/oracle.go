@@ -82,6 +82,8 @@ func (c *oracle) handsOut(p *process, a *agent, g lifecycle.WipeGrant) {
 	r, t := recordOf(s), task{g.ID(), g.Generation()}
 	what := fmt.Sprintf("wipe %s generation %d of %s was handed to %s", t.id, t.generation, a.server, a)
 	switch {
+	case c.handed[t] != nil && c.handed[t] != a:
+		c.fail("I2", "%s, and to %s before", what, c.handed[t])
 	case s == nil:
 		c.fail("I1", "%s, and there is no such Server", what)
 	case r.ManagedBy == nil || r.ManagedBy.Installation != p.installation:
@@ -96,8 +98,6 @@ func (c *oracle) handsOut(p *process, a *agent, g lifecycle.WipeGrant) {
 		c.fail("I1", "%s, and the record holds another grant", what)
 	case r.Wipe.VerifiedAt != nil:
 		c.fail("I1", "%s, which is clean already", what)
-	case c.handed[t] != nil && c.handed[t] != a:
-		c.fail("I2", "%s, and to %s before", what, c.handed[t])
 	}
 	c.handed[t] = a
 	for _, d := range g.Disks() {

@@ -65,6 +65,9 @@ func (p *process) start() {
 		Client: p.cached, Live: p.live, Plane: p.plane, Sightings: p.seen, Events: p, Disks: finder, Eraser: p.w.eraser(p),
 		Installation: p.installation, Now: p.clock, Random: p.ids,
 	}
+	if p.w.cfg.Sabotage != nil {
+		p.w.cfg.Sabotage.apply(p)
+	}
 	p.lag()
 	p.view.OnChange = p.changed
 	p.w.log(p.name, "starts")
