@@ -78,6 +78,7 @@ type bench struct {
 	client    protocol.BootClient
 	voided    []string
 	voidErr   error
+	stuck     string // the Server that cannot be written
 }
 
 func newBench(t *testing.T) *bench {
@@ -88,6 +89,9 @@ func newBench(t *testing.T) *bench {
 	s := bootserver.New(bootserver.Config{
 		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Sightings: b.sightings,
 		Void: func(_ context.Context, server, bootID string) error {
+			if server == b.stuck {
+				return errors.New("it cannot be written")
+			}
 			b.voided = append(b.voided, server+" "+bootID)
 			return b.voidErr
 		},
@@ -218,6 +222,14 @@ func TestSecondSource(t *testing.T) {
 	b.voidErr = errors.New("no")
 	if err := report(&protocol.BootEvent{BootId: "b1", Server: "a", SecondSource: true}); status.Code(err) != codes.Unavailable {
 		t.Errorf("while it cannot be written: %v; want Unavailable", err)
+	}
+	// One Server that cannot be written keeps no other boot alive: the report comes again as a whole, for ever.
+	b.cache.set(server("b", metal.BootTargetAgent))
+	b.voided, b.voidErr = nil, nil
+	b.stuck = "a"
+	err := report(&protocol.BootEvent{BootId: "b1", Server: "a", SecondSource: true}, &protocol.BootEvent{BootId: "b2", Server: "b", SecondSource: true})
+	if status.Code(err) != codes.Unavailable || !slices.Equal(b.voided, []string{"b b2"}) {
+		t.Errorf("voided %q, %v; want the other Server's, and Unavailable", b.voided, err)
 	}
 }
 

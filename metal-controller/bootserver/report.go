@@ -32,17 +32,21 @@ var (
 )
 
 // Report takes what a pxe-server saw into the timelines, and ends the boots whose script two addresses asked for. While that cannot be written the
-// report is not taken: the pxe-server sends it again.
+// report is not taken: the pxe-server sends it again. One that cannot be ended keeps no other alive.
 func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protocol.ReportResponse, error) {
 	if len(r.GetEvents()) > maxEvents {
 		return nil, status.Errorf(codes.InvalidArgument, "more than %d events in one report", maxEvents)
 	}
+	failed := false
 	for _, e := range r.GetEvents() {
 		s.event(ctx, e)
 		if err := s.second(ctx, e); err != nil {
 			s.cfg.Log.Error(err, "Ending an expected boot that two addresses asked for", "server", e.GetServer(), "bootID", e.GetBootId())
-			return nil, status.Error(codes.Unavailable, "the controller cannot write its servers: try again")
+			failed = true
 		}
+	}
+	if failed {
+		return nil, status.Error(codes.Unavailable, "the controller cannot write its servers: try again")
 	}
 	return &protocol.ReportResponse{}, nil
 }
