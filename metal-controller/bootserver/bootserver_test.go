@@ -224,7 +224,7 @@ func TestSecondSource(t *testing.T) {
 		t.Errorf("while it cannot be written: %v; want Unavailable", err)
 	}
 	// One Server that cannot be written keeps no other boot alive: the report comes again as a whole, for ever.
-	b.cache.set(server("b", metal.BootTargetAgent))
+	b.cache.set(server("a", metal.BootTargetAgent), server("b", metal.BootTargetAgent))
 	b.voided, b.voidErr = nil, nil
 	b.stuck = "a"
 	err := report(&protocol.BootEvent{BootId: "b1", Server: "a", SecondSource: true}, &protocol.BootEvent{BootId: "b2", Server: "b", SecondSource: true})
