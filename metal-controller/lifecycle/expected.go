@@ -83,7 +83,7 @@ func whyNoBoot(o *Observation, p *Plan) refusal {
 
 // unclaimedYes repeats what permitServer did not come to when it found no acceptance.
 func unclaimedYes(o *Observation, r *metal.ServerRecord) bool {
-	return r.Quarantine == nil && len(o.ConflictsWith) == 0 && !paused(o) && !o.DryRun
+	return r.Quarantine == nil && len(rivals(o)) == 0 && !paused(o) && !o.DryRun
 }
 
 // tooMany spaces attempts: after three the machine rests for an hour, and after a contested boot for a moment.

@@ -14,9 +14,7 @@ const conflictRecheck = time.Minute
 
 // identity says whether evidence names this Server alone.
 func identity(o *Observation, p *Plan) {
-	others := slices.DeleteFunc(slices.Clone(o.ConflictsWith), func(name string) bool { return name == o.Server.Name })
-	slices.Sort(others)
-	others = slices.Compact(others)
+	others := rivals(o)
 	if b := p.record(o).Boot; b != nil && b.Phase == metal.BootVoid && b.Reason == reasons.BootVoided {
 		p.set(reasons.IdentityUnique, False, reasons.IdentityConflict,
 			"Two machines used the boot "+b.ID+" that Ingot had started for this one: one of them is an impostor, or the machine restarted by itself. That boot counts for neither; an operator should look who else is on the boot network.")
@@ -30,6 +28,13 @@ func identity(o *Observation, p *Plan) {
 	p.again(conflictRecheck)
 	p.set(reasons.IdentityUnique, False, reasons.IdentityConflict,
 		"The same evidence points to "+strings.Join(shown, ", ")+" too; an operator must compare spec.identity and the ServerInventories and delete or correct the wrong Server.")
+}
+
+// rivals are the other Servers that the same evidence points to, by name.
+func rivals(o *Observation) []string {
+	others := slices.DeleteFunc(slices.Clone(o.ConflictsWith), func(name string) bool { return name == o.Server.Name })
+	slices.Sort(others)
+	return slices.Compact(others)
 }
 
 // registration says whether an agent reported the hardware.

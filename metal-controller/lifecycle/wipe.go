@@ -55,7 +55,7 @@ func permitServer(o *Observation, r *metal.ServerRecord) refusal {
 		return refusal{reason: reasons.EvidenceNeeded, message: "The server is accepted by its spec alone, and Ingot has no record of it: `ingot accept " + name + "` confirms it; or a boot that Ingot started shows that its disks are blank."}
 	case r.Quarantine != nil:
 		return refusal{reason: reasons.Quarantined, message: quarantineMessage(o, r)}
-	case len(o.ConflictsWith) > 0:
+	case len(rivals(o)) > 0:
 		return refusal{reason: reasons.IdentityConflict, message: "Another Server has the same identity: see the condition " + reasons.IdentityUnique + "."}
 	case paused(o):
 		return refusal{reason: reasons.Paused, message: "The server is paused: `ingot resume " + name + "`."}
@@ -144,7 +144,7 @@ func wipe(o *Observation, p *Plan) {
 func acceptByEvidence(o *Observation, p *Plan) {
 	r := p.record(o)
 	open := r.Acceptance == nil || r.Unverified != nil
-	if !open || !o.Server.Spec.Accepted || r.Claim != nil || !permitBoot(o, r).ok() || len(o.ConflictsWith) > 0 || paused(o) || o.DryRun {
+	if !open || !o.Server.Spec.Accepted || r.Claim != nil || !permitBoot(o, r).ok() || len(rivals(o)) > 0 || paused(o) || o.DryRun {
 		return
 	}
 	bare := r.DeepCopy()
