@@ -76,7 +76,7 @@ func whyNoBoot(o *Observation, p *Plan) refusal {
 	case personOff(o, r):
 		return refusal{reason: reasons.AwaitingPower, message: "A person switched the server off: `ingot power on " + o.Server.Name + "` lets it go on."}
 	case r.Wipe == nil && o.Budget.Granted >= o.Budget.Limit:
-		return refusal{reason: reasons.DestructiveLimit, message: "As many wipes as allowed were granted in the last hour.", after: budgetRecheck}
+		return refusal{reason: reasons.DestructiveLimit, message: overBudget(o), after: budgetRecheck}
 	}
 	return tooMany(o, r)
 }
@@ -278,6 +278,7 @@ func unreported(o *Observation, p *Plan, b *metal.BootRecord) {
 func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 	told := r.Wipe.Receipt.At.Add(time.Second) // the API keeps whole seconds: a reading of the same second may be older than the receipt
 	ours := r.Power != nil && r.Power.Step != metal.PowerExpired && !r.Power.At.Time.Before(told) && !r.Power.At.After(stamp(o).Time)
+	ours = ours || o.Power.CommandAt.After(told) // of a request that was taken back while the BMC worked on it
 	switch {
 	case wentOff(o, told) && ours:
 		p.void(o, reasons.OffNotProven)
@@ -333,7 +334,7 @@ func bootExpected(o *Observation, p *Plan) {
 		p.set(reasons.BootExpected, True, reasons.BootClaimed, "The agent of the boot that Ingot started is there.")
 	case live:
 		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b))
-	case f.reason == reasons.AwaitingPower || f.reason == reasons.BootNotHonored || f.reason == reasons.BootVoided:
+	case f.reason == reasons.AwaitingPower || f.reason == reasons.BootNotHonored || f.reason == reasons.BootVoided || f.reason == reasons.DestructiveLimit:
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():
 		p.set(reasons.BootExpected, True, reasons.BootNotNeeded, "No boot is needed now.")

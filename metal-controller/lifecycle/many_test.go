@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
@@ -29,6 +30,29 @@ func TestMoreDisksThanAreKept(t *testing.T) {
 		r.Wipe.VerifiedAt = r.Acceptance.At.DeepCopy()
 		if p := lifecycle.Decide(w.o); (p.State == metal.StateAvailable) != whole {
 			t.Errorf("%d disks, wiped: %s", n, p.State)
+		}
+	}
+}
+
+// TestOffByALateOrder: an order that was begun before the receipt and took effect after it is no act of the machine, also when the request that it came
+// from was taken back meanwhile, so that the record shows nothing newer than the receipt.
+func TestOffByALateOrder(t *testing.T) {
+	for late, want := range map[bool]string{true: reasons.OffNotProven, false: ""} {
+		w := ready()
+		if err := receipt(w, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		told := w.record().Wipe.Receipt.At
+		w.record().Power = &metal.PowerRecord{ID: "p1", Step: metal.PowerFailed, At: told}
+		w.o.Power.CommandAt = told.Add(-time.Minute)
+		if late {
+			w.o.Power.CommandAt = told.Add(5 * time.Second)
+		}
+		w.o.Now = told.Add(6 * time.Second)
+		w.read("Off")
+		p := lifecycle.Decide(w.o)
+		if got := voided(p); got != want || !late && p.Action.Kind != lifecycle.PublishErase {
+			t.Errorf("late %v: the boot ended with %q, action %q", late, got, p.Action.Kind)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func mayErase(o lifecycle.Observation, r *metal.ServerRecord) error {
 	case r.Wipe != nil && r.Wipe.VerifiedAt != nil:
 		return errors.New("it is clean")
 	}
-	if len(o.ConflictsWith) > 0 {
+	if slices.ContainsFunc(o.ConflictsWith, func(other string) bool { return other != o.Server.Name }) {
 		return errors.New("another Server has its identity")
 	}
 	if err := provenBoot(o, r); err != nil {

@@ -100,7 +100,7 @@ func advance(o *Observation, p *Plan, request *metal.PowerRequest, done *metal.P
 		p.start(o, request.ID, metal.PowerSwitchingOn)
 	case readBack(o, done):
 		p.step(o, request.ID, metal.PowerDone)
-	case o.Now.Sub(done.At.Time) > stepTimeout:
+	case o.Now.Sub(done.At.Time).Abs() > stepTimeout: // also after a clock was set back: a request must not hold the BMC until it catches up
 		p.step(o, request.ID, metal.PowerFailed)
 	default:
 		p.command(o, request.ID, done.Step)

@@ -279,7 +279,7 @@ func clean(o *Observation, p *Plan) {
 	case !f.ok():
 		p.set(reasons.Clean, False, f.reason, f.message)
 	case r.Wipe == nil:
-		p.set(reasons.Clean, False, reasons.DestructiveLimit, fmt.Sprintf("%d wipes were granted in the last hour, and %d may be; it goes on by itself (--destructive-limit).", o.Budget.Granted, o.Budget.Limit))
+		p.set(reasons.Clean, False, reasons.DestructiveLimit, overBudget(o))
 	default:
 		p.set(reasons.Clean, False, wiping(o, r), "The disks are being wiped: see status.wipe.")
 	}
@@ -294,6 +294,11 @@ func waitingForProof(o *Observation, r *metal.ServerRecord) string {
 		return "The receipt is good and the machine is off; its erase record is being written. If that lasts, the event " + reasons.EraseNotKept + " says what is in the way."
 	}
 	return "The receipt is good; waiting for the machine to switch itself off."
+}
+
+// overBudget says that the server waits for others.
+func overBudget(o *Observation) string {
+	return fmt.Sprintf("%d wipes were granted in the last hour, and %d may be; it goes on by itself (--destructive-limit).", o.Budget.Granted, o.Budget.Limit)
 }
 
 // diskRefusal is what the last inventory, proven or not, shows to be in the way: a machine is not restarted in vain.

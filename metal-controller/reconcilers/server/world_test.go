@@ -218,7 +218,9 @@ func (p *plane) Submit(_ string, a lifecycle.Action) {
 			return nil
 		}
 		p.on = a.Kind == lifecycle.EnsurePowerOn || a.Kind == lifecycle.EnsurePowerOnFromNetwork || a.Kind == lifecycle.WithdrawPower && p.on || a.Kind == lifecycle.ReadPower && p.on
-		p.reading.Done, p.reading.CommandAt = a.ID, p.world.now
+		if a.Kind != lifecycle.ReadPower && a.Kind != lifecycle.WithdrawPower { // these are no commands
+			p.reading.Done, p.reading.CommandAt = a.ID, p.world.now
+		}
 		return nil
 	})
 	p.died = err != nil

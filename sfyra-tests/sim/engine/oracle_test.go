@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -71,7 +72,7 @@ var wreckage = []broken{
 		}
 	}, Reading: func(s *metal.Server, r *lifecycle.PowerReading) {
 		if claimed(s) && recordOf(s).Wipe != nil {
-			r.State, r.Reason = metal.PowerOff, reasons.BMCAnswers
+			r.State, r.Reason, r.CommandAt = metal.PowerOff, reasons.BMCAnswers, time.Time{}
 		}
 	}}},
 	{name: "errors in receipts are overlooked", invariant: "I3", kinds: engine.SetOf(engine.LyingDisks, engine.FailingDisks), sabotage: engine.Sabotage{Server: func(s *metal.Server) {
