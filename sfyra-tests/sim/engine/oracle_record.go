@@ -120,7 +120,7 @@ func (c *oracle) grants(s *metal.Server, id, who string) {
 	c.granted = append(c.granted, grant{c.w.now, id, by, by.life})
 	n := 0
 	for _, g := range c.granted {
-		if c.w.now-g.at < time.Hour && g.at > c.disturbed && (g.by == by && g.life == by.life || c.w.recorded(g.id)) {
+		if c.w.now-g.at < time.Hour-time.Second && g.at > c.disturbed && (g.by == by && g.life == by.life || c.w.recorded(g.id)) {
 			n++
 		}
 	}

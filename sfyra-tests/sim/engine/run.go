@@ -11,8 +11,6 @@ const (
 	defaultChaos = 60 * time.Minute
 	// patience is how long servers may take to come to rest after the calm began: three boots in an hour may have failed before.
 	patience = 10 * time.Hour
-	// rest is how long nothing may be written before a run counts as converged.
-	rest = 30 * time.Minute
 )
 
 // Run makes one run. The same seed and configuration give the same result, trace included.

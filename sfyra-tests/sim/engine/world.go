@@ -28,6 +28,7 @@ const (
 // World is one run: the product's code and the models around it.
 type World struct {
 	schedule
+	seed  uint64
 	cfg   Config
 	kinds Set
 	calm  bool // faults are over
@@ -54,10 +55,9 @@ type World struct {
 }
 
 func newWorld(seed uint64, cfg Config) *World {
-	w := &World{cfg: cfg, kinds: (swarm(seed) | cfg.Enable) &^ cfg.Disable, bmcs: map[string]*bmcModel{}, byMAC: map[string]*machine{}, watchers: map[string][]*agent{}}
-	for use, s := range map[string]*stream{"hardware": &w.hardware, "accidents": &w.accidents, "crashes": &w.crashes, "people": &w.people, "ids": &w.ids} {
-		*s = newStream(seed, use)
-	}
+	w := &World{seed: seed, cfg: cfg, kinds: (swarm(seed) | cfg.Enable) &^ cfg.Disable, bmcs: map[string]*bmcModel{}, byMAC: map[string]*machine{}, watchers: map[string][]*agent{}}
+	w.hardware, w.accidents, w.crashes = newStream(seed, "hardware"), newStream(seed, "accidents"), newStream(seed, "crashes")
+	w.people, w.ids = newStream(seed, "people"), newStream(seed, "ids")
 	w.store = store.New(w.time)
 	w.check = newOracle(w)
 	w.store.OnWrite = w.wrote
