@@ -66,6 +66,7 @@ func (c *campaign) note(r engine.Result) {
 	c.counts.Add(r.Counts)
 	if r.Violation != nil {
 		c.failures = append(c.failures, r)
+		fmt.Fprintf(c.out, "seed %d breaks %s\n", r.Seed, r.Violation)
 	}
 }
 
@@ -94,10 +95,8 @@ func (c *campaign) conclude() bool {
 	ok := len(c.failures) == 0
 	slices.SortFunc(c.failures, func(a, b engine.Result) int { return int(a.Seed) - int(b.Seed) })
 	for i, r := range c.failures {
-		if i < shown {
-			explain(r, c.o.full, c.out)
-		} else {
-			fmt.Fprintf(c.out, "seed %d breaks %s\n", r.Seed, r.Violation)
+		if i < shown && !c.o.full {
+			explain(r, false, c.out)
 		}
 	}
 	if missing := c.counts.Missing(); c.done >= enough && c.cfg.Disable == 0 && len(missing) > 0 {
