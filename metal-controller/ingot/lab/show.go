@@ -156,7 +156,8 @@ func allRegistered(n int) string {
 // next is what to try, in lines that fit 80 columns unless paths are long. `ingot get` needs no kubectl, so it comes first.
 func next(program, kubeconfig, server string, count int) string {
 	return strings.NewReplacer("INGOT", program, "KUBECONFIG_FILE", kubeconfig, "SERVER", server, "ALL", allRegistered(count)).Replace(`
-ALL. Nothing on their disks is touched until you accept them.
+ALL.
+Nothing on their disks is touched until you accept them.
 Try, in another terminal:
 
   export KUBECONFIG=KUBECONFIG_FILE
