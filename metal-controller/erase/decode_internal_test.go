@@ -40,8 +40,18 @@ func FuzzDecode(f *testing.F) {
 		f.Fatalf("control: %v", err)
 	}
 	for _, change := range [][2]string{
-		{"", ""}, {`"schemaVersion": 1`, `"schemaVersion": 2`}, {`"here"`, `""`}, {"Clear", "Deep"}, {"01Z", "01.5Z"}, {"01Z", "01+01:00"}, {`"Erased"`, `"NotErased"`},
-		{"[\n", "null"}, {`"seconds": 1`, `"seconds": 1, "seconds": 2`}, {`"server"`, `"Server"`}, {"\n  ", "\n"}, {`"disks": [`, `"disks": [{},`},
+		{"", ""},
+		{`"schemaVersion": 1`, `"schemaVersion": 2`},
+		{`"here"`, `""`},
+		{"Clear", "Deep"},
+		{"01Z", "01.5Z"},
+		{"01Z", "01+01:00"},
+		{`"Erased"`, `"NotErased"`},
+		{"[\n", "null"},
+		{`"seconds": 1`, `"seconds": 1, "seconds": 2`},
+		{`"server"`, `"Server"`},
+		{"\n  ", "\n"},
+		{`"disks": [`, `"disks": [{},`},
 	} {
 		bad := bytes.Replace(good, []byte(change[0]), []byte(change[1]), 1)
 		if _, err := decode(bad); err == nil && change[0] != "" {

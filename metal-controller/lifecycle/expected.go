@@ -110,6 +110,9 @@ func startBoot(o *Observation, p *Plan) {
 		p.againIf(f.after)
 		return
 	}
+	if !maySwitchOff(o, p.record(o)).ok() {
+		return
+	}
 	// A BMC that lied once is tried again with the next attempt: its readings contradict the last order until another one is obeyed.
 	if requested(o, p) || o.Power.Reason != reasons.BMCAnswers && o.Power.Reason != reasons.BMCLied {
 		return
@@ -120,6 +123,16 @@ func startBoot(o *Observation, p *Plan) {
 	}
 	p.expect(o, phase, nextAttempt(o, p.record(o).Boot))
 	p.orderBoot(o)
+}
+
+// maySwitchOff wants a person's word before a machine that is on is switched: one that was accepted by its spec and blank disks alone may have got a system
+// since, and the boot that showed the disks may have been an impostor's.
+func maySwitchOff(o *Observation, r *metal.ServerRecord) refusal {
+	if r.Acceptance == nil || r.Acceptance.RequestID != "" || poweredOff(o) {
+		return refusal{}
+	}
+	return refusal{reason: reasons.AwaitingPower, message: "The server is accepted by its spec alone, and nobody said that it may be switched off: `ingot accept " + o.Server.Name +
+		"` or `ingot power cycle " + o.Server.Name + "`."}
 }
 
 // nextAttempt counts within the window.
@@ -280,6 +293,8 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 	ours := r.Power != nil && r.Power.Step != metal.PowerExpired && !r.Power.At.Time.Before(told) && !r.Power.At.After(stamp(o).Time)
 	ours = ours || o.Power.CommandAt.After(told) // of a request that was taken back while the BMC worked on it
 	switch {
+	case told.After(stamp(o).Add(time.Minute)): // by a clock that ran ahead: nothing could be said to come after it for long
+		p.void(o, reasons.OffNotProven)
 	case wentOff(o, told) && ours:
 		p.void(o, reasons.OffNotProven)
 	case wentOff(o, told) && o.Erased == r.Wipe.ID:
@@ -338,6 +353,9 @@ func bootExpected(o *Observation, p *Plan) {
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():
 		p.set(reasons.BootExpected, True, reasons.BootNotNeeded, "No boot is needed now.")
+	case !maySwitchOff(o, r).ok():
+		f = maySwitchOff(o, r)
+		p.set(reasons.BootExpected, False, f.reason, f.message)
 	default:
 		p.set(reasons.BootExpected, False, reasons.BootRunning, "Waiting for the BMC, to start the boot: see the condition "+reasons.BMCReachable+".")
 	}

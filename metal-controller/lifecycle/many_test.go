@@ -56,3 +56,19 @@ func TestOffByALateOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestReceiptFromAClockAhead: a receipt that was dated by a clock that ran hours ahead lets nobody wait for hours; the boot ends, and the wipe is done again.
+func TestReceiptFromAClockAhead(t *testing.T) {
+	for ahead, want := range map[time.Duration]string{24 * time.Hour: reasons.OffNotProven, 2 * time.Minute: reasons.OffNotProven, 0: ""} {
+		w := ready()
+		if err := receipt(w, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.record().Wipe.Receipt.At.Time = w.record().Wipe.Receipt.At.Add(ahead)
+		w.o.Now = w.o.Now.Add(5 * time.Second)
+		w.read("Off")
+		if got := voided(lifecycle.Decide(w.o)); got != want {
+			t.Errorf("%s ahead: the boot ended with %q, want %q", ahead, got, want)
+		}
+	}
+}

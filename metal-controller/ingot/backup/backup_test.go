@@ -6,12 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	metal "ingot.dev/ingot/crds/metal/v1alpha1"
-	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/crds/version"
 	"ingot.dev/ingot/metal-controller/cli"
 	"ingot.dev/ingot/metal-controller/ingot/archive"
@@ -51,32 +47,6 @@ func TestSuits(t *testing.T) {
 		if (err == nil) != (c.part == "") || err != nil && !strings.Contains(err.Error(), c.part) || errors.Is(err, archive.ErrNewer) != c.newer {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// TestUnverify: the record stays, it is marked, and what was wanted before the restore counts as done.
-func TestUnverify(t *testing.T) {
-	at := metav1.NewTime(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	s := &metal.Server{}
-	unverify(s, at)
-	if r := s.Spec.Record; r == nil || r.Unverified == nil || r.Unverified.Reason != reasons.Restored || !r.Unverified.Since.Equal(&at) || r.Power != nil {
-		t.Errorf("without a record: %+v", r)
-	}
-	s = &metal.Server{Spec: metal.ServerSpec{
-		PowerRequest: &metal.PowerRequest{ID: "p2"},
-		Record: &metal.ServerRecord{
-			Acceptance: &metal.AcceptanceRecord{RequestID: "a"}, Power: &metal.PowerRecord{ID: "p1", Step: metal.PowerDone},
-			Unverified: &metal.UnverifiedRecord{Reason: reasons.Restored},
-		},
-	}}
-	unverify(s, at)
-	if r := s.Spec.Record; r.Acceptance == nil || r.Power.ID != "p2" || r.Power.Step != metal.PowerExpired || !r.Unverified.Since.Equal(&at) {
-		t.Errorf("with a request that was not begun: %+v", r)
-	}
-	s.Spec.Record.Power = &metal.PowerRecord{ID: "p2", Step: metal.PowerDone}
-	unverify(s, at)
-	if r := s.Spec.Record; r.Power.Step != metal.PowerDone {
-		t.Errorf("control: a request that was done: %+v", r.Power)
 	}
 }
 

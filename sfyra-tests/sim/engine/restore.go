@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
-	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
@@ -42,10 +42,7 @@ func (o *operator) restore() {
 	owners := map[string]metav1.OwnerReference{}
 	for _, old := range o.backup.servers {
 		s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: old.Name, Annotations: old.Annotations}, Spec: *old.Spec.DeepCopy()}
-		if s.Spec.Record == nil {
-			s.Spec.Record = &metal.ServerRecord{}
-		}
-		s.Spec.Record.Unverified = &metal.UnverifiedRecord{Reason: reasons.Restored, Since: o.at()}
+		lifecycle.Unverify(s, o.at().Time)
 		if err := c.Create(background(), s); err != nil {
 			o.w.log(old.Name, "cannot be restored %s", text(err))
 			continue

@@ -14,8 +14,18 @@ func (o *operator) whims(m *machine) {
 		kind Kind
 		do   func(*machine)
 	}{
-		{Unaccept, o.unaccept}, {Quarantines, o.quarantine}, {Pauses, o.pause}, {PowerRequests, o.anyPower}, {GitApply, o.apply}, {Deletes, o.remove},
-		{Ignores, o.ignore}, {LostStatus, o.clearStatus}, {NewDisks, o.changeDisk}, {Squatters, o.install}, {Claims, o.claim}, {GitAccept, o.gitAccept},
+		{Unaccept, o.unaccept},
+		{Quarantines, o.quarantine},
+		{Pauses, o.pause},
+		{PowerRequests, o.anyPower},
+		{GitApply, o.apply},
+		{Deletes, o.remove},
+		{Ignores, o.ignore},
+		{LostStatus, o.clearStatus},
+		{NewDisks, o.changeDisk},
+		{Squatters, o.install},
+		{Claims, o.claim},
+		{GitAccept, o.gitAccept},
 	} {
 		if !o.w.kinds.Has(x.kind) || !o.w.people.chance(0.7) {
 			continue

@@ -1,0 +1,35 @@
+package lifecycle
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+)
+
+// Unverify marks a Server that came out of a backup. No time in the record is believed for it, since clocks jump: what was under way ends here, and what was
+// asked for and not begun counts as done.
+func Unverify(s *metal.Server, now time.Time) {
+	if s.Spec.Record == nil {
+		s.Spec.Record = &metal.ServerRecord{}
+	}
+	r, at := s.Spec.Record, metav1.NewTime(now.UTC().Truncate(time.Second))
+	r.Unverified = &metal.UnverifiedRecord{Reason: reasons.Restored, Since: at}
+	if b := r.Boot; b != nil && b.Phase != metal.BootVoid {
+		b.Phase, b.At, b.Reason = metal.BootVoid, at, reasons.Restored
+	}
+	if p := r.Power; p != nil && !settled(p.Step) {
+		p.Step, p.At = metal.PowerFailed, at
+	}
+	if q := s.Spec.PowerRequest; q != nil && (r.Power == nil || r.Power.ID != q.ID) {
+		r.Power = &metal.PowerRecord{ID: q.ID, Step: metal.PowerExpired, At: at}
+	}
+	if q := s.Spec.AcceptRequest; q != nil {
+		r.AcceptRequest = q.ID
+	}
+	if q := s.Spec.QuarantineRequest; q != nil {
+		r.QuarantineRequest = q.ID
+	}
+}
