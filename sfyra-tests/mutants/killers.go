@@ -21,8 +21,6 @@ const (
 	stepFactor = 40
 	timeFactor = 20
 	leastTime  = time.Minute
-	// endless is how a planted guard ends a program that takes too many steps.
-	endless = 99
 )
 
 // killer is a compiled program that may notice a mutant.

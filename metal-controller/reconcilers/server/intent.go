@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -28,13 +29,16 @@ func (r *Reconciler) intend(ctx context.Context, o lifecycle.Observation, plan l
 		return plan, err
 	}
 	plan = lifecycle.Decide(o)
-	if err := r.recordIntent(ctx, o.Server, plan); err != nil {
-		return plan, err
-	}
-	if plan.Granted {
+	err = r.recordIntent(ctx, o.Server, plan)
+	if plan.Granted && !refused(err) {
 		r.grants.remember(plan.Record.Wipe)
 	}
-	return plan, nil
+	return plan, err
+}
+
+// refused says that a write certainly did not happen. After any other error, such as a timeout, it may have: a grant then counts.
+func refused(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err)
 }
 
 // recordIntent writes the record, fenced by the resourceVersion that was read: whoever read an older Server does not get to act.

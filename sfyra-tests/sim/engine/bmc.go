@@ -51,6 +51,7 @@ func (b *bmcModel) read() (bool, error) {
 			b.m.w.count(staleReadings)
 		}
 		return b.told, nil
+	case honest, slow, lying:
 	}
 	return b.m.on, nil
 }

@@ -25,7 +25,7 @@ type Result struct {
 	Servers int
 	Kinds   Set
 	// Violation is nil when every rule held.
-	Violation *Violation
+	Violation *ViolationError
 	Counts    Counts
 	// Steps are reconciles, Writes are writes to the API, Gestures is how many gestures there were.
 	Steps, Writes, Gestures int

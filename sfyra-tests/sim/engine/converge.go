@@ -109,8 +109,8 @@ func (w *World) untrue(s *metal.Server) string {
 	if m == nil {
 		return "no machine has this identity"
 	}
-	is := func(true bool, otherwise string) string {
-		if true {
+	is := func(so bool, otherwise string) string {
+		if so {
 			return ""
 		}
 		return otherwise
@@ -129,7 +129,7 @@ func (w *World) untrue(s *metal.Server) string {
 	case reasons.NotRegistered:
 		return is(store.Peek[metal.ServerInventory](w.store, "", s.Name) == nil, "there is an inventory")
 	case reasons.NoBMC, reasons.AwaitingPower:
-		return is(s.Spec.BMC == nil || s.Spec.PowerRequest != nil && s.Spec.PowerRequest.Action == metal.PowerActionOff, "it has a BMC and nobody switched it off")
+		return is(r.Acceptance != nil && r.Acceptance.RequestID == "" && m.on || s.Spec.BMC == nil || s.Spec.PowerRequest != nil && s.Spec.PowerRequest.Action == metal.PowerActionOff, "it has a BMC and nobody switched it off")
 	case reasons.IdentityConflict:
 		return is(r.Boot != nil && r.Boot.Reason == reasons.BootVoided || w.twins(m) > 1, "one Server has this identity, and its last boot was not contested")
 	case reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks:

@@ -13,7 +13,6 @@ import (
 type network struct {
 	w    *World
 	view boot.View
-	seen string // resourceVersion of the view
 	// first is the address that fetched the script of a boot first.
 	first map[string]string
 }

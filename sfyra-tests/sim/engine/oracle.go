@@ -11,8 +11,8 @@ import (
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
-// Violation is a broken invariant.
-type Violation struct {
+// ViolationError is a broken invariant.
+type ViolationError struct {
 	// Invariant is its short name, for instance I1.
 	Invariant string
 	// Message says what happened, for people.
@@ -22,7 +22,9 @@ type Violation struct {
 }
 
 // Error makes a violation an error.
-func (v *Violation) Error() string { return fmt.Sprintf("%s at %s: %s", v.Invariant, v.At, v.Message) }
+func (v *ViolationError) Error() string {
+	return fmt.Sprintf("%s at %s: %s", v.Invariant, v.At, v.Message)
+}
 
 // saw is a content that a person looked at, on one machine.
 type saw struct {
@@ -63,7 +65,7 @@ func newOracle(w *World) *oracle {
 // fail notes the first violation; the run ends after it.
 func (c *oracle) fail(invariant, format string, args ...any) {
 	if c.w.violation == nil {
-		c.w.violation = &Violation{Invariant: invariant, Message: fmt.Sprintf(format, args...), At: c.w.now}
+		c.w.violation = &ViolationError{Invariant: invariant, Message: fmt.Sprintf(format, args...), At: c.w.now}
 		c.w.log("", "VIOLATION %s: %s", invariant, c.w.violation.Message)
 	}
 }

@@ -52,7 +52,7 @@ func shrinkServers(best *Result) (smaller bool) {
 func shrinkTime(best *Result) (smaller bool) {
 	for _, part := range []time.Duration{4, 2} {
 		cfg := best.Config
-		if cfg.Chaos = cfg.Chaos / part; cfg.Chaos > 10*time.Minute && try(best, cfg) {
+		if cfg.Chaos /= part; cfg.Chaos > 10*time.Minute && try(best, cfg) {
 			return true
 		}
 	}

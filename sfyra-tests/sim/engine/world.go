@@ -49,7 +49,7 @@ type World struct {
 	disks, contents, agents, steps, writes, depth int
 
 	check     *oracle
-	violation *Violation
+	violation *ViolationError
 	counts    Counts
 	trace     []string
 }
