@@ -313,10 +313,15 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 	case poweredOn(o) && o.Power.At.Sub(told).Abs() > offTimeout:
 		p.void(o, reasons.OffNotProven)
 	default:
-		p.again(commandInterval)
-		if p.Action.Kind == NoAction && o.Power.Pending == "" && o.Server.Spec.BMC != nil && o.Now.Sub(o.Power.At) >= commandInterval {
-			p.Action = Action{Kind: ReadPower}
-		}
+		p.askNow(o)
+	}
+}
+
+// askNow reads the BMC now and again within moments, while everything waits for what it says.
+func (p *Plan) askNow(o *Observation) {
+	p.again(commandInterval)
+	if p.Action.Kind == NoAction && o.Power.Pending == "" && o.Server.Spec.BMC != nil && o.Now.Sub(o.Power.At) >= commandInterval {
+		p.Action = Action{Kind: ReadPower}
 	}
 }
 

@@ -120,14 +120,17 @@ func (i *impostor) listen(ctx context.Context) error {
 // lie sends the victim's inventory with blank disks, and a receipt.
 func (i *impostor) lie(w *metal.WipeRecord) (inventory, receipt error) {
 	c := i.dial()
-	_, inventory = c.ReportInventory(i.t.Context(), &protocol.ReportInventoryRequest{Inventory: &protocol.Inventory{Arch: "amd64",
-		Disks: []*protocol.Disk{{Name: "nvme0n1", Serial: "FAKE", Wwid: "nvme.fake", Transport: "nvme", Contents: "Blank", SizeBytes: 1 << 30}}}})
+	_, inventory = c.ReportInventory(i.t.Context(), &protocol.ReportInventoryRequest{Inventory: &protocol.Inventory{
+		Arch:  "amd64",
+		Disks: []*protocol.Disk{{Name: "nvme0n1", Serial: "FAKE", Wwid: "nvme.fake", Transport: "nvme", Contents: "Blank", SizeBytes: 1 << 30}},
+	}})
 	id, generation := "made-up", int64(1)
 	if w != nil {
 		id, generation = w.ID, w.Generation
 	}
 	_, receipt = c.ReportTask(i.t.Context(), &protocol.ReportTaskRequest{Id: id, Generation: generation, Receipt: &protocol.Receipt{
-		Disks: []*protocol.DiskReceipt{{Wwid: "nvme.fake", Serial: "FAKE", Reached: "Clear", BlocksRead: 1000}}}})
+		Disks: []*protocol.DiskReceipt{{Wwid: "nvme.fake", Serial: "FAKE", Reached: "Clear", BlocksRead: 1000}},
+	}})
 	return inventory, receipt
 }
 

@@ -321,7 +321,9 @@ func TestLostStatusNeverWipes(t *testing.T) {
 	if err := s.client.Delete(t.Context(), named("l1")); err != nil {
 		t.Fatal(err)
 	}
-	s.await(bootLimit, "the Server is gone", func() bool { return client.IgnoreNotFound(s.client.Get(t.Context(), client.ObjectKey{Name: "l1"}, named(""))) == nil && len(s.inventories()) == 0 })
+	s.await(bootLimit, "the Server is gone", func() bool {
+		return client.IgnoreNotFound(s.client.Get(t.Context(), client.ObjectKey{Name: "l1"}, named(""))) == nil && len(s.inventories()) == 0
+	})
 	s.create(manifest)
 	s.awaitServer("l1", "applied anew it boots by itself, shows its data, and waits for a person", wipeLimit, because(reasons.DataNeedsConfirmation))
 	if digest(t, own[0]) != untouched {
@@ -386,4 +388,3 @@ func TestDestructiveLimit(t *testing.T) {
 	wantMarks(t, false, s.images("d1", 1)...)
 	wantMarks(t, true, s.images("d2", 1)...)
 }
-

@@ -103,6 +103,13 @@ func (w *World) concludes(s *metal.Server) {
 	}
 }
 
+// awaitsPerson is whether only a person can let a machine go on that is to be switched.
+func awaitsPerson(m *machine, s *metal.Server) bool {
+	r, q := recordOf(s), s.Spec.PowerRequest
+	bare := r.Acceptance != nil && r.Acceptance.RequestID == ""
+	return bare && m.on || s.Spec.BMC == nil || q != nil && q.Action == metal.PowerActionOff
+}
+
 // untrue holds a reason to wait against the models; empty when it is true.
 func (w *World) untrue(s *metal.Server) string {
 	m, r := w.machineOf(s), recordOf(s)
@@ -129,7 +136,7 @@ func (w *World) untrue(s *metal.Server) string {
 	case reasons.NotRegistered:
 		return is(store.Peek[metal.ServerInventory](w.store, "", s.Name) == nil, "there is an inventory")
 	case reasons.NoBMC, reasons.AwaitingPower:
-		return is(r.Acceptance != nil && r.Acceptance.RequestID == "" && m.on || s.Spec.BMC == nil || s.Spec.PowerRequest != nil && s.Spec.PowerRequest.Action == metal.PowerActionOff, "it has a BMC and nobody switched it off")
+		return is(awaitsPerson(m, s), "it has a BMC and nobody switched it off")
 	case reasons.IdentityConflict:
 		return is(r.Boot != nil && r.Boot.Reason == reasons.BootVoided || w.twins(m) > 1, "one Server has this identity, and its last boot was not contested")
 	case reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks:
