@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-
 	"ingot.dev/ingot/crds/version"
 	"ingot.dev/ingot/metal-controller/cli"
 	"ingot.dev/ingot/metal-controller/ingot/archive"
