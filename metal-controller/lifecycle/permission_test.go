@@ -161,10 +161,10 @@ func TestGrants(t *testing.T) {
 }
 
 // asGranted is the record as the grant saw it: a boot may have ended later in the same decision, which keeps the grant from being handed out. A gesture
-// ends it before.
+// ends the boot of an earlier grant before; without one there is none to end.
 func asGranted(o lifecycle.Observation, r *metal.ServerRecord) *metal.ServerRecord {
 	old, q := o.Server.Spec.Record, o.Server.Spec.AcceptRequest
-	gesture := q != nil && old.AcceptRequest != q.ID && r.Acceptance != nil && r.Acceptance.RequestID == q.ID
+	gesture := old.Wipe != nil && q != nil && old.AcceptRequest != q.ID && r.Acceptance != nil && r.Acceptance.RequestID == q.ID
 	if gesture || old.Quarantine != nil && old.Quarantine.Reason == reasons.WipeFailed && r.Quarantine == nil {
 		return r
 	}
