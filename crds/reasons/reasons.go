@@ -21,6 +21,12 @@ const (
 	BootExpected = "BootExpected"
 	// Schedulable is false while the server is cordoned, quarantined or paused.
 	Schedulable = "Schedulable"
+	// Provisioned is true once the workload of the claim proved that it is installed; absent without a claim.
+	Provisioned = "Provisioned"
+	// Released says how the release fares; absent without one.
+	Released = "Released"
+	// Bound is a condition of a ServerClaim: true once both sides of the binding are written.
+	Bound = "Bound"
 )
 
 // Reasons. Each is used with one polarity only.
@@ -116,6 +122,77 @@ const (
 	InventoryTruncated = "InventoryTruncated"
 	// WaitingForAcceptance: the agent waits, since no disk holds an operating system.
 	WaitingForAcceptance = "WaitingForAcceptance"
+
+	// BindingSeen: both sides of the binding are written.
+	BindingSeen = "BindingSeen"
+	// BindingIncomplete: the server's side is written and the claim's is not seen yet.
+	BindingIncomplete = "BindingIncomplete"
+	// ClaimMissing: the claim that the server is bound to is gone without having been released; a person decides.
+	ClaimMissing = "ClaimMissing"
+	// NoMatchingServer: no server fits the claim now; status.unfit says why for each.
+	NoMatchingServer = "NoMatchingServer"
+	// ClassMissing: the claim names a ServerClass that does not exist.
+	ClassMissing = "ClassMissing"
+	// NamespaceNotAllowed: the class does not let the claim's namespace take servers.
+	NamespaceNotAllowed = "NamespaceNotAllowed"
+	// EnvironmentNotAllowed: the class does not allow the Environment that the claim or the Server names.
+	EnvironmentNotAllowed = "EnvironmentNotAllowed"
+	// EnvironmentMissing: nothing says what to boot, or the Environment does not exist.
+	EnvironmentMissing = "EnvironmentMissing"
+	// EnvironmentUnsupported: the Environment has nothing for the server's architecture.
+	EnvironmentUnsupported = "EnvironmentUnsupported"
+	// ConfigMissing: the claim's Secret with the machine config is absent or lacks its key.
+	ConfigMissing = "ConfigMissing"
+	// ConfigInvalid: the patches cannot be applied to the machine config.
+	ConfigInvalid = "ConfigInvalid"
+	// TrustNotReachable: the class asks for a trust level that this server cannot prove.
+	TrustNotReachable = "TrustNotReachable"
+	// RequirementUnmet: the inventory does not fit the class.
+	RequirementUnmet = "RequirementUnmet"
+	// LabelsUnmet: the labels of the server do not fit the class.
+	LabelsUnmet = "LabelsUnmet"
+	// OtherServerWanted: the claim names another server.
+	OtherServerWanted = "OtherServerWanted"
+	// NotReady: the server is not clean and ready yet.
+	NotReady = "NotReady"
+	// InvalidClass: an expression of the class cannot be evaluated.
+	InvalidClass = "InvalidClass"
+	// ClassReady is the reason for Ready of a ServerClass.
+	ClassReady = "ClassReady"
+	// Provisioning: the server boots, installs and configures its operating system.
+	Provisioning = "Provisioning"
+	// Installed: the operating system proved that it is installed; it has not proven to run from its disk yet.
+	Installed = "Installed"
+	// Running: the workload proved that it runs.
+	Running = "Running"
+	// DiskBootFailed: the installed system does not boot from its disk.
+	DiskBootFailed = "DiskBootFailed"
+	// DiskLost: the disk of the installed system shows blank; it is installed again.
+	DiskLost = "DiskLost"
+	// Releasing: the claim is gone; the machine is shut down.
+	Releasing = "Releasing"
+	// ReleasePaused: the claim's Cluster is paused or missing, or the object is being moved, so nothing is released.
+	ReleasePaused = "ReleasePaused"
+	// FencingUnconfirmed: nothing proves that the machine no longer runs the workload; a person can confirm it.
+	FencingUnconfirmed = "FencingUnconfirmed"
+	// Fenced: the machine is proven not to run the workload any more.
+	Fenced = "Fenced"
+	// ReleaseRequestExpired: the gesture was dropped.
+	ReleaseRequestExpired = "ReleaseRequestExpired"
+	// ConfigReleased: the machine config left for the boot.
+	ConfigReleased = "ConfigReleased"
+	// ConfigRefused: somebody asked for machine config with a capability that does not hold, or no longer.
+	ConfigRefused = "ConfigRefused"
+	// ConfigContested: a second address asked for the machine config of one boot; the boot is void.
+	ConfigContested = "ConfigContested"
+	// ConfigChanged: the machine config changed after it had been released in this boot; the boot begins anew.
+	ConfigChanged = "ConfigChanged"
+	// AssetsCached is the reason for Ready of an Environment.
+	AssetsCached = "AssetsCached"
+	// AssetsFetching: files of the Environment are still being fetched.
+	AssetsFetching = "AssetsFetching"
+	// AssetsFailed: a file cannot be had, or is not what its digest says.
+	AssetsFailed = "AssetsFailed"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

@@ -39,6 +39,10 @@ type Observation struct {
 	Budget Budget
 	// DryRun withholds every grant.
 	DryRun bool
+	// Claim is what was read of the claim that the record names.
+	Claim ClaimView
+	// Warm says that the server's class lets it wait in the agent while it is Available.
+	Warm bool
 	// Erased is the id of the wipe whose signed erase record was published; empty when none was.
 	Erased string
 }

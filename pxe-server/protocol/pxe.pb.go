@@ -65,6 +65,8 @@ type View struct {
 	UnknownPolicy string     `protobuf:"bytes,1,opt,name=unknown_policy,json=unknownPolicy,proto3" json:"unknown_policy,omitempty"`
 	Servers       []*Server  `protobuf:"bytes,2,rep,name=servers,proto3" json:"servers,omitempty"`
 	Agent         *AgentBoot `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
+	// assets are the files of all Environments: what this site should have in its cache.
+	Assets []*Asset `protobuf:"bytes,5,rep,name=assets,proto3" json:"assets,omitempty"`
 	// revision grows with every change.
 	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -122,6 +124,13 @@ func (x *View) GetAgent() *AgentBoot {
 	return nil
 }
 
+func (x *View) GetAssets() []*Asset {
+	if x != nil {
+		return x.Assets
+	}
+	return nil
+}
+
 func (x *View) GetRevision() int64 {
 	if x != nil {
 		return x.Revision
@@ -142,7 +151,9 @@ type Server struct {
 	// target is Agent, OS, LocalDisk, Idle or NoAnswer.
 	Target string `protobuf:"bytes,8,opt,name=target,proto3" json:"target,omitempty"`
 	// boot_id of the expected boot; empty when none is expected.
-	BootId        string `protobuf:"bytes,9,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	BootId string `protobuf:"bytes,9,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// os is set when target is OS.
+	Os            *OSBoot `protobuf:"bytes,10,opt,name=os,proto3" json:"os,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +251,146 @@ func (x *Server) GetBootId() string {
 	return ""
 }
 
+func (x *Server) GetOs() *OSBoot {
+	if x != nil {
+		return x.Os
+	}
+	return nil
+}
+
+// Asset is one file with its digest; it is served by digest only.
+type Asset struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sha256 in lower-case hexadecimal.
+	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// url to fetch it from: http or https.
+	Url           string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Asset) Reset() {
+	*x = Asset{}
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Asset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Asset) ProtoMessage() {}
+
+func (x *Asset) ProtoReflect() protoreflect.Message {
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Asset.ProtoReflect.Descriptor instead.
+func (*Asset) Descriptor() ([]byte, []int) {
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Asset) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *Asset) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+// OSBoot is what a server boots to get its operating system. Args hold the capability for its machine config, so it is never logged.
+type OSBoot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Arch  string                 `protobuf:"bytes,1,opt,name=arch,proto3" json:"arch,omitempty"`
+	// Digests of the files: kernel and initramfs, or uki.
+	Kernel        string   `protobuf:"bytes,2,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	Initramfs     string   `protobuf:"bytes,3,opt,name=initramfs,proto3" json:"initramfs,omitempty"`
+	Uki           string   `protobuf:"bytes,4,opt,name=uki,proto3" json:"uki,omitempty"`
+	Args          []string `protobuf:"bytes,5,rep,name=args,proto3" json:"args,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OSBoot) Reset() {
+	*x = OSBoot{}
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OSBoot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OSBoot) ProtoMessage() {}
+
+func (x *OSBoot) ProtoReflect() protoreflect.Message {
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OSBoot.ProtoReflect.Descriptor instead.
+func (*OSBoot) Descriptor() ([]byte, []int) {
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *OSBoot) GetArch() string {
+	if x != nil {
+		return x.Arch
+	}
+	return ""
+}
+
+func (x *OSBoot) GetKernel() string {
+	if x != nil {
+		return x.Kernel
+	}
+	return ""
+}
+
+func (x *OSBoot) GetInitramfs() string {
+	if x != nil {
+		return x.Initramfs
+	}
+	return ""
+}
+
+func (x *OSBoot) GetUki() string {
+	if x != nil {
+		return x.Uki
+	}
+	return ""
+}
+
+func (x *OSBoot) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
 // AgentBoot is what the agent needs on its kernel line.
 type AgentBoot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -255,7 +406,7 @@ type AgentBoot struct {
 
 func (x *AgentBoot) Reset() {
 	*x = AgentBoot{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[3]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +418,7 @@ func (x *AgentBoot) String() string {
 func (*AgentBoot) ProtoMessage() {}
 
 func (x *AgentBoot) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[3]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +431,7 @@ func (x *AgentBoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentBoot.ProtoReflect.Descriptor instead.
 func (*AgentBoot) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{3}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AgentBoot) GetUrl() string {
@@ -305,15 +456,17 @@ func (x *AgentBoot) GetArgs() []string {
 }
 
 type ReportRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Events        []*BootEvent           `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Events []*BootEvent           `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// assets are how the files of the view fare in this site's cache; all of them, whenever one changed.
+	Assets        []*AssetState `protobuf:"bytes,2,rep,name=assets,proto3" json:"assets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[4]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -325,7 +478,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[4]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -338,7 +491,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{4}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReportRequest) GetEvents() []*BootEvent {
@@ -346,6 +499,91 @@ func (x *ReportRequest) GetEvents() []*BootEvent {
 		return x.Events
 	}
 	return nil
+}
+
+func (x *ReportRequest) GetAssets() []*AssetState {
+	if x != nil {
+		return x.Assets
+	}
+	return nil
+}
+
+type AssetState struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Sha256 string                 `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// state is Cached, Fetching or Failed.
+	State         string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	ReceivedBytes int64  `protobuf:"varint,3,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	// total_bytes is 0 while the source has not told.
+	TotalBytes    int64  `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssetState) Reset() {
+	*x = AssetState{}
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssetState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssetState) ProtoMessage() {}
+
+func (x *AssetState) ProtoReflect() protoreflect.Message {
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssetState.ProtoReflect.Descriptor instead.
+func (*AssetState) Descriptor() ([]byte, []int) {
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AssetState) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *AssetState) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *AssetState) GetReceivedBytes() int64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *AssetState) GetTotalBytes() int64 {
+	if x != nil {
+		return x.TotalBytes
+	}
+	return 0
+}
+
+func (x *AssetState) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
 }
 
 type ReportResponse struct {
@@ -356,7 +594,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[5]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +606,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[5]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +619,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{5}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{8}
 }
 
 type BootEvent struct {
@@ -405,7 +643,7 @@ type BootEvent struct {
 
 func (x *BootEvent) Reset() {
 	*x = BootEvent{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[6]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +655,7 @@ func (x *BootEvent) String() string {
 func (*BootEvent) ProtoMessage() {}
 
 func (x *BootEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[6]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +668,7 @@ func (x *BootEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootEvent.ProtoReflect.Descriptor instead.
 func (*BootEvent) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{6}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BootEvent) GetBootId() string {
@@ -501,7 +739,7 @@ type Stage struct {
 
 func (x *Stage) Reset() {
 	*x = Stage{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +751,7 @@ func (x *Stage) String() string {
 func (*Stage) ProtoMessage() {}
 
 func (x *Stage) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +764,7 @@ func (x *Stage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stage.ProtoReflect.Descriptor instead.
 func (*Stage) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{7}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Stage) GetStage() string {
@@ -548,12 +786,13 @@ var File_pxe_server_protocol_pxe_proto protoreflect.FileDescriptor
 const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\n" +
 	"\x1dpxe-server/protocol/pxe.proto\x12\fingot.pxe.v1\"\x12\n" +
-	"\x10WatchViewRequest\"\xa8\x01\n" +
+	"\x10WatchViewRequest\"\xd5\x01\n" +
 	"\x04View\x12%\n" +
 	"\x0eunknown_policy\x18\x01 \x01(\tR\runknownPolicy\x12.\n" +
 	"\aservers\x18\x02 \x03(\v2\x14.ingot.pxe.v1.ServerR\aservers\x12-\n" +
-	"\x05agent\x18\x03 \x01(\v2\x17.ingot.pxe.v1.AgentBootR\x05agent\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision\"\xed\x01\n" +
+	"\x05agent\x18\x03 \x01(\v2\x17.ingot.pxe.v1.AgentBootR\x05agent\x12+\n" +
+	"\x06assets\x18\x05 \x03(\v2\x13.ingot.pxe.v1.AssetR\x06assets\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\"\x93\x02\n" +
 	"\x06Server\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04macs\x18\x02 \x03(\tR\x04macs\x12\"\n" +
@@ -565,13 +804,33 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"registered\x18\a \x01(\bR\n" +
 	"registered\x12\x16\n" +
 	"\x06target\x18\b \x01(\tR\x06target\x12\x17\n" +
-	"\aboot_id\x18\t \x01(\tR\x06bootId\"C\n" +
+	"\aboot_id\x18\t \x01(\tR\x06bootId\x12$\n" +
+	"\x02os\x18\n" +
+	" \x01(\v2\x14.ingot.pxe.v1.OSBootR\x02os\"1\n" +
+	"\x05Asset\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\"x\n" +
+	"\x06OSBoot\x12\x12\n" +
+	"\x04arch\x18\x01 \x01(\tR\x04arch\x12\x16\n" +
+	"\x06kernel\x18\x02 \x01(\tR\x06kernel\x12\x1c\n" +
+	"\tinitramfs\x18\x03 \x01(\tR\tinitramfs\x12\x10\n" +
+	"\x03uki\x18\x04 \x01(\tR\x03uki\x12\x12\n" +
+	"\x04args\x18\x05 \x03(\tR\x04args\"C\n" +
 	"\tAgentBoot\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x10\n" +
 	"\x03pin\x18\x02 \x01(\tR\x03pin\x12\x12\n" +
-	"\x04args\x18\x03 \x03(\tR\x04args\"@\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\"r\n" +
 	"\rReportRequest\x12/\n" +
-	"\x06events\x18\x01 \x03(\v2\x17.ingot.pxe.v1.BootEventR\x06events\"\x10\n" +
+	"\x06events\x18\x01 \x03(\v2\x17.ingot.pxe.v1.BootEventR\x06events\x120\n" +
+	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\"\x9c\x01\n" +
+	"\n" +
+	"AssetState\x12\x16\n" +
+	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12%\n" +
+	"\x0ereceived_bytes\x18\x03 \x01(\x03R\rreceivedBytes\x12\x1f\n" +
+	"\vtotal_bytes\x18\x04 \x01(\x03R\n" +
+	"totalBytes\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\x10\n" +
 	"\x0eReportResponse\"\xf0\x01\n" +
 	"\tBootEvent\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x16\n" +
@@ -601,31 +860,37 @@ func file_pxe_server_protocol_pxe_proto_rawDescGZIP() []byte {
 	return file_pxe_server_protocol_pxe_proto_rawDescData
 }
 
-var file_pxe_server_protocol_pxe_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_pxe_server_protocol_pxe_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_pxe_server_protocol_pxe_proto_goTypes = []any{
 	(*WatchViewRequest)(nil), // 0: ingot.pxe.v1.WatchViewRequest
 	(*View)(nil),             // 1: ingot.pxe.v1.View
 	(*Server)(nil),           // 2: ingot.pxe.v1.Server
-	(*AgentBoot)(nil),        // 3: ingot.pxe.v1.AgentBoot
-	(*ReportRequest)(nil),    // 4: ingot.pxe.v1.ReportRequest
-	(*ReportResponse)(nil),   // 5: ingot.pxe.v1.ReportResponse
-	(*BootEvent)(nil),        // 6: ingot.pxe.v1.BootEvent
-	(*Stage)(nil),            // 7: ingot.pxe.v1.Stage
+	(*Asset)(nil),            // 3: ingot.pxe.v1.Asset
+	(*OSBoot)(nil),           // 4: ingot.pxe.v1.OSBoot
+	(*AgentBoot)(nil),        // 5: ingot.pxe.v1.AgentBoot
+	(*ReportRequest)(nil),    // 6: ingot.pxe.v1.ReportRequest
+	(*AssetState)(nil),       // 7: ingot.pxe.v1.AssetState
+	(*ReportResponse)(nil),   // 8: ingot.pxe.v1.ReportResponse
+	(*BootEvent)(nil),        // 9: ingot.pxe.v1.BootEvent
+	(*Stage)(nil),            // 10: ingot.pxe.v1.Stage
 }
 var file_pxe_server_protocol_pxe_proto_depIdxs = []int32{
-	2, // 0: ingot.pxe.v1.View.servers:type_name -> ingot.pxe.v1.Server
-	3, // 1: ingot.pxe.v1.View.agent:type_name -> ingot.pxe.v1.AgentBoot
-	6, // 2: ingot.pxe.v1.ReportRequest.events:type_name -> ingot.pxe.v1.BootEvent
-	7, // 3: ingot.pxe.v1.BootEvent.stages:type_name -> ingot.pxe.v1.Stage
-	0, // 4: ingot.pxe.v1.Boot.WatchView:input_type -> ingot.pxe.v1.WatchViewRequest
-	4, // 5: ingot.pxe.v1.Boot.Report:input_type -> ingot.pxe.v1.ReportRequest
-	1, // 6: ingot.pxe.v1.Boot.WatchView:output_type -> ingot.pxe.v1.View
-	5, // 7: ingot.pxe.v1.Boot.Report:output_type -> ingot.pxe.v1.ReportResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	2,  // 0: ingot.pxe.v1.View.servers:type_name -> ingot.pxe.v1.Server
+	5,  // 1: ingot.pxe.v1.View.agent:type_name -> ingot.pxe.v1.AgentBoot
+	3,  // 2: ingot.pxe.v1.View.assets:type_name -> ingot.pxe.v1.Asset
+	4,  // 3: ingot.pxe.v1.Server.os:type_name -> ingot.pxe.v1.OSBoot
+	9,  // 4: ingot.pxe.v1.ReportRequest.events:type_name -> ingot.pxe.v1.BootEvent
+	7,  // 5: ingot.pxe.v1.ReportRequest.assets:type_name -> ingot.pxe.v1.AssetState
+	10, // 6: ingot.pxe.v1.BootEvent.stages:type_name -> ingot.pxe.v1.Stage
+	0,  // 7: ingot.pxe.v1.Boot.WatchView:input_type -> ingot.pxe.v1.WatchViewRequest
+	6,  // 8: ingot.pxe.v1.Boot.Report:input_type -> ingot.pxe.v1.ReportRequest
+	1,  // 9: ingot.pxe.v1.Boot.WatchView:output_type -> ingot.pxe.v1.View
+	8,  // 10: ingot.pxe.v1.Boot.Report:output_type -> ingot.pxe.v1.ReportResponse
+	9,  // [9:11] is the sub-list for method output_type
+	7,  // [7:9] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_pxe_server_protocol_pxe_proto_init() }
@@ -639,7 +904,7 @@ func file_pxe_server_protocol_pxe_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pxe_server_protocol_pxe_proto_rawDesc), len(file_pxe_server_protocol_pxe_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

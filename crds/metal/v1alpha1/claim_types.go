@@ -19,6 +19,7 @@ type Binding struct {
 // ServerClaimSpec asks for one server.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.binding) && self.binding == oldSelf.binding)",message="binding is immutable: delete the claim to release the server"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.environmentName) ? self.environmentName : ”) == (has(oldSelf.environmentName) ? oldSelf.environmentName : ”)",message="environmentName is immutable once the claim is bound"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || self.className == oldSelf.className",message="className is immutable once the claim is bound"
 type ServerClaimSpec struct {
 	// ClassName names the ServerClass to take a server from.
@@ -29,6 +30,10 @@ type ServerClaimSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
+	// EnvironmentName, when set, asks for that Environment; the class must allow it. Default: the Server's, then the class's.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	EnvironmentName string `json:"environmentName,omitempty"`
 	// ConfigSecret is the name of a Secret in the claim's namespace whose key `value` is the machine config.
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
@@ -44,8 +49,31 @@ type ServerClaimSpec struct {
 	Binding *Binding `json:"binding,omitempty"`
 }
 
+// Unfit groups the servers that a waiting claim cannot have for one reason.
+type Unfit struct {
+	// Reason is one of the reasons of Ingot.
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// Message explains it with the first server's values.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Message string `json:"message,omitempty"`
+	// Count of servers.
+	Count int32 `json:"count"`
+	// Servers are the first of them by name.
+	// +kubebuilder:validation:MaxItems=10
+	// +listType=atomic
+	// +optional
+	Servers []string `json:"servers,omitempty"`
+}
+
 // ServerClaimStatus says how far the claim got.
 type ServerClaimStatus struct {
+	// Unfit says for a claim that waits why each server cannot be had; empty for a bound one.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	Unfit []Unfit `json:"unfit,omitempty"`
 	// Addresses of the server.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=set

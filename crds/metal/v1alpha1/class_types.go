@@ -127,6 +127,18 @@ const (
 	IdleOff IdlePolicy = "Off"
 )
 
+// ConfigDelivery is how machine config travels to a server.
+//
+// +kubebuilder:validation:Enum=HTTPS;PlainHTTP
+type ConfigDelivery string
+
+const (
+	// DeliverHTTPS delivers over TLS only.
+	DeliverHTTPS ConfigDelivery = "HTTPS"
+	// DeliverPlainHTTP delivers over plain HTTP as well.
+	DeliverPlainHTTP ConfigDelivery = "PlainHTTP"
+)
+
 // NamespaceSelection says which namespaces may use something.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.names) ? 1 : 0) + (has(self.selector) ? 1 : 0) + (has(self.all) && self.all ? 1 : 0) == 1",message="set exactly one of all: true, names and selector"
@@ -186,6 +198,11 @@ type ServerClassSpec struct {
 	// +kubebuilder:default=Off
 	// +optional
 	IdlePolicy IdlePolicy `json:"idlePolicy,omitempty"`
+	// ConfigDelivery says how machine config may travel: HTTPS (default) with a certificate of Ingot's own authority, or PlainHTTP, which everybody on the
+	// boot segment can read. PlainHTTP is for operating systems that cannot be given the authority before they fetch.
+	// +kubebuilder:default=HTTPS
+	// +optional
+	ConfigDelivery ConfigDelivery `json:"configDelivery,omitempty"`
 	// SpreadKey is a label of Servers over which claims of one owner are spread.
 	// +kubebuilder:validation:MaxLength=317
 	// +optional

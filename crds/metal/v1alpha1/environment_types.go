@@ -82,8 +82,33 @@ type EnvironmentSpec struct {
 	Boot []BootAssets `json:"boot,omitempty"`
 }
 
+// AssetStatus says how one file fares in the caches of the pxe-servers.
+type AssetStatus struct {
+	// Name tells which one it is, for instance amd64/kernel.
+	// +kubebuilder:validation:MaxLength=32
+	Name string `json:"name"`
+	// SHA256 of the file.
+	// +kubebuilder:validation:MaxLength=64
+	SHA256 string `json:"sha256"`
+	// State is Cached, Fetching, Failed or Unknown; the worst of all sites.
+	// +kubebuilder:validation:MaxLength=16
+	State string `json:"state"`
+	// Percent that was fetched.
+	// +optional
+	Percent int32 `json:"percent,omitempty"`
+	// Message names the site and the trouble.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
 // EnvironmentStatus says whether it can be served.
 type EnvironmentStatus struct {
+	// Assets are its files.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=atomic
+	// +optional
+	Assets []AssetStatus `json:"assets,omitempty"`
 	// Conditions say what is so and why.
 	// +listType=map
 	// +listMapKey=type

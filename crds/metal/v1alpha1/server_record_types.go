@@ -78,8 +78,18 @@ type BootRecord struct {
 	StartedAt metav1.Time `json:"startedAt"`
 	// At is when Phase was reached.
 	At metav1.Time `json:"at"`
-	// Deadline is when the agent must have claimed it.
+	// Deadline is when the agent must have claimed it, or the operating system must have proven that it is installed.
 	Deadline metav1.Time `json:"deadline"`
+	// Target is what the boot is for: Agent (also when empty) or OS.
+	// +optional
+	Target BootTarget `json:"target,omitempty"`
+	// BindingID is the binding that the boot is for; set when Target is OS, and for an agent that looks after a disk that does not boot.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	BindingID string `json:"bindingID,omitempty"`
+	// Config is the release of the machine config in this boot; absent until it was released.
+	// +optional
+	Config *ConfigRelease `json:"config,omitempty"`
 	// Claimant is the SHA-256 of the public key (SPKI) of the agent that claimed it first, lower-case hexadecimal.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
@@ -93,7 +103,19 @@ type BootRecord struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// ClaimRecord is the server's side of a binding.
+// ConfigRelease says that the machine config left for a boot. The same bytes may leave again until that boot is over.
+type ConfigRelease struct {
+	// SHA256 of the bytes, lower-case hexadecimal.
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	SHA256 string `json:"sha256"`
+	// Source is the address that it was released to first; no other gets it.
+	// +kubebuilder:validation:MaxLength=64
+	Source string `json:"source"`
+	// At is when it was released first.
+	At metav1.Time `json:"at"`
+}
+
+// ClaimRecord is the server's side of a binding. It is written before the claim's side.
 type ClaimRecord struct {
 	// Namespace of the ServerClaim.
 	// +kubebuilder:validation:MaxLength=63
@@ -104,6 +126,66 @@ type ClaimRecord struct {
 	// BindingID joins the two sides of the binding. It is random, and it is not a Kubernetes UID.
 	// +kubebuilder:validation:MaxLength=63
 	BindingID string `json:"bindingID"`
+	// Class that the server was taken from.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Class string `json:"class,omitempty"`
+	// Environment that the server boots.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Environment string `json:"environment,omitempty"`
+	// WipeLevel that the release will ask for.
+	// +optional
+	WipeLevel WipeLevel `json:"wipeLevel,omitempty"`
+	// PlainConfig lets the machine config leave over plain HTTP, as the class allowed when the server was taken.
+	// +optional
+	PlainConfig bool `json:"plainConfig,omitempty"`
+	// At is when this side was written.
+	At metav1.Time `json:"at"`
+	// BoundAt is when both sides were seen. Before it nothing is begun on the server, so an ended claim leaves nothing to release.
+	// +optional
+	BoundAt *metav1.Time `json:"boundAt,omitempty"`
+}
+
+// ReleaseProof says what proved that a machine no longer runs its workload.
+//
+// +kubebuilder:validation:Enum=PowerOff;Confirmed
+type ReleaseProof string
+
+const (
+	// ProofPowerOff is the BMC, which read off after the release.
+	ProofPowerOff ReleaseProof = "PowerOff"
+	// ProofConfirmed is a person: `ingot release --confirm-powered-off`.
+	ProofConfirmed ReleaseProof = "Confirmed"
+)
+
+// ReleaseRecord says that the server was given back. It is kept until the wipe that follows is verified.
+type ReleaseRecord struct {
+	// Namespace of the claim that ended.
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// Name of the claim that ended.
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// BindingID of the binding that ended.
+	// +kubebuilder:validation:MaxLength=63
+	BindingID string `json:"bindingID"`
+	// At is when the release was recorded.
+	At metav1.Time `json:"at"`
+	// Level of the wipe that follows.
+	// +optional
+	Level WipeLevel `json:"level,omitempty"`
+	// Disks are the disks that the workload was given: those of the wipe before. Their data may go; a disk that was put in since needs a person's yes.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +optional
+	Disks []DiskID `json:"disks,omitempty"`
+	// OffAt is when the machine was proven not to run the workload any more; until then the binding stays.
+	// +optional
+	OffAt *metav1.Time `json:"offAt,omitempty"`
+	// Proof of that.
+	// +optional
+	Proof ReleaseProof `json:"proof,omitempty"`
 }
 
 // DiskReceipt is what an agent says it did to one disk.
@@ -190,6 +272,25 @@ type InstalledRecord struct {
 	BootID string `json:"bootID"`
 	// At is when it was proven.
 	At metav1.Time `json:"at"`
+	// BindingID of the binding that it was installed for.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	BindingID string `json:"bindingID,omitempty"`
+	// Environment that was booted.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Environment string `json:"environment,omitempty"`
+	// Config is the release of the machine config that was applied.
+	// +optional
+	Config *ConfigRelease `json:"config,omitempty"`
+	// RunningAt is when the installed system first proved that it runs from its disk.
+	// +optional
+	RunningAt *metav1.Time `json:"runningAt,omitempty"`
+	// EverySeconds is how often the system promised to tell that it runs; 0 promises nothing.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=86400
+	// +optional
+	EverySeconds int32 `json:"everySeconds,omitempty"`
 }
 
 // QuarantineRecord keeps a server out of allocation.
@@ -261,6 +362,13 @@ type ServerRecord struct {
 	// Claim is the server's side of its binding.
 	// +optional
 	Claim *ClaimRecord `json:"claim,omitempty"`
+	// Release is the release under way; absent once the wipe after it was verified.
+	// +optional
+	Release *ReleaseRecord `json:"release,omitempty"`
+	// ReleaseRequest is the id of the last release request that was done or dropped.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	ReleaseRequest string `json:"releaseRequest,omitempty"`
 	// Wipe is the last granted wipe.
 	// +optional
 	Wipe *WipeRecord `json:"wipe,omitempty"`

@@ -180,6 +180,27 @@ type QuarantineRequest struct {
 	RequestedAt metav1.Time `json:"requestedAt"`
 }
 
+// ReleaseRequest is the gesture of `ingot release --confirm-powered-off`: a person's one-time word that the machine does not run its workload any more,
+// for a machine whose BMC cannot say so, or whose claim is gone without having been released.
+type ReleaseRequest struct {
+	// ID names the request; a new id is a new request.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][a-z0-9-]{0,62}$`
+	ID string `json:"id"`
+	// BindingID of the binding that shall end; another one is left alone.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	BindingID string `json:"bindingID"`
+	// ConfirmPoweredOff says that the person saw the machine off. Without it the request only releases a binding whose claim is gone.
+	// +optional
+	ConfirmPoweredOff bool `json:"confirmPoweredOff,omitempty"`
+	// Message says why, for people.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Message string `json:"message,omitempty"`
+	// RequestedAt is when the person asked.
+	RequestedAt metav1.Time `json:"requestedAt"`
+}
+
 // DiskSelector names disks that Ingot shall leave alone and not wait for. All fields that are set must fit.
 //
 // +kubebuilder:validation:MinProperties=1
@@ -205,6 +226,7 @@ type DiskSelector struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.powerRequest) || !has(self.powerRequest) || self.powerRequest.id != oldSelf.powerRequest.id || self.powerRequest == oldSelf.powerRequest",message="a changed powerRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.acceptRequest) || !has(self.acceptRequest) || self.acceptRequest.id != oldSelf.acceptRequest.id || self.acceptRequest == oldSelf.acceptRequest",message="a changed acceptRequest needs a new id"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.releaseRequest) || !has(self.releaseRequest) || self.releaseRequest.id != oldSelf.releaseRequest.id || self.releaseRequest == oldSelf.releaseRequest",message="a changed releaseRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.quarantineRequest) || !has(self.quarantineRequest) || self.quarantineRequest.id != oldSelf.quarantineRequest.id || self.quarantineRequest == oldSelf.quarantineRequest",message="a changed quarantineRequest needs a new id"
 type ServerSpec struct {
 	// Accepted is the operator's yes. Before it nothing destructive ever happens to the server.
@@ -253,6 +275,10 @@ type ServerSpec struct {
 	// QuarantineRequest is a person's one-time wish; see `ingot quarantine` and `ingot lift`.
 	// +optional
 	QuarantineRequest *QuarantineRequest `json:"quarantineRequest,omitempty"`
+
+	// ReleaseRequest is a person's one-time word; see `ingot release`.
+	// +optional
+	ReleaseRequest *ReleaseRequest `json:"releaseRequest,omitempty"`
 
 	// IgnoredDisks are never touched, and do not keep the server from becoming Available. Disks that are not the server's own
 	// (removable, fabric, shared, without a WWID) are never touched in any case; named here they are not waited for either.

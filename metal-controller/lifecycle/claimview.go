@@ -1,0 +1,24 @@
+package lifecycle
+
+import "time"
+
+// ClaimView is what was read, uncached, of the ServerClaim that the record names. It is zero for a server without a claim.
+type ClaimView struct {
+	// Found says that the claim exists.
+	Found bool
+	// Bound says that its binding names this server and the record's binding id; BoundElsewhere, that it names anything else.
+	Bound, BoundElsewhere bool
+	// Deleting says that it is being deleted and still has our finalizer.
+	Deleting bool
+	// Moving says that it has clusterctl's delete-for-move annotation.
+	Moving bool
+	// ClusterHeld says why its Cluster keeps anything from being released: it is paused or missing. Empty when nothing does, or it has none.
+	ClusterHeld string
+	// NotReady says why its server cannot boot its operating system yet, one of the reasons of Ingot with a message for people: the Environment or the machine
+	// config is missing. Empty when it can.
+	NotReady, NotReadyMessage string
+	// Alive is when the workload last told, with its capability, that it runs; Watched is since when somebody listens. LocalBoots counts scripts for the local
+	// disk that its machine asked for since both.
+	Alive, Watched time.Time
+	LocalBoots     int
+}
