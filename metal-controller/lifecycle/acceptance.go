@@ -46,7 +46,9 @@ func acceptance(o *Observation, p *Plan) {
 }
 
 // withdrawAcceptance forgets what was confirmed: a later yes must not rest on what a person once knew.
-func withdrawAcceptance(r *metal.ServerRecord) { r.Acceptance, r.Wipe, r.BMCPin = nil, nil, nil }
+func withdrawAcceptance(r *metal.ServerRecord) {
+	r.Acceptance, r.Wipe, r.BMCPin, r.Release = nil, nil, nil, nil
+}
 
 // accept records the gesture once. A claimed server keeps its workload, and its disks stay out of reach.
 func accept(o *Observation, p *Plan, q *metal.AcceptRequest) {

@@ -92,6 +92,8 @@ const (
 	EnsurePowerOn ActionKind = "EnsurePowerOn"
 	// EnsurePowerOnFromNetwork does the same, and lets a machine that is off boot from the network this once, whatever its firmware's order says.
 	EnsurePowerOnFromNetwork ActionKind = "EnsurePowerOnFromNetwork"
+	// EnsureShutdown asks the operating system of a machine that is on to switch it off.
+	EnsureShutdown ActionKind = "EnsureShutdown"
 	// EnsurePowerOff makes the BMC switch the machine off unless it is off.
 	EnsurePowerOff ActionKind = "EnsurePowerOff"
 	// PublishErase writes the signed erase record of the wipe that the record holds.
@@ -187,12 +189,16 @@ func chain() []check {
 		{"identity", identity},         // evidence names one Server
 		{"registration", registration}, // an agent reported the hardware
 		{"bmc", bmcReachable},          // the BMC answers and can be believed
+		{"binding", binding},           // both sides of a claim
+		{"release", release},           // a claim that ended: off, proven, and only then forgotten
 		{"acceptance", acceptance},     // the operator's yes becomes a record
 		{"quarantine", quarantine},     // a person's one-time wish
 		{"wipe", wipe},                 // judge a receipt, grant a wipe
 		{"power", powerRequest},        // a person's one-time wish
 		{"expected", expectedBoot},     // the boot that trust rests on
 		{"stale", dropStale},           // commands that nobody wants any more
+		{"provisioned", provisioned},   // how the workload fares
+		{"released", released},         // how giving back fares
 		{"schedulable", schedulable},   // cordoned, quarantined, paused
 		{"boot", bootTarget},           // what the machine gets when it netboots
 		{"state", state},               // for people
