@@ -68,6 +68,9 @@ func accept(o *Observation, p *Plan, q *metal.AcceptRequest) {
 		if r.Boot != nil {
 			r.Boot.Attempt = 0
 		}
+		if r.Unverified != nil { // what a workload had at the time of the backup says nothing of what is there now
+			r.Release = nil
+		}
 		r.Acceptance = &metal.AcceptanceRecord{At: second(o), RequestID: q.ID, Level: level, Disks: append([]metal.DiskID(nil), q.WipeData...)}
 		r.Unverified, r.Wipe, r.BMCPin = nil, nil, nil
 	})

@@ -206,7 +206,7 @@ func since(r *metal.ServerRecord, then time.Time) bool {
 func switching(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)
 	switch {
-	case stopsBoot(f.reason) && !requested(o, p):
+	case stops(p.record(o), f) && !requested(o, p):
 		p.void(o, f.reason)
 	case bootReadBack(o, b) && b.Phase == metal.BootSwitchingOff:
 		p.phase(o, metal.BootSwitchingOn)
@@ -221,6 +221,11 @@ func switching(o *Observation, p *Plan, b *metal.BootRecord) {
 		p.orderBoot(o)
 		p.again(b.At.Add(stepTimeout).Sub(o.Now) + time.Second)
 	}
+}
+
+// stops says that a boot on its way must not go on. A workload that a backup tells of may run on the machine.
+func stops(r *metal.ServerRecord, f refusal) bool {
+	return stopsBoot(f.reason) || r.Claim != nil && r.Unverified != nil
 }
 
 // stopsBoot says that a boot on its way must not go on: somebody took the yes back. Limits and waits only keep the next one from beginning.
@@ -264,7 +269,7 @@ func booting(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)
 	left := b.Deadline.Sub(o.Now)
 	switch {
-	case stopsBoot(f.reason) && !requested(o, p):
+	case stops(p.record(o), f) && !requested(o, p):
 		p.void(o, f.reason)
 	case left <= 0 || left > patience(b.Target)+stepTimeout, wentOff(o, b.At.Time):
 		p.void(o, reasons.BootNotHonored)

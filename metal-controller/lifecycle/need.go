@@ -89,7 +89,7 @@ func permitClaim(o *Observation, r *metal.ServerRecord) refusal {
 	case r.Unverified != nil:
 		return refusal{reason: r.Unverified.Reason, message: "What Ingot knows of this server comes from a backup and may be older than the machine: it is left as it is until its workload tells that it runs, or a person releases it (`ingot release --server " + name + "`)."}
 	case !bound(r):
-		return refusal{reason: reasons.BindingIncomplete, message: "Waiting for the claim " + claimName(r) + " to confirm its side of the binding."}
+		return refusal{reason: reasons.BindingIncomplete, message: "Waiting for the claim " + claimName(r) + " to confirm its side of the binding.", after: claimRecheck}
 	case orphaned(o, r):
 		return refusal{reason: reasons.ClaimMissing, message: "The claim " + claimName(r) + " is gone and did not release the server."}
 	case !o.Server.Spec.Accepted:

@@ -21,9 +21,14 @@ func release(o *Observation, p *Plan) {
 		p.beginRelease(o)
 	}
 	releaseRequest(o, p)
-	if r := p.record(o); r.Claim != nil && r.Release != nil && r.Release.OffAt == nil {
+	if r := p.record(o); r.Claim != nil && r.Release != nil && r.Release.OffAt == nil && !doubtful(r) {
 		fence(o, p, r.Release)
 	}
+}
+
+// doubtful says that the release came with a backup: since then it may have ended, and another workload may run on the machine.
+func doubtful(r *metal.ServerRecord) bool {
+	return r.Unverified != nil && r.Release != nil && r.Release.At.Time.Before(r.Unverified.Since.Time)
 }
 
 // givenBack is rule 2: our claim is deleted through our finalizer, is not moved, and its Cluster holds nothing back.
@@ -62,7 +67,7 @@ func releaseRequest(o *Observation, p *Plan) {
 		p.Events = append(p.Events, Event{Warning: true, Reason: reasons.ReleaseRequestExpired, Message: "The release request " + q.ID + " was dropped: " + why})
 		return
 	}
-	if p.record(o).Release == nil {
+	if r := p.record(o); r.Release == nil || doubtful(r) {
 		p.beginRelease(o)
 	}
 	if q.ConfirmPoweredOff {
@@ -159,6 +164,8 @@ func released(o *Observation, p *Plan) {
 	case f == nil:
 	case f.OffAt != nil:
 		p.set(reasons.Released, True, reasons.Fenced, "The machine is proven not to run the workload of "+f.Namespace+"/"+f.Name+" any more ("+string(f.Proof)+"); its disks are wiped next.")
+	case doubtful(r):
+		p.set(reasons.Released, False, r.Unverified.Reason, "The release comes from a backup and may have ended since: `ingot release --server "+o.Server.Name+"` begins it again.")
 	case unfenced(o, f):
 		p.set(reasons.Released, False, reasons.FencingUnconfirmed, "Nothing proves that the machine no longer runs the workload of "+f.Namespace+"/"+f.Name+": "+whyUnfenced(o)+
 			" If you saw it off yourself: `ingot release --server "+o.Server.Name+" --confirm-powered-off`.")

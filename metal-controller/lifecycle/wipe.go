@@ -154,7 +154,7 @@ func acceptByEvidence(o *Observation, p *Plan) {
 	}
 	p.edit(o, func(r *metal.ServerRecord) {
 		r.Acceptance = &metal.AcceptanceRecord{At: second(o), Level: metal.WipeClear}
-		r.Unverified, r.Wipe = nil, nil
+		r.Unverified, r.Wipe, r.Release = nil, nil, nil
 	})
 	pinBMC(o, p)
 }

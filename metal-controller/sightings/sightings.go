@@ -31,7 +31,8 @@ const (
 
 // Store is safe for concurrent use.
 type Store struct {
-	now func() time.Time
+	now   func() time.Time
+	since time.Time
 
 	mu      sync.Mutex
 	servers map[string]*seen
@@ -49,12 +50,14 @@ type seen struct {
 	conflict   []string
 	conflictAt time.Time
 	progress   *metal.WipeStatus // as it was last news
+	alive      time.Time         // when the workload told last that it runs
+	localBoots int               // scripts for the local disk since then
 }
 
 // New is an empty store.
 func New(now func() time.Time) *Store {
 	return &Store{
-		now: now, servers: map[string]*seen{}, unknown: map[string]metal.BootTimeline{},
+		now: now, since: now(), servers: map[string]*seen{}, unknown: map[string]metal.BootTimeline{},
 		dirty: map[string]struct{}{}, signal: make(chan struct{}, 1),
 	}
 }
