@@ -161,6 +161,9 @@ func (a *app) assemble(ctx context.Context) error {
 	if err := reconciler.SetupWithManager(a.manager, wakes.out); err != nil {
 		return fmt.Errorf("setting up the Server reconciler: %w", err)
 	}
+	if err := a.addClaims(ctx); err != nil {
+		return err
+	}
 	if err := a.watchChanges(ctx); err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ var deep = []rule{
 	{from: "pxe-server", to: []string{module + "sfyra-tests"}, reason: "proof is not imported"},
 	{from: "agent", to: []string{module + "sfyra-tests"}, reason: "proof is not imported"},
 	{from: "metal-controller/lifecycle", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/lifecycle"}, reason: "a pure package imports only layer 0"},
+	{from: "metal-controller/allocate", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/allocate"}, reason: "a pure package imports only layer 0"},
 	{from: "pxe-server/boot", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot"}, reason: "a pure package imports only layer 0"},
 	{from: "boot-assets/catalog", to: []string{module}, except: []string{module + "boot-assets/catalog"}, reason: "a pure package imports only layer 0"},
 	{from: "agent/wipe/plan", to: []string{module}, except: []string{module + "agent/wipe/plan"}, reason: "a pure package imports only layer 0"},
@@ -50,6 +51,9 @@ var deep = []rule{
 
 var shallow = []rule{
 	{from: "metal-controller/lifecycle", to: append([]string{"context", "k8s.io/client-go", "sigs.k8s.io", "github.com/go-logr"}, effects...), reason: "decisions are pure: no I/O, clock, randomness or logging"},
+	{from: "metal-controller/allocate", to: append([]string{"context", "k8s.io/client-go", "sigs.k8s.io", "github.com/go-logr"}, effects...), reason: "which server a claim gets is decided purely; allocate/expr only remembers what it compiled"},
+	{from: "metal-controller/reconcilers/claim", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/claim"}, reason: "reconcilers meet through API objects, and binding needs nothing of lifecycle"},
+	{from: "metal-controller/reconcilers/class", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/class"}, reason: "reconcilers meet through API objects"},
 	{from: "pxe-server/boot", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
 	{from: "boot-assets/catalog", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
 	{from: "agent/wipe/plan", to: append([]string{"context", "golang.org/x/sys"}, effects...), reason: "decisions are pure"},
