@@ -3,10 +3,6 @@ package desk
 import (
 	"context"
 	"errors"
-	"fmt"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
@@ -16,7 +12,7 @@ import (
 // Claim judges an agent that enrols for a Server. The level is 1 for the first and only claimant of the boot that the Server expects, and 0 for any
 // other boot of a Server that is not accepted. Refusals: ErrGone, ErrForeign, ErrNotExpected, ErrVoided.
 func (d *Desk) Claim(ctx context.Context, server string, c lifecycle.Caller) (level int32, err error) {
-	err = d.update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
+	err = d.records().Update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
 		record, verdict := lifecycle.ClaimBoot(s, c, d.Now())
 		level = 0
 		switch {
@@ -42,7 +38,7 @@ func (d *Desk) Claim(ctx context.Context, server string, c lifecycle.Caller) (le
 // nothing for a boot that is not live, or not that Server's.
 func (d *Desk) Void(ctx context.Context, server, bootID string) error {
 	voided := false
-	err := d.update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
+	err := d.records().Update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
 		record := lifecycle.VoidBoot(s, bootID, reasons.BootVoided, d.Now())
 		voided = record != nil
 		return record, nil
@@ -54,30 +50,4 @@ func (d *Desk) Void(ctx context.Context, server, bootID string) error {
 		d.Events.Event(server, true, reasons.IdentityConflict, "Two addresses asked for the script of the expected boot "+bootID+"; it is void for both.")
 	}
 	return err
-}
-
-// update reads a Server uncached, lets judge make the record that shall be, and writes it if it is not nil. What judge refuses is returned after
-// that. Whoever loses a race reads and judges again.
-func (d *Desk) update(ctx context.Context, server string, judge func(*metal.Server) (*metal.ServerRecord, error)) error {
-	for try := 1; ; try++ {
-		s, err := d.live(ctx, server)
-		if err != nil {
-			return err
-		}
-		record, refusal := judge(s)
-		if record == nil {
-			return refusal
-		}
-		before := s.DeepCopy()
-		s.Spec.Record = record
-		err = d.Client.Patch(ctx, s, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-		switch {
-		case err == nil:
-			return refusal
-		case apierrors.IsNotFound(err):
-			return ErrGone
-		case !apierrors.IsConflict(err) || try == tries:
-			return fmt.Errorf("writing the record of Server %s: %w", server, err)
-		}
-	}
 }

@@ -21,15 +21,16 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/records"
 	"ingot.dev/ingot/metal-controller/sightings"
 )
 
 // Refusals. Every other error is trouble with the API server: the caller tries again.
 var (
 	// ErrGone: the Server does not exist.
-	ErrGone = errors.New("the Server is gone")
+	ErrGone = records.ErrGone
 	// ErrForeign: another installation manages the Server.
-	ErrForeign = errors.New("another installation manages the Server")
+	ErrForeign = records.ErrForeign
 	// ErrNotExpected: the Server is accepted, and this is not the boot that it expects.
 	ErrNotExpected = errors.New("the Server is accepted, and this boot is not proven to be its own")
 	// ErrVoided: a second machine claimed the boot, which is now void for both.
@@ -60,8 +61,10 @@ type Desk struct {
 	DryRun bool
 }
 
-// tries bounds how often a lost race is judged again. Writers of one Server are few: the reconciler, and agents that claim its boot.
-const tries = 5
+// records are the Servers as the API server itself has them.
+func (d *Desk) records() records.Store {
+	return records.Store{Client: d.Client, Live: d.Live, Installation: d.Installation}
+}
 
 // Admit says whether a caller's certificate still counts for its Server: nil, ErrGone or ErrNotBelieved. A cached Server that believes the caller
 // suffices, since nothing that permits anything rests on it. One that expects the caller's boot may be older than the claim, and is read again;
@@ -86,25 +89,9 @@ func awaits(r *metal.ServerRecord, bootID string) bool {
 	return r != nil && r.Boot != nil && r.Boot.ID == bootID && r.Boot.Phase != metal.BootClaimed && r.Boot.Phase != metal.BootVoid
 }
 
-// live reads a Server from the API server itself: nil, ErrGone or ErrForeign.
-func (d *Desk) live(ctx context.Context, server string) (*metal.Server, error) {
-	var s metal.Server
-	err := d.Live.Get(ctx, types.NamespacedName{Name: server}, &s)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, ErrGone
-	case err != nil:
-		return nil, fmt.Errorf("reading Server %s: %w", server, err)
-	}
-	if r := s.Spec.Record; r != nil && r.ManagedBy != nil && r.ManagedBy.Installation != d.Installation {
-		return nil, ErrForeign
-	}
-	return &s, nil
-}
-
-// believed is live for a caller whose certificate counts.
+// believed is the Server, read from the API server itself, for a caller whose certificate counts.
 func (d *Desk) believed(ctx context.Context, c lifecycle.Caller, server string) (*metal.Server, error) {
-	s, err := d.live(ctx, server)
+	s, err := d.records().Read(ctx, server)
 	if err == nil && !lifecycle.Believed(s, c) {
 		return nil, ErrNotBelieved
 	}

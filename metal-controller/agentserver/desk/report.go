@@ -25,7 +25,7 @@ type Report struct {
 // counts, and the same one again is acknowledged and changes nothing. Refusals: ErrGone, ErrForeign, ErrNotBelieved, ErrUnknownTask.
 func (d *Desk) Report(ctx context.Context, c lifecycle.Caller, server string, r Report) error {
 	known := false
-	err := d.update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
+	err := d.records().Update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
 		if err := mayTell(s, c, r); err != nil {
 			return nil, err
 		}

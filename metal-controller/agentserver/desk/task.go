@@ -27,7 +27,7 @@ func (d *Desk) Task(ctx context.Context, c lifecycle.Caller, server string) (lif
 	} else if err != nil && !apierrors.IsNotFound(err) {
 		return lifecycle.Task{}, fmt.Errorf("reading Server %s: %w", server, err)
 	}
-	fresh, err := d.live(ctx, server)
+	fresh, err := d.records().Read(ctx, server)
 	if err != nil {
 		return lifecycle.Task{}, err
 	}
