@@ -69,6 +69,7 @@ var shallow = []rule{
 	{from: "agent/inventory", to: []string{module}, except: []string{module + "agent/inventory", module + "agent/protocol"}, reason: "adapters do not import each other"},
 	{from: "agent/session", to: []string{module}, except: []string{module + "agent/session", module + "agent/protocol"}, reason: "the session gets inventory and network from main"},
 	{from: "boot-assets/cache", to: []string{module}, except: []string{module + "boot-assets/cache"}, reason: "adapters do not import each other"},
+	{from: "boot-assets/blobs", to: []string{module}, except: []string{module + "boot-assets/cache", module + "boot-assets/blobs"}, reason: "the cache of fetched files proves them as the store does, and knows no one else"},
 	{from: "metal-controller/bmc", to: []string{module, "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, except: []string{module + "crds/", module + "metal-controller/bmc"}, reason: "the BMC plane writes no Kubernetes objects"},
 	{from: "metal-controller/disks", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/identity", module + "metal-controller/disks"}, reason: "adapters do not import each other"},
 	{from: "metal-controller/erase", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/erase"}, reason: "an auditor's check needs nothing of the controller"},
