@@ -46,6 +46,9 @@ var deep = []rule{
 	{from: "metal-controller/allocate", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/allocate"}, reason: "a pure package imports only layer 0"},
 	{from: "pxe-server/boot", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot"}, reason: "a pure package imports only layer 0"},
 	{from: "boot-assets/catalog", to: []string{module}, except: []string{module + "boot-assets/catalog"}, reason: "a pure package imports only layer 0"},
+	{from: "boot-assets/initramfs/cpio", to: []string{module}, except: []string{module + "boot-assets/initramfs/cpio"}, reason: "a pure package imports only layer 0"},
+	{from: "sfyra-tests/guest", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "the test OS is a customer's: it knows the contract and none of our code behind it"},
+	{from: "sfyra-tests/guest/config", to: []string{module}, except: []string{module + "sfyra-tests/guest/config"}, reason: "a pure package imports only layer 0"},
 	{from: "agent/wipe/plan", to: []string{module}, except: []string{module + "agent/wipe/plan"}, reason: "a pure package imports only layer 0"},
 }
 
@@ -56,6 +59,8 @@ var shallow = []rule{
 	{from: "metal-controller/reconcilers/class", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/class"}, reason: "reconcilers meet through API objects"},
 	{from: "pxe-server/boot", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
 	{from: "boot-assets/catalog", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
+	{from: "boot-assets/initramfs/cpio", to: append([]string{"context"}, effects...), reason: "writing bytes is pure"},
+	{from: "sfyra-tests/guest/config", to: append([]string{"context"}, effects...), reason: "parsing is pure"},
 	{from: "agent/wipe/plan", to: append([]string{"context", "golang.org/x/sys"}, effects...), reason: "decisions are pure"},
 	{from: "agent/wipe", to: []string{module}, except: []string{module + "agent/wipe"}, reason: "adapters do not import each other; agent/main converts rows"},
 	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
