@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/bootserver"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -33,8 +34,9 @@ var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // cache is the informer cache of a test: plain lists.
 type cache struct {
-	mu      sync.Mutex
-	servers []metal.Server
+	mu           sync.Mutex
+	servers      []metal.Server
+	environments []metal.Environment
 }
 
 func (c *cache) set(servers ...metal.Server) {
@@ -50,6 +52,9 @@ func (c *cache) List(_ context.Context, list client.ObjectList, _ ...client.List
 		for i := range c.servers {
 			l.Items = append(l.Items, *c.servers[i].DeepCopy())
 		}
+	}
+	if l, ok := list.(*metal.EnvironmentList); ok {
+		l.Items = slices.Clone(c.environments)
 	}
 	return nil
 }
@@ -75,6 +80,7 @@ type bench struct {
 	cache     *cache
 	changes   *notify.Hub
 	sightings *sightings.Store
+	files     *bootfiles.Store
 	client    protocol.BootClient
 	voided    []string
 	voidErr   error
@@ -85,9 +91,9 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{cache: &cache{}, changes: &notify.Hub{}}
 	clock := func() time.Time { return now }
-	b.sightings = sightings.New(clock)
+	b.sightings, b.files = sightings.New(clock), bootfiles.NewStore(clock)
 	s := bootserver.New(bootserver.Config{
-		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Sightings: b.sightings,
+		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Sightings: b.sightings, Files: b.files,
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {
 				return errors.New("it cannot be written")

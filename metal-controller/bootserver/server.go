@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ingot.dev/ingot/metal-controller/authority"
+	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -51,7 +52,7 @@ const ServerName = "ingot-boot-port"
 
 // Config is what the server needs.
 type Config struct {
-	// Reader reads Servers and ServerInventories from the cache.
+	// Reader reads Servers, ServerInventories and Environments from the cache.
 	Reader       client.Reader
 	Authority    *authority.Authority
 	Names        []string
@@ -61,9 +62,11 @@ type Config struct {
 	// Agent is what goes on the agent's kernel line.
 	Agent     *protocol.AgentBoot
 	Sightings *sightings.Store
+	// Files keeps what sites tell of their boot files.
+	Files *bootfiles.Store
 	// Void ends an expected boot that more than one address asked for; it does nothing for a boot that is not live, or not that Server's.
 	Void func(ctx context.Context, server, bootID string) error
-	// Changes signals changed Servers and inventories.
+	// Changes signals changed Servers, inventories and Environments.
 	Changes *notify.Hub
 	Now     func() time.Time
 	Random  io.Reader

@@ -94,7 +94,7 @@ func (a *app) bootServer(d *desk.Desk) *bootserver.Server {
 	return bootserver.New(bootserver.Config{
 		Reader: a.manager.GetClient(), Authority: a.trust.pxe, Names: append(a.cfg.BootSANs, a.cfg.AgentSANs...), Installation: a.trust.installation,
 		Policy: string(a.cfg.UnknownPolicy), Agent: &protocol.AgentBoot{Url: a.cfg.AgentURL, Pin: a.trust.agent.Pin(), Args: a.cfg.AgentArgs},
-		Sightings: a.sightings, Void: d.Void, Changes: a.changes, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("bootserver"),
+		Sightings: a.sightings, Files: a.files, Void: d.Void, Changes: a.changes, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("bootserver"),
 	})
 }
 
@@ -132,9 +132,9 @@ func end(s *grpc.Server) {
 	s.GracefulStop()
 }
 
-// watchChanges tells streams about changed Servers and inventories. It runs on every replica: streams do too.
+// watchChanges tells streams about changed Servers, inventories and Environments. It runs on every replica: streams do too.
 func (a *app) watchChanges(ctx context.Context) error {
-	for _, object := range []client.Object{&metal.Server{}, &metal.ServerInventory{}} {
+	for _, object := range []client.Object{&metal.Server{}, &metal.ServerInventory{}, &metal.Environment{}} {
 		informer, err := a.manager.GetCache().GetInformer(ctx, object)
 		if err != nil {
 			return fmt.Errorf("watching %T: %w", object, err)
