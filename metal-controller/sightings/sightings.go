@@ -31,7 +31,8 @@ const (
 
 // Store is safe for concurrent use.
 type Store struct {
-	now func() time.Time
+	now   func() time.Time
+	since time.Time // when it began to listen
 
 	mu      sync.Mutex
 	servers map[string]*seen
@@ -49,12 +50,13 @@ type seen struct {
 	conflict   []string
 	conflictAt time.Time
 	progress   *metal.WipeStatus // as it was last news
+	alive      time.Time         // when its workload last told that it runs
 }
 
 // New is an empty store.
 func New(now func() time.Time) *Store {
 	return &Store{
-		now: now, servers: map[string]*seen{}, unknown: map[string]metal.BootTimeline{},
+		now: now, since: now(), servers: map[string]*seen{}, unknown: map[string]metal.BootTimeline{},
 		dirty: map[string]struct{}{}, signal: make(chan struct{}, 1),
 	}
 }
