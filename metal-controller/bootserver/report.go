@@ -65,6 +65,9 @@ func (s *Server) event(ctx context.Context, e *protocol.BootEvent) {
 		s.cfg.Sightings.Conflict(known)
 	}
 	server := e.GetServer()
+	if metal.BootTarget(e.GetTarget()) == metal.BootTargetLocalDisk && server != "" && len(s.known(ctx, []string{server})) > 0 {
+		s.cfg.Sightings.LocalBoot(server)
+	}
 	if !wordForm.MatchString(e.GetBootId()) || server != "" && len(s.known(ctx, []string{server})) == 0 {
 		return
 	}

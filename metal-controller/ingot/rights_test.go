@@ -121,6 +121,12 @@ func TestControllersAtWork(t *testing.T) {
 	if _, err := cs.CoordinationV1().Leases(v1alpha1.SystemNamespace).Create(t.Context(), lease, metav1.CreateOptions{}); err != nil {
 		t.Errorf("creating a lease: %v", err)
 	}
+	if _, err := cs.CoreV1().Namespaces().Get(t.Context(), ns, metav1.GetOptions{}); err != nil {
+		t.Errorf("reading the labels of a namespace: %v", err)
+	}
+	if _, err := cs.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("listing namespaces: %v, want forbidden", err)
+	}
 	if _, err := cs.RbacV1().ClusterRoles().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("listing cluster roles: %v, want forbidden", err)
 	}

@@ -46,7 +46,9 @@ func acceptance(o *Observation, p *Plan) {
 }
 
 // withdrawAcceptance forgets what was confirmed: a later yes must not rest on what a person once knew.
-func withdrawAcceptance(r *metal.ServerRecord) { r.Acceptance, r.Wipe, r.BMCPin = nil, nil, nil }
+func withdrawAcceptance(r *metal.ServerRecord) {
+	r.Acceptance, r.Wipe, r.BMCPin, r.Release = nil, nil, nil, nil
+}
 
 // accept records the gesture once. A claimed server keeps its workload, and its disks stay out of reach.
 func accept(o *Observation, p *Plan, q *metal.AcceptRequest) {
@@ -65,6 +67,9 @@ func accept(o *Observation, p *Plan, q *metal.AcceptRequest) {
 		}
 		if r.Boot != nil {
 			r.Boot.Attempt = 0
+		}
+		if r.Unverified != nil { // what a workload had at the time of the backup says nothing of what is there now
+			r.Release = nil
 		}
 		r.Acceptance = &metal.AcceptanceRecord{At: second(o), RequestID: q.ID, Level: level, Disks: append([]metal.DiskID(nil), q.WipeData...)}
 		r.Unverified, r.Wipe, r.BMCPin = nil, nil, nil

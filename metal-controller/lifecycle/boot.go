@@ -15,10 +15,14 @@ func bootTarget(o *Observation, p *Plan) {
 	case foreign(o):
 		p.boot(metal.BootTargetNoAnswer, reasons.UnmanagedHere)
 	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting || r.Boot.Phase == metal.BootClaimed):
-		p.boot(metal.BootTargetAgent, reasons.BootRunning)
+		p.boot(purposeOf(r.Boot).target, reasons.BootRunning)
 		p.Boot.ID, p.Boot.Deadline = r.Boot.ID, r.Boot.Deadline.DeepCopy()
 	case r.Unverified != nil && r.Acceptance != nil: // since the backup it may have got a workload, which must not be kept from starting
 		p.boot(metal.BootTargetLocalDisk, r.Unverified.Reason)
+	case r.Claim != nil && r.Release == nil && (installed(r) || r.Unverified != nil):
+		p.boot(metal.BootTargetLocalDisk, reasons.Claimed)
+	case r.Claim != nil: // before it is installed, or given back: nothing of a workload shall start
+		p.boot(metal.BootTargetIdle, reasons.Claimed)
 	case r.Wipe != nil && r.Wipe.VerifiedAt != nil && r.Unverified == nil:
 		p.boot(metal.BootTargetIdle, reasons.Available)
 	case o.Inventory == nil && r.Acceptance == nil:

@@ -26,12 +26,15 @@ func judgeDisks(o *Observation, r *metal.ServerRecord) []metal.DiskStatus {
 	return out
 }
 
-// confirmed are the disks that the record allows to be wiped for the first time.
+// confirmed are the disks whose data the record allows to be wiped: those that a person named, and after a release those that the workload was given.
 func confirmed(r *metal.ServerRecord) []metal.DiskID {
 	if r.Acceptance == nil || r.Unverified != nil {
 		return nil
 	}
-	return r.Acceptance.Disks
+	if r.Release == nil || r.Release.OffAt == nil {
+		return r.Acceptance.Disks
+	}
+	return append(slices.Clone(r.Acceptance.Disks), r.Release.Disks...)
 }
 
 // own are transports of directly attached disks. All others, also ones of a newer agent, are nobody's own.

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"slices"
+
 	"ingot.dev/ingot/crds/reasons"
 )
 
@@ -16,7 +18,10 @@ func events(o *Observation, p *Plan) {
 		if c.Type == reasons.Ready || !known || before == c.Reason {
 			continue
 		}
-		p.Events = append(p.Events, Event{Warning: alarming(c), Reason: c.Reason, Message: c.Message})
+		e := Event{Warning: alarming(c), Reason: c.Reason, Message: c.Message}
+		if !slices.Contains(p.Events, e) { // several conditions may wait for the same
+			p.Events = append(p.Events, e)
+		}
 	}
 }
 
@@ -24,7 +29,7 @@ func events(o *Observation, p *Plan) {
 func alarming(c Condition) bool {
 	switch c.Reason {
 	case reasons.NoBMC, reasons.NotRegistered, reasons.PowerRequestRunning, reasons.NeverWiped, reasons.BootRunning, reasons.WipeGranted,
-		reasons.WipeRunning, reasons.ReceiptJudged, reasons.Cordoned, reasons.Paused, reasons.EvidenceNeeded:
+		reasons.WipeRunning, reasons.Claimed, reasons.BindingIncomplete, reasons.Provisioning, reasons.Installed, reasons.Releasing, reasons.ReceiptJudged, reasons.Cordoned, reasons.Paused, reasons.EvidenceNeeded:
 		return false
 	}
 	return c.Status == False

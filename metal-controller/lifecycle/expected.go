@@ -14,6 +14,8 @@ import (
 const (
 	// bootTimeout is how long a machine that reads on may take until its agent is there. Large servers test their memory for ten minutes.
 	bootTimeout = 20 * time.Minute
+	// installTimeout is how long it may take until its operating system is installed.
+	installTimeout = 40 * time.Minute
 	// maxAttempts in attemptWindow: a machine that does not come up is not cycled for ever.
 	maxAttempts   = 3
 	attemptWindow = time.Hour
@@ -26,9 +28,11 @@ const (
 )
 
 // expectedBoot starts, drives and ends the boot that trust level 1 rests on. A boot begins from a machine that its BMC reads off, since only that proves
-// that nothing from before goes on running.
+// that nothing from before goes on running. One of the agent is claimed by its key; one of an operating system has its first and only fetch of the machine
+// config instead, and ends when the system proves that it is installed (handover.go).
 //
 //	(needed) ─▶ SwitchingOff ─read off─▶ SwitchingOn ─read on─▶ Booting ─first claim─▶ Claimed ─switched itself off after a good receipt─▶ Void
+//	                                                               └─ OS: proven installed ────────────────────────────────────────────▶ Void
 //	                                 any timeout, power loss, second claimant ─▶ Void, and again: three times an hour
 func expectedBoot(o *Observation, p *Plan) {
 	if !foreign(o) {
@@ -48,6 +52,10 @@ func driveBoot(o *Observation, p *Plan) {
 		p.void(o, u.Reason)
 		return
 	}
+	if want, f := need(o, p); f.ok() && want != purposeOf(b) && !requested(o, p) { // what it was for is over; something else is needed now
+		p.void(o, "")
+		return
+	}
 	switch b.Phase {
 	case metal.BootSwitchingOff, metal.BootSwitchingOn:
 		switching(o, p, b)
@@ -63,22 +71,8 @@ func driveBoot(o *Observation, p *Plan) {
 
 // whyNoBoot says what keeps Ingot from starting a boot by itself. Without a reason one is needed.
 func whyNoBoot(o *Observation, p *Plan) refusal {
-	r := p.record(o)
-	f := permitServer(o, r)
-	evidence := f.reason == reasons.EvidenceNeeded && unclaimedYes(o, r) && poweredOff(o)
-	switch {
-	case !f.ok() && !evidence:
-		return f
-	case o.Server.Spec.BMC == nil:
-		return refusal{reason: reasons.AwaitingPower, message: "Ingot must start the boot itself to trust it, and the server declares no BMC: set spec.bmc."}
-	case o.Inventory != nil && !diskTrouble(o, judgeDisks(o, r)).ok():
-		return diskTrouble(o, judgeDisks(o, r))
-	case personOff(o, r):
-		return refusal{reason: reasons.AwaitingPower, message: "A person switched the server off: `ingot power on " + o.Server.Name + "` lets it go on."}
-	case r.Wipe == nil && o.Budget.Granted >= o.Budget.Limit:
-		return refusal{reason: reasons.DestructiveLimit, message: overBudget(o), after: budgetRecheck}
-	}
-	return tooMany(o, r)
+	_, f := need(o, p)
+	return f
 }
 
 // unclaimedYes repeats what permitServer did not come to when it found no acceptance.
@@ -92,8 +86,11 @@ func tooMany(o *Observation, r *metal.ServerRecord) refusal {
 	if b == nil {
 		return refusal{}
 	}
-	if age := o.Now.Sub(b.At.Time); b.Reason == reasons.BootVoided && age.Abs() < voidPause {
+	if age := o.Now.Sub(b.At.Time); contested(b) && age.Abs() < voidPause {
 		return refusal{reason: reasons.BootVoided, message: "Two machines claimed the last boot; the next one begins in a moment.", after: min(voidPause-age, voidPause)}
+	}
+	if age := o.Now.Sub(b.At.Time); b.Reason == reasons.DiskBootFailed && age.Abs() < attemptWindow {
+		return refusal{reason: reasons.DiskBootFailed, message: "The disks of the silent system hold data; Ingot looks again in an hour.", after: min(attemptWindow-age, attemptWindow)}
 	}
 	if age := o.Now.Sub(b.StartedAt.Time); b.Attempt >= maxAttempts && age.Abs() < attemptWindow {
 		return refusal{
@@ -104,9 +101,15 @@ func tooMany(o *Observation, r *metal.ServerRecord) refusal {
 	return refusal{}
 }
 
+// contested says that two machines used a boot, or its machine config.
+func contested(b *metal.BootRecord) bool {
+	return b.Phase == metal.BootVoid && (b.Reason == reasons.BootVoided || b.Reason == reasons.ConfigContested)
+}
+
 // startBoot begins an expected boot when one is needed and nothing is against it.
 func startBoot(o *Observation, p *Plan) {
-	if f := whyNoBoot(o, p); !f.ok() {
+	want, f := need(o, p)
+	if !f.ok() {
 		p.againIf(f.after)
 		return
 	}
@@ -121,14 +124,14 @@ func startBoot(o *Observation, p *Plan) {
 	if poweredOff(o) {
 		phase = metal.BootSwitchingOn
 	}
-	p.expect(o, phase, nextAttempt(o, p.record(o).Boot))
+	p.expect(o, want, phase, nextAttempt(o, p.record(o).Boot))
 	p.orderBoot(o)
 }
 
 // maySwitchOff wants a person's word before a machine that is on is switched: one that was accepted by its spec and blank disks alone may have got a system
 // since, and the boot that showed the disks may have been an impostor's.
 func maySwitchOff(o *Observation, r *metal.ServerRecord) refusal {
-	if r.Acceptance == nil || r.Acceptance.RequestID != "" || poweredOff(o) {
+	if r.Acceptance == nil || r.Acceptance.RequestID != "" || r.Release != nil || r.Claim != nil || poweredOff(o) {
 		return refusal{}
 	}
 	return refusal{reason: reasons.AwaitingPower, message: "The server is accepted by its spec alone, and nobody said that it may be switched off: `ingot accept " + o.Server.Name +
@@ -144,12 +147,21 @@ func nextAttempt(o *Observation, last *metal.BootRecord) int32 {
 }
 
 // expect records a new expected boot.
-func (p *Plan) expect(o *Observation, phase metal.BootPhase, attempt int32) {
+func (p *Plan) expect(o *Observation, want purpose, phase metal.BootPhase, attempt int32) {
 	p.edit(o, func(r *metal.ServerRecord) {
 		r.Boot = &metal.BootRecord{
-			ID: o.NewID, Phase: phase, Attempt: attempt, StartedAt: second(o), At: stamp(o), Deadline: metav1.NewTime(stamp(o).Add(stepTimeout + bootTimeout)),
+			ID: o.NewID, Phase: phase, Attempt: attempt, StartedAt: second(o), At: stamp(o), Deadline: metav1.NewTime(stamp(o).Add(stepTimeout + patience(want.target))),
+			Target: want.target, BindingID: want.binding,
 		}
 	})
+}
+
+// patience is how long a boot may take from power-on.
+func patience(target metal.BootTarget) time.Duration {
+	if target == metal.BootTargetOS {
+		return installTimeout
+	}
+	return bootTimeout
 }
 
 // stamp is now, rounded up: a reading of the same second never counts as read back.
@@ -182,22 +194,27 @@ func requested(o *Observation, p *Plan) bool {
 func personOff(o *Observation, r *metal.ServerRecord) bool {
 	q, done := o.Server.Spec.PowerRequest, r.Power
 	return q != nil && q.Action == metal.PowerActionOff && done != nil && done.ID == q.ID && done.Step != metal.PowerExpired &&
-		(r.Acceptance == nil || r.Acceptance.At.Time.Before(q.RequestedAt.Time))
+		!since(r, q.RequestedAt.Time)
+}
+
+// since says that a person, or the claim that a person made or deleted, wanted something of the server after a moment.
+func since(r *metal.ServerRecord, then time.Time) bool {
+	return r.Acceptance != nil && !r.Acceptance.At.Time.Before(then) || bound(r) && !r.Claim.BoundAt.Time.Before(then) || r.Release != nil && !r.Release.At.Time.Before(then)
 }
 
 // switching waits for the BMC to read what was ordered, and orders it.
 func switching(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)
 	switch {
-	case stopsBoot(f.reason) && !requested(o, p):
+	case stops(p.record(o), f) && !requested(o, p):
 		p.void(o, f.reason)
 	case bootReadBack(o, b) && b.Phase == metal.BootSwitchingOff:
 		p.phase(o, metal.BootSwitchingOn)
 		p.orderBoot(o)
 	case bootReadBack(o, b):
 		p.phase(o, metal.BootBooting)
-		p.edit(o, func(r *metal.ServerRecord) { r.Boot.Deadline = metav1.NewTime(stamp(o).Add(bootTimeout)) })
-		p.again(bootTimeout)
+		p.edit(o, func(r *metal.ServerRecord) { r.Boot.Deadline = metav1.NewTime(stamp(o).Add(patience(b.Target))) })
+		p.again(patience(b.Target))
 	case o.Now.Sub(b.At.Time).Abs() > stepTimeout+time.Second:
 		p.void(o, reasons.BootNotHonored)
 	default:
@@ -206,10 +223,16 @@ func switching(o *Observation, p *Plan, b *metal.BootRecord) {
 	}
 }
 
+// stops says that a boot on its way must not go on. A workload that a backup tells of may run on the machine.
+func stops(r *metal.ServerRecord, f refusal) bool {
+	return stopsBoot(f.reason) || r.Claim != nil && r.Unverified != nil
+}
+
 // stopsBoot says that a boot on its way must not go on: somebody took the yes back. Limits and waits only keep the next one from beginning.
 func stopsBoot(reason string) bool {
 	switch reason {
-	case reasons.NotAccepted, reasons.Quarantined, reasons.Paused, reasons.Claimed, reasons.DryRun, reasons.IdentityConflict, reasons.Wiped, reasons.AwaitingPower:
+	case reasons.NotAccepted, reasons.Quarantined, reasons.Paused, reasons.DryRun, reasons.IdentityConflict, reasons.Wiped, reasons.AwaitingPower,
+		reasons.BindingIncomplete, reasons.ClaimMissing, reasons.Releasing, reasons.Installed:
 		return true
 	}
 	return false
@@ -246,9 +269,9 @@ func booting(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)
 	left := b.Deadline.Sub(o.Now)
 	switch {
-	case stopsBoot(f.reason) && !requested(o, p):
+	case stops(p.record(o), f) && !requested(o, p):
 		p.void(o, f.reason)
-	case left <= 0 || left > bootTimeout+stepTimeout, wentOff(o, b.At.Time):
+	case left <= 0 || left > patience(b.Target)+stepTimeout, wentOff(o, b.At.Time):
 		p.void(o, reasons.BootNotHonored)
 	default:
 		p.again(left + time.Second)
@@ -275,6 +298,8 @@ func claimed(o *Observation, p *Plan, b *metal.BootRecord) {
 		listen(o, p, r)
 	case !mine && !provenInventory(o, r):
 		unreported(o, p, b)
+	case b.BindingID != "" && bound(r):
+		looked(o, p, b)
 	}
 }
 
@@ -301,6 +326,7 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 		p.edit(o, func(r *metal.ServerRecord) {
 			at := second(o)
 			r.Wipe.VerifiedAt = &at
+			endRelease(r)
 			voidBoot(o, r, "")
 		})
 	case wentOff(o, told): // only now: what is signed must not rest on the word of an agent that may run elsewhere
@@ -354,7 +380,7 @@ func bootExpected(o *Observation, p *Plan) {
 		p.set(reasons.BootExpected, True, reasons.BootClaimed, "The agent of the boot that Ingot started is there.")
 	case live:
 		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b))
-	case f.reason == reasons.AwaitingPower || f.reason == reasons.BootNotHonored || f.reason == reasons.BootVoided || f.reason == reasons.DestructiveLimit:
+	case f.reason == reasons.AwaitingPower || r.Claim != nil && !f.ok() && f.reason != reasons.Installed || f.reason == reasons.BootNotHonored || f.reason == reasons.BootVoided || f.reason == reasons.DestructiveLimit:
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():
 		p.set(reasons.BootExpected, True, reasons.BootNotNeeded, "No boot is needed now.")
@@ -373,5 +399,12 @@ func waitingFor(b *metal.BootRecord) string {
 	case b.Phase == metal.BootSwitchingOn:
 		return "Waiting for the BMC to read on."
 	}
-	return "The machine is on; waiting for its agent until " + b.Deadline.UTC().Format("15:04:05") + " UTC."
+	until := b.Deadline.UTC().Format("15:04:05") + " UTC."
+	switch {
+	case b.Target != metal.BootTargetOS:
+		return "The machine is on; waiting for its agent until " + until
+	case b.Config == nil:
+		return "The machine is on; waiting for it to fetch its machine config until " + until
+	}
+	return "The machine has its config; waiting for the proof that its system is installed until " + until
 }

@@ -64,10 +64,29 @@ func observations() *rapid.Generator[lifecycle.Observation] {
 		if seldom.Draw(t, "conflicting") {
 			o.ConflictsWith = rapid.SliceOfN(rapid.SampledFrom([]string{"s1", "s2", "s3"}), 0, 3).Draw(t, "conflict")
 		}
+		o.Claim, o.Warm = claimViews().Draw(t, "claimView"), seldom.Draw(t, "warm")
 		if seldom.Draw(t, "shared") {
 			o.Elsewhere = map[string]string{"w-a": "s2"}
 		}
 		return o
+	})
+}
+
+// claimViews draws claims that are mostly there and bound.
+func claimViews() *rapid.Generator[lifecycle.ClaimView] {
+	return rapid.Custom(func(t *rapid.T) lifecycle.ClaimView {
+		c := lifecycle.ClaimView{
+			Found: often.Draw(t, "claimFound"), Bound: often.Draw(t, "claimBound"), Deleting: seldom.Draw(t, "claimDeleting"), Moving: seldom.Draw(t, "claimMoving"),
+			Alive: times(t, "alive").Time, Watched: times(t, "watched").Time, LocalBoots: rapid.IntRange(0, 3).Draw(t, "localBoots"),
+		}
+		c.BoundElsewhere = !c.Bound && yes.Draw(t, "claimElsewhere")
+		if seldom.Draw(t, "clusterHeld") {
+			c.ClusterHeld = "The Cluster prod/c is paused."
+		}
+		if seldom.Draw(t, "claimNotReady") {
+			c.NotReady, c.NotReadyMessage = reasons.ConfigMissing, "An operator must create the Secret."
+		}
+		return c
 	})
 }
 
@@ -129,6 +148,9 @@ func requests(t *rapid.T, spec *metal.ServerSpec) {
 		action := rapid.SampledFrom([]metal.QuarantineAction{metal.QuarantineSet, metal.QuarantineLift, "?"}).Draw(t, "quarantineAction")
 		spec.QuarantineRequest = &metal.QuarantineRequest{ID: ids.Draw(t, "quarantineID"), Action: action, Message: "m", RequestedAt: times(t, "quarantineAt")}
 	}
+	if seldom.Draw(t, "releaseRequested") {
+		spec.ReleaseRequest = &metal.ReleaseRequest{ID: ids.Draw(t, "releaseID"), BindingID: rapid.SampledFrom([]string{"b", "b", "old"}).Draw(t, "releaseBinding"), ConfirmPoweredOff: often.Draw(t, "confirmed"), RequestedAt: times(t, "releaseAt")}
+	}
 	if seldom.Draw(t, "ignoring") {
 		selectors := []metal.DiskSelector{{}, {WWID: "w-a"}, {Serial: "w-b"}, {Transport: "usb"}, {Transport: "nvme", WWID: "w-a"}}
 		spec.IgnoredDisks = rapid.SliceOfN(rapid.SampledFrom(selectors), 0, 2).Draw(t, "ignored")
@@ -179,7 +201,12 @@ func records() *rapid.Generator[*metal.ServerRecord] {
 // obstacles are what keeps a server from being touched.
 func obstacles(t *rapid.T, r *metal.ServerRecord) {
 	if seldom.Draw(t, "claimed") {
-		r.Claim = &metal.ClaimRecord{Namespace: "prod", Name: "c1", BindingID: "b"}
+		claims(t, r)
+	}
+	if r.Release == nil && seldom.Draw(t, "releasedBefore") {
+		r.Release = releaseRecords(t)
+		off := times(t, "offAt")
+		r.Release.OffAt, r.Release.Proof = &off, metal.ProofPowerOff
 	}
 	if seldom.Draw(t, "quarantined") {
 		reason := rapid.SampledFrom([]string{reasons.WipeFailed, reasons.QuarantineByPerson}).Draw(t, "quarantineReason")
@@ -190,13 +217,39 @@ func obstacles(t *rapid.T, r *metal.ServerRecord) {
 	}
 }
 
+// claims draws a binding with what came of it.
+func claims(t *rapid.T, r *metal.ServerRecord) {
+	r.Claim = &metal.ClaimRecord{Namespace: "prod", Name: "c1", BindingID: "b", At: times(t, "claimedServerAt"), WipeLevel: levels.Draw(t, "releaseLevel")}
+	if often.Draw(t, "boundBoth") {
+		at := times(t, "boundAt")
+		r.Claim.BoundAt = &at
+	}
+	if yes.Draw(t, "wasInstalled") {
+		r.Installed = &metal.InstalledRecord{BootID: bootIDs.Draw(t, "installedBy"), At: times(t, "installedAt"), BindingID: rapid.SampledFrom([]string{"b", "b", "old"}).Draw(t, "installedFor")}
+		if yes.Draw(t, "ran") {
+			at := times(t, "runningAt")
+			r.Installed.RunningAt, r.Installed.EverySeconds = &at, rapid.SampledFrom([]int32{0, 10}).Draw(t, "every")
+		}
+	}
+	if seldom.Draw(t, "releasing") {
+		r.Release = releaseRecords(t)
+	}
+}
+
+func releaseRecords(t *rapid.T) *metal.ReleaseRecord {
+	return &metal.ReleaseRecord{Namespace: "prod", Name: "c1", BindingID: "b", At: times(t, "releasedAt"), Level: levels.Draw(t, "releasedLevel"), Disks: diskIDs().Draw(t, "releasedDisks")}
+}
+
 func bootRecords() *rapid.Generator[*metal.BootRecord] {
 	phases := rapid.SampledFrom([]metal.BootPhase{"SwitchingOff", "SwitchingOn", "Booting", "Claimed", "Claimed", "Claimed", "Void", "?"})
 	return rapid.Custom(func(t *rapid.T) *metal.BootRecord {
 		b := &metal.BootRecord{
 			ID: bootIDs.Draw(t, "bootID"), Phase: phases.Draw(t, "phase"), Attempt: rapid.Int32Range(0, 4).Draw(t, "attempt"),
 			StartedAt: times(t, "startedAt"), At: times(t, "phaseAt"), Deadline: times(t, "deadline"),
-			Reason: rapid.SampledFrom([]string{"", reasons.BootVoided, reasons.BootNotHonored}).Draw(t, "voidReason"),
+			Reason: rapid.SampledFrom([]string{"", reasons.BootVoided, reasons.BootNotHonored, reasons.ConfigContested, reasons.DiskBootFailed}).Draw(t, "voidReason"),
+		}
+		if seldom.Draw(t, "forBinding") {
+			b.BindingID, b.Target = "b", rapid.SampledFrom([]metal.BootTarget{metal.BootTargetOS, metal.BootTargetOS, metal.BootTargetAgent}).Draw(t, "bootTarget")
 		}
 		if b.Phase == metal.BootClaimed && !seldom.Draw(t, "halfClaimed") {
 			at := times(t, "claimedAt")

@@ -94,6 +94,9 @@ const (
 	EnsurePowerOnFromNetwork ActionKind = "EnsurePowerOnFromNetwork"
 	// EnsurePowerOff makes the BMC switch the machine off unless it is off.
 	EnsurePowerOff ActionKind = "EnsurePowerOff"
+	// EnsureShutdown makes the BMC ask the operating system of a machine that is on to switch it off. It is done when the BMC passed that on: the system may
+	// take minutes, or never follow.
+	EnsureShutdown ActionKind = "EnsureShutdown"
 	// PublishErase writes the signed erase record of the wipe that the record holds.
 	PublishErase ActionKind = "PublishErase"
 	// ReadPower asks the BMC now, rather than at its next turn. It changes nothing.
@@ -187,12 +190,16 @@ func chain() []check {
 		{"identity", identity},         // evidence names one Server
 		{"registration", registration}, // an agent reported the hardware
 		{"bmc", bmcReachable},          // the BMC answers and can be believed
+		{"binding", binding},           // both sides of a claim
+		{"release", release},           // a claim that ended: off, proven, and only then forgotten
 		{"acceptance", acceptance},     // the operator's yes becomes a record
 		{"quarantine", quarantine},     // a person's one-time wish
 		{"wipe", wipe},                 // judge a receipt, grant a wipe
 		{"power", powerRequest},        // a person's one-time wish
 		{"expected", expectedBoot},     // the boot that trust rests on
 		{"stale", dropStale},           // commands that nobody wants any more
+		{"provisioned", provisioned},   // how the workload fares
+		{"released", released},         // how giving back fares
 		{"schedulable", schedulable},   // cordoned, quarantined, paused
 		{"boot", bootTarget},           // what the machine gets when it netboots
 		{"state", state},               // for people

@@ -113,8 +113,11 @@ func TestWhenABootIsStopped(t *testing.T) {
 				"answered badly": true,
 			}[name]
 			why := c.reason
-			if name == "answered badly" {
+			switch name {
+			case "answered badly":
 				why = reasons.Quarantined
+			case "a workload":
+				why = reasons.BindingIncomplete
 			}
 			if got := voided(p); (got == why) != stops || got != "" && !stops {
 				t.Errorf("%s, %s: %q", phase, name, got)
@@ -290,7 +293,7 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: %+v", c.Type, row)
 		}
 	}
-	if len(p.Report) != len(conditionTypes)+1 || rows["BootTarget"].Reason != reasons.BootRunning || rows["BootTarget"].Waiting {
+	if len(p.Report) != len(p.Conditions)+1 || rows["BootTarget"].Reason != reasons.BootRunning || rows["BootTarget"].Waiting {
 		t.Errorf("%+v", p.Report)
 	}
 }

@@ -51,7 +51,7 @@ func mayErase(o lifecycle.Observation, r *metal.ServerRecord) error {
 func provenBoot(o lifecycle.Observation, r *metal.ServerRecord) error {
 	b := r.Boot
 	switch {
-	case b == nil || b.Phase != metal.BootClaimed || b.ClaimedAt == nil:
+	case b == nil || b.Phase != metal.BootClaimed || b.ClaimedAt == nil || b.Target == metal.BootTargetOS || b.BindingID != "":
 		return errors.New("no expected boot is claimed")
 	case o.Inventory == nil || b.ID == "" || o.Inventory.Agent.BootID != b.ID || o.Inventory.Agent.Proven < 1:
 		return errors.New("the inventory is not from that boot")
@@ -94,7 +94,8 @@ func disksCovered(o lifecycle.Observation, r *metal.ServerRecord) error {
 		return errors.New("there are disks that are not its own, or none at all")
 	}
 	for _, d := range own {
-		if d.Contents != metal.DiskBlank && !named(r.Acceptance.Disks, d) {
+		given := r.Release != nil && r.Release.OffAt != nil && named(r.Release.Disks, d) // the workload had it, and gave it back
+		if d.Contents != metal.DiskBlank && !named(r.Acceptance.Disks, d) && !given {
 			return fmt.Errorf("nobody confirmed the data on %s", d.WWID)
 		}
 	}
@@ -104,7 +105,7 @@ func disksCovered(o lifecycle.Observation, r *metal.ServerRecord) error {
 // blankBoot says why the server did not prove itself free of data in a boot that we started.
 func blankBoot(o lifecycle.Observation, r *metal.ServerRecord) error {
 	bare := r.DeepCopy()
-	bare.Acceptance, bare.Unverified, bare.Wipe, bare.Quarantine = &metal.AcceptanceRecord{}, nil, nil, nil
+	bare.Acceptance, bare.Unverified, bare.Wipe, bare.Quarantine, bare.Release = &metal.AcceptanceRecord{}, nil, nil, nil, nil
 	return mayErase(o, bare)
 }
 
@@ -145,7 +146,7 @@ func TestGrants(t *testing.T) {
 		}
 		if fresh {
 			first++
-			if o.Budget.Granted >= o.Budget.Limit || r.Wipe.ID != o.NewID || r.Wipe.Generation != 1 || r.Wipe.Level != r.Acceptance.Level {
+			if o.Budget.Granted >= o.Budget.Limit || r.Wipe.ID != o.NewID || r.Wipe.Generation != 1 || r.Wipe.Level != levelOf(r) {
 				t.Fatalf("not a first grant within the budget: %+v", r.Wipe)
 			}
 			return
@@ -158,6 +159,14 @@ func TestGrants(t *testing.T) {
 	if first == 0 || next == 0 {
 		t.Errorf("control: %d first grants and %d more were seen", first, next)
 	}
+}
+
+// levelOf is what a first grant must reach.
+func levelOf(r *metal.ServerRecord) metal.WipeLevel {
+	if r.Release != nil {
+		return r.Release.Level
+	}
+	return r.Acceptance.Level
 }
 
 // asGranted is the record as the grant saw it: a boot may have ended later in the same decision, which keeps the grant from being handed out. A gesture
@@ -240,7 +249,7 @@ func permitted() *rapid.Generator[lifecycle.Observation] {
 		})
 		mend("gesture", func() { o.Server.Spec.AcceptRequest = nil })
 		mend("installation", func() { o.Installation, r.ManagedBy = "here", good.Server.Spec.Record.ManagedBy })
-		mend("obstacles", func() { r.Claim, r.Unverified, r.Quarantine = nil, nil, nil })
+		mend("obstacles", func() { r.Claim, r.Unverified, r.Quarantine, r.Release = nil, nil, nil, nil })
 		mend("boot", func() { r.Boot = good.Server.Spec.Record.Boot })
 		mend("inventory", func() { o.Inventory = good.Inventory })
 		mend("acceptance", func() { r.Acceptance = good.Server.Spec.Record.Acceptance })

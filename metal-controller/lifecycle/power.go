@@ -51,6 +51,9 @@ func dropStale(o *Observation, p *Plan) {
 	if b := p.record(o).Boot; b != nil && b.Phase != metal.BootVoid {
 		wanted = wanted || strings.HasPrefix(o.Power.Pending, bootPrefix(b))
 	}
+	if f := p.record(o).Release; f != nil && f.OffAt == nil {
+		wanted = wanted || strings.HasPrefix(o.Power.Pending, f.BindingID+".")
+	}
 	if o.Power.Pending != "" && !wanted && p.Action.Kind == NoAction && !foreign(o) {
 		p.Action = Action{Kind: WithdrawPower}
 	}
@@ -136,7 +139,7 @@ func (p *Plan) step(o *Observation, id string, s metal.PowerStep) {
 func (p *Plan) start(o *Observation, id string, s metal.PowerStep) {
 	p.step(o, id, s)
 	if s == metal.PowerSwitchingOn && wantsAgent(o, p) && poweredOff(o) {
-		p.expect(o, metal.BootSwitchingOn, 0)
+		p.expect(o, purpose{target: metal.BootTargetAgent}, metal.BootSwitchingOn, 0)
 	}
 	p.command(o, id, s)
 }
@@ -144,7 +147,7 @@ func (p *Plan) start(o *Observation, id string, s metal.PowerStep) {
 // wantsAgent says that the next boot of an accepted server should be one that trust can rest on, although a person asked for it.
 func wantsAgent(o *Observation, p *Plan) bool {
 	r := p.record(o)
-	dirty := r.Acceptance == nil || r.Unverified != nil || r.Wipe == nil || r.Wipe.VerifiedAt == nil
+	dirty := r.Acceptance == nil || r.Release != nil || r.Unverified != nil || r.Wipe == nil || r.Wipe.VerifiedAt == nil
 	return o.Server.Spec.Accepted && r.Claim == nil && dirty && !stopsBoot(permitServer(o, r).reason)
 }
 

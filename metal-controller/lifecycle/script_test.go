@@ -101,7 +101,7 @@ func newWorld() *world {
 }
 
 // idle verbs change nothing by themselves.
-var idle = []string{"decide", "brief", "boots", "hand-out", "save", "lose-status"}
+var idle = []string{"decide", "brief", "boots", "available", "hand-out", "save", "lose-status"}
 
 // do runs one command. vocabulary says what each means.
 func (w *world) do(out *bytes.Buffer, verb string, args []string) error {
@@ -203,11 +203,29 @@ func record(r *metal.ServerRecord) string {
 	}
 	if b := r.Boot; b != nil {
 		s += fmt.Sprintf(", boot %s %s", b.ID, b.Phase)
+		if b.Target == metal.BootTargetOS {
+			s += " of the OS"
+		}
 		if b.Attempt > 1 {
 			s += fmt.Sprintf(" attempt %d", b.Attempt)
 		}
 		if b.Phase == metal.BootVoid && b.Reason != "" {
 			s += " " + b.Reason
+		}
+	}
+	if c := r.Claim; c != nil {
+		s += ", claimed by " + c.Name
+		if c.BoundAt != nil {
+			s += " (bound)"
+		}
+	}
+	if i := r.Installed; i != nil {
+		s += fmt.Sprintf(", installed by %s, running %v", i.BootID, i.RunningAt != nil)
+	}
+	if f := r.Release; f != nil {
+		s += fmt.Sprintf(", released by %s at level %s with %s", f.Name, f.Level, serials(f.Disks))
+		if f.OffAt != nil {
+			s += ", off by " + string(f.Proof)
 		}
 	}
 	if g := r.Wipe; g != nil {

@@ -12,6 +12,8 @@ func state(o *Observation, p *Plan) {
 	switch {
 	case r.Unverified != nil, unknown, o.Server.Spec.Accepted && r.Acceptance == nil:
 		p.State = metal.StateUnverified
+	case r.Claim != nil:
+		p.State = stateOfClaimed(o, r)
 	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil:
 		p.State = metal.StateAvailable
 	case r.Acceptance != nil && !needsPerson(p.condition(reasons.Clean).Reason):
@@ -19,6 +21,16 @@ func state(o *Observation, p *Plan) {
 	default:
 		p.State = metal.StateDiscovered
 	}
+}
+
+func stateOfClaimed(o *Observation, r *metal.ServerRecord) metal.ServerState {
+	switch {
+	case r.Release != nil:
+		return metal.StateReleasing
+	case installed(r) && r.Installed.RunningAt != nil:
+		return metal.StateRunning
+	}
+	return metal.StateProvisioning
 }
 
 // needsPerson says that an accepted server waits for somebody before its disks are touched.
@@ -46,6 +58,12 @@ func ready(o *Observation, p *Plan) {
 		p.set(reasons.Ready, False, reasons.NotRegistered, p.condition(reasons.Registered).Message)
 	case !o.Server.Spec.Accepted:
 		p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: `ingot accept "+o.Server.Name+"`.")
+	case r.Claim != nil && r.Release != nil:
+		copied(p.condition(reasons.Released))
+	case r.Claim != nil && p.condition(reasons.Provisioned).Status == True:
+		p.set(reasons.Ready, True, reasons.Running, p.condition(reasons.Provisioned).Message)
+	case r.Claim != nil:
+		copied(p.condition(reasons.Provisioned))
 	case clean.Status == True && paused(o):
 		copied(p.condition(reasons.Schedulable))
 	case clean.Status == True:

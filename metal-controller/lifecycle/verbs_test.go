@@ -75,6 +75,17 @@ func vocabulary() map[string]verb {
 		"budget":     budget, // budget GRANTED LIMIT
 		"dry-run":    does(func(w *world, a []string) { w.o.DryRun = first(a) != "off" }),
 
+		// The claim and its workload.
+		"available":   available,                                                                             // available: accepted, booted, wiped, proven, without printing
+		"bind":        does(bind),                                                                            // bind NAME [level=L]: the claim reconciler writes the server's side; the claim is there, without its own yet
+		"claim-says":  does(claimSays),                                                                       // claim-says bound|elsewhere|deleting|moving|gone|held|not-ready|ready...
+		"config":      does(config),                                                                          // config: the machine config left for the boot
+		"installed":   does(proveInstalled),                                                                  // the system proved that it is installed
+		"running":     does(proveRunning),                                                                    // running [SECONDS]: the system told that it runs, and promised to tell again
+		"local-boots": does(func(w *world, a []string) { w.o.Claim.LocalBoots, _ = strconv.Atoi(first(a)) }), // local-boots N: the machine asked so often for its boot since it was last heard of
+		"warm":        does(func(w *world, a []string) { w.o.Warm = first(a) != "off" }),                     // warm [off]: the class lets Available servers wait in the agent
+		"give-up":     giveUp,                                                                                // give-up ID [confirm] [binding=B] [age=D]: ingot release --server
+
 		// What goes wrong.
 		"manager":     does(manager),                                                                 // manager INSTALLATION
 		"workload":    does(workload),                                                                // workload NAME|none: the record holds a claim

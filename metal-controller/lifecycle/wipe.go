@@ -45,7 +45,7 @@ func permitServer(o *Observation, r *metal.ServerRecord) refusal {
 	case foreign(o), r.ManagedBy == nil: // a record that names no installation is for Decide to take over first
 		return refusal{reason: reasons.UnmanagedHere, message: ownedBy(o)}
 	case r.Claim != nil:
-		return refusal{reason: reasons.Claimed, message: "The claim " + r.Claim.Namespace + "/" + r.Claim.Name + " owns the server; its disks are out of reach."}
+		return refusal{reason: reasons.Claimed, message: "The claim " + claimName(r) + " owns the server; its disks are out of reach."}
 	case !o.Server.Spec.Accepted:
 		return refusal{reason: reasons.NotAccepted, message: "Waiting for an operator: `ingot accept " + name + "`."}
 	case r.Unverified != nil:
@@ -70,7 +70,7 @@ func permitServer(o *Observation, r *metal.ServerRecord) refusal {
 // permitBoot asks for trust level 1: the claimant of the boot that we started, alone for a while, which reported the hardware in this very boot.
 func permitBoot(o *Observation, r *metal.ServerRecord) refusal {
 	b := r.Boot
-	if b == nil || b.Phase != metal.BootClaimed || b.ClaimedAt == nil {
+	if b == nil || b.Phase != metal.BootClaimed || b.ClaimedAt == nil || purposeOf(b) != (purpose{target: metal.BootTargetAgent}) {
 		return refusal{reason: reasons.BootRunning, message: "Waiting for the machine to boot the agent."}
 	}
 	if u := r.Unverified; u != nil && b.StartedAt.Time.Before(u.Since.Time) { // the boot, and what it reported, came with the same backup
@@ -154,7 +154,7 @@ func acceptByEvidence(o *Observation, p *Plan) {
 	}
 	p.edit(o, func(r *metal.ServerRecord) {
 		r.Acceptance = &metal.AcceptanceRecord{At: second(o), Level: metal.WipeClear}
-		r.Unverified, r.Wipe = nil, nil
+		r.Unverified, r.Wipe, r.Release = nil, nil, nil
 	})
 	pinBMC(o, p)
 }
@@ -174,13 +174,21 @@ func grant(o *Observation, p *Plan) {
 	case old == nil:
 		p.Granted = true
 		p.edit(o, func(r *metal.ServerRecord) {
-			r.Wipe = &metal.WipeRecord{ID: o.NewID, Level: r.Acceptance.Level, Disks: ids, GrantedAt: second(o), Generation: 1, BootID: r.Boot.ID}
+			r.Wipe = &metal.WipeRecord{ID: o.NewID, Level: level(r), Disks: ids, GrantedAt: second(o), Generation: 1, BootID: r.Boot.ID}
 		})
 	case old.BootID != r.Boot.ID:
 		p.edit(o, func(r *metal.ServerRecord) {
 			r.Wipe.Generation, r.Wipe.BootID, r.Wipe.Disks, r.Wipe.Receipt = old.Generation+1, r.Boot.ID, ids, nil
 		})
 	}
+}
+
+// level is what the wipe must reach: after a release what the class asked for, otherwise what the person did.
+func level(r *metal.ServerRecord) metal.WipeLevel {
+	if r.Release != nil {
+		return r.Release.Level
+	}
+	return r.Acceptance.Level
 }
 
 func (p *Plan) againIf(d time.Duration) {
@@ -263,7 +271,7 @@ func proved(r *metal.ServerRecord) bool {
 // clean is the condition.
 func clean(o *Observation, p *Plan) {
 	r := p.record(o)
-	if r.Wipe != nil && r.Wipe.VerifiedAt != nil {
+	if r.Claim == nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil {
 		cleanSince(o, p, r)
 		return
 	}

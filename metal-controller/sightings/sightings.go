@@ -32,7 +32,7 @@ const (
 // Store is safe for concurrent use.
 type Store struct {
 	now   func() time.Time
-	since time.Time // when it began to listen
+	since time.Time
 
 	mu      sync.Mutex
 	servers map[string]*seen
@@ -50,7 +50,8 @@ type seen struct {
 	conflict   []string
 	conflictAt time.Time
 	progress   *metal.WipeStatus // as it was last news
-	alive      time.Time         // when its workload last told that it runs
+	alive      time.Time         // when the workload told last that it runs
+	localBoots int               // scripts for the local disk since then
 }
 
 // New is an empty store.

@@ -47,6 +47,9 @@ func TestRightsToWork(t *testing.T) {
 			return controller.Status().Patch(t.Context(), server, client.RawPatch("application/merge-patch+json", []byte(`{"status":{}}`)))
 		}},
 		{"delete it", func() error { return controller.Delete(t.Context(), server, client.DryRunAll) }},
+		{"read the labels of a Namespace", func() error {
+			return controller.Get(t.Context(), client.ObjectKey{Name: metav1.NamespaceDefault}, &corev1.Namespace{})
+		}},
 		{"list claims", func() error { return controller.List(t.Context(), &metal.ServerClaimList{}) }},
 		{"create a Secret", func() error { return controller.Create(t.Context(), secret) }},
 		{"update it", func() error { return controller.Update(t.Context(), secret) }},
@@ -92,8 +95,10 @@ func TestRightsRefused(t *testing.T) {
 		"read another Lease": func(c client.Client) error {
 			return c.Get(t.Context(), client.ObjectKeyFromObject(lease), &coordinationv1.Lease{})
 		},
-		"read another Namespace": func(c client.Client) error {
-			return c.Get(t.Context(), client.ObjectKey{Name: tenant}, &corev1.Namespace{})
+		"list Namespaces": func(c client.Client) error { return c.List(t.Context(), &corev1.NamespaceList{}) },
+		"change a Namespace": func(c client.Client) error {
+			n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: tenant}}
+			return c.Patch(t.Context(), n, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`)), client.DryRunAll)
 		},
 		"delete all Servers at once": func(c client.Client) error { return c.DeleteAllOf(t.Context(), &metal.Server{}, client.DryRunAll) },
 		"give itself more": func(c client.Client) error {

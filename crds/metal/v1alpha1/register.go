@@ -12,6 +12,9 @@ var GroupVersion = schema.GroupVersion{Group: "metal.ingot.dev", Version: "v1alp
 // SystemNamespace holds BMC credentials and whatever else belongs to the installation rather than to a tenant.
 const SystemNamespace = "ingot-system"
 
+// ReleaseFinalizer keeps a ServerClaim until its server is proven not to run the workload any more.
+const ReleaseFinalizer = "metal.ingot.dev/release"
+
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,

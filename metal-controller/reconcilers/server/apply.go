@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -43,6 +44,9 @@ func (r *Reconciler) status(server *metal.Server, plan lifecycle.Plan) {
 	if seen := r.Sightings.Addresses(server.Name); seen != nil {
 		s.Addresses = seen
 	}
+	s.Conditions = slices.DeleteFunc(s.Conditions, func(old metav1.Condition) bool { // of a claim or a release that is over
+		return !slices.ContainsFunc(plan.Conditions, func(c lifecycle.Condition) bool { return c.Type == old.Type })
+	})
 	for _, c := range plan.Conditions {
 		r.condition(server, c)
 	}

@@ -174,7 +174,7 @@ func (f *fleet) reconciler(limit string) *server.Reconciler {
 	now := func() time.Time { return f.now }
 	return &server.Reconciler{
 		Client: f.api, Live: f.api, Plane: noPlane{}, Sightings: sightings.New(now), Events: noEvents{}, Installation: "here", Now: now, Random: rand.Reader,
-		Disks: disks.Finder{Reader: f.api}, Eraser: &ledger.Ledger{Client: f.api, Live: f.api, Signer: newSigner(f.t), Installation: "here"}, Limit: l,
+		Disks: disks.Finder{Reader: f.api}, Eraser: &ledger.Ledger{Client: f.api, Live: f.api, Signer: newSigner(f.t), Installation: "here"}, Limit: l, Workloads: &workload{}, Idle: &workload{},
 	}
 }
 

@@ -39,6 +39,9 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 	if o.Erased, err = r.erased(ctx, server); err != nil {
 		return o, err
 	}
+	if err := r.workload(ctx, &o); err != nil {
+		return o, err
+	}
 	o.Power, err = r.power(ctx, server)
 	return o, err
 }

@@ -64,6 +64,18 @@ type Eraser interface {
 	Published(ctx context.Context, server, wipeID string, generation int64) (bool, error)
 }
 
+// Workloads says what keeps a claimed server from booting its operating system.
+type Workloads interface {
+	// Ready is empty when Environment and machine config are there; otherwise one of the reasons of Ingot, with a message for people that holds no secret.
+	Ready(ctx context.Context, server *metal.Server) (reason, message string, err error)
+}
+
+// Idle says what Available servers do.
+type Idle interface {
+	// Warm says that a class which the server fits lets it wait in the agent. The inventory may be nil.
+	Warm(ctx context.Context, server *metal.Server, inventory *metal.ServerInventorySpec) (bool, error)
+}
+
 // Reconciler reconciles Servers. All fields but Limit and DryRun are required. It is used by pointer, and safe for concurrent use; all that it keeps
 // in memory may be lost at any moment.
 type Reconciler struct {
@@ -76,6 +88,8 @@ type Reconciler struct {
 	Events       Events
 	Disks        Disks
 	Eraser       Eraser
+	Workloads    Workloads
+	Idle         Idle
 	Installation string
 	Now          func() time.Time
 	// Random makes ids: 16 bytes for each reconcile.

@@ -32,6 +32,7 @@ func (r *Reconciler) SetupWithManager(m ctrl.Manager, wakes <-chan string) error
 		Named("server").
 		For(&metal.Server{}).
 		Watches(&metal.ServerInventory{}, handler.EnqueueRequestsFromMapFunc(r.concerned)).
+		Watches(&metal.ServerClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
 		WatchesRawSource(r.sightingSource()).
 		WatchesRawSource(wakeSource(wakes)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &skip}).
@@ -53,6 +54,14 @@ func (r *Reconciler) concerned(ctx context.Context, o client.Object) []reconcile
 		out = append(out, request(other))
 	}
 	return out
+}
+
+// claimed is the Server that a claim is bound to. One whose server's side is written alone is looked at again by time.
+func claimed(_ context.Context, o client.Object) []reconcile.Request {
+	if c, ok := o.(*metal.ServerClaim); ok && c.Spec.Binding != nil {
+		return []reconcile.Request{request(c.Spec.Binding.Server)}
+	}
+	return nil
 }
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]

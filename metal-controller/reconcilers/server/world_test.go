@@ -40,7 +40,9 @@ type world struct {
 	memory *sightings.Store
 	writes int
 	events []string
-	signer *erase.Signer
+	// workload is what the claim's Environment and machine config are like.
+	workload workload
+	signer   *erase.Signer
 	// effects counts writes and orders; the process dies instead of the one numbered dieAt, or right after it.
 	effects, dieAt int
 	dieAfter       bool
@@ -119,8 +121,22 @@ func (w *world) key() ctrl.Request {
 func (w *world) reconciler(c client.Client) *server.Reconciler {
 	return &server.Reconciler{
 		Client: c, Live: c, Plane: w.plane, Sightings: w.memory, Events: w, Installation: "here", Now: func() time.Time { return w.now },
-		Disks: disks.Finder{Reader: c}, Eraser: &ledger.Ledger{Client: c, Live: c, Signer: w.signer, Installation: "here"}, Random: rand.Reader,
+		Disks: disks.Finder{Reader: c}, Eraser: &ledger.Ledger{Client: c, Live: c, Signer: w.signer, Installation: "here"}, Random: rand.Reader, Workloads: &w.workload, Idle: &w.workload,
 	}
+}
+
+// workload answers for Environments, machine config and classes.
+type workload struct {
+	reason, message string
+	warm            bool
+}
+
+func (f *workload) Ready(context.Context, *metal.Server) (string, string, error) {
+	return f.reason, f.message, nil
+}
+
+func (f *workload) Warm(context.Context, *metal.Server, *metal.ServerInventorySpec) (bool, error) {
+	return f.warm, nil
 }
 
 // staleClient reads an old Server.

@@ -1,0 +1,79 @@
+package allocate
+
+import (
+	"slices"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+)
+
+// EnvironmentWish says why the Environment that the claim itself names cannot be had with any server; nothing when it can, or it names none.
+func EnvironmentWish(claim *metal.ServerClaim, class *metal.ServerClass, environments map[string]*metal.Environment) []Reason {
+	name := claim.Spec.EnvironmentName
+	if name == "" {
+		return nil
+	}
+	if !allowed(class, name) {
+		return one(reasons.EnvironmentNotAllowed, "the class "+class.Name+" does not allow the Environment "+name+" that the claim names")
+	}
+	if environments[name] == nil {
+		return one(reasons.EnvironmentMissing, "the Environment "+name+" that the claim names does not exist")
+	}
+	return nil
+}
+
+// bootable says why the server has nothing to boot for this claim.
+func (r *Request) bootable(c Candidate) []Reason {
+	name, refused := resolve(r.Claim, r.Class, c.Server)
+	if refused != nil {
+		return refused
+	}
+	environment := r.Environments[name]
+	if environment == nil {
+		return one(reasons.EnvironmentMissing, "the Environment "+name+" does not exist")
+	}
+	if arch := c.Inventory.Spec.Arch; !supports(environment, arch) {
+		return one(reasons.EnvironmentUnsupported, "the Environment "+name+" has nothing for "+orNone(arch)+", its architecture")
+	}
+	return nil
+}
+
+// resolve names the Environment that a server would boot for the claim: the claim's, else the server's, else the class's. Claim and server do not
+// overrule each other, and what either names must be the class's or one that the class allows.
+func resolve(claim *metal.ServerClaim, class *metal.ServerClass, server *metal.Server) (string, []Reason) {
+	wish, own, standard := claim.Spec.EnvironmentName, refName(server.Spec.EnvironmentRef), refName(class.Spec.EnvironmentRef)
+	switch {
+	case wish != "" && own != "" && wish != own:
+		return "", one(reasons.EnvironmentNotAllowed, "it boots the Environment "+own+", and the claim wants "+wish)
+	case wish != "" && !allowed(class, wish):
+		return "", one(reasons.EnvironmentNotAllowed, "the class does not allow the Environment "+wish+" that the claim wants")
+	case own != "" && !allowed(class, own):
+		return "", one(reasons.EnvironmentNotAllowed, "the class does not allow the Environment "+own+" that it boots")
+	}
+	for _, name := range []string{wish, own, standard} {
+		if name != "" {
+			return name, nil
+		}
+	}
+	return "", one(reasons.EnvironmentMissing, "neither claim, server nor class names an Environment")
+}
+
+// allowed is whether a claim or a server may name that Environment.
+func allowed(class *metal.ServerClass, name string) bool {
+	return name == refName(class.Spec.EnvironmentRef) || slices.ContainsFunc(class.Spec.AllowedEnvironments, func(p string) bool { return glob(p, name) })
+}
+
+// supports is whether the Environment has something to boot for the architecture. Every Talos release is made for both.
+func supports(e *metal.Environment, arch string) bool {
+	if e.Spec.Talos != nil {
+		return arch == "amd64" || arch == "arm64"
+	}
+	return slices.ContainsFunc(e.Spec.Boot, func(b metal.BootAssets) bool { return b.Arch == arch })
+}
+
+func refName(r *metal.NameRef) string {
+	if r == nil {
+		return ""
+	}
+	return r.Name
+}

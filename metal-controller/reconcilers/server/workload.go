@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+)
+
+// What Cluster API and clusterctl write on objects; see docs/claims.md.
+const (
+	clusterLabel   = "cluster.x-k8s.io/cluster-name"
+	pausedCluster  = "cluster.x-k8s.io/paused"
+	moveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
+	clusterGroup   = "cluster.x-k8s.io"
+	clusterKind    = "Cluster"
+	clusterVersion = "v1beta2"
+)
+
+// workload reads what the record's claim says, and what its workload told; for a server without a claim, whether it may wait in the agent.
+func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (err error) {
+	record := o.Server.Spec.Record
+	if record == nil || record.Claim == nil {
+		if record != nil && record.Wipe != nil && record.Wipe.VerifiedAt != nil {
+			o.Warm, err = r.Idle.Warm(ctx, o.Server, o.Inventory)
+		}
+		return err
+	}
+	if o.Claim, err = r.claim(ctx, o.Server); err != nil {
+		return err
+	}
+	name := o.Server.Name
+	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name)
+	if o.Claim.Found && record.Release == nil && (record.Installed == nil || record.Installed.BindingID != record.Claim.BindingID) {
+		o.Claim.NotReady, o.Claim.NotReadyMessage, err = r.Workloads.Ready(ctx, o.Server)
+	}
+	return err
+}
+
+// claim is the claim as the cache knows it while nothing follows from it. A claim that is gone, deleted or bound elsewhere ends something, so that is read
+// from the API server itself.
+func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle.ClaimView, error) {
+	record := server.Spec.Record.Claim
+	key := types.NamespacedName{Namespace: record.Namespace, Name: record.Name}
+	var c metal.ServerClaim
+	if err := r.Client.Get(ctx, key, &c); err == nil && c.DeletionTimestamp.IsZero() && binds(&c, server) {
+		return lifecycle.ClaimView{Found: true, Bound: true}, nil
+	}
+	c = metal.ServerClaim{}
+	err := r.Live.Get(ctx, key, &c)
+	if apierrors.IsNotFound(err) {
+		return lifecycle.ClaimView{}, nil
+	}
+	if err != nil {
+		return lifecycle.ClaimView{}, fmt.Errorf("reading ServerClaim %s: %w", key, err)
+	}
+	view := lifecycle.ClaimView{Found: true, Bound: binds(&c, server), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server)}
+	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
+	_, view.Moving = c.Annotations[moveAnnotation]
+	if view.Deleting {
+		view.ClusterHeld, err = r.clusterHeld(ctx, &c)
+	}
+	return view, err
+}
+
+// binds says that the claim's side names the server and the binding of its record.
+func binds(c *metal.ServerClaim, server *metal.Server) bool {
+	b := c.Spec.Binding
+	return b != nil && b.Server == server.Name && b.BindingID == server.Spec.Record.Claim.BindingID
+}
+
+// clusterHeld says why the claim's Cluster keeps it from being released; empty when nothing does, or it has none.
+func (r *Reconciler) clusterHeld(ctx context.Context, c *metal.ServerClaim) (string, error) {
+	name := c.Labels[clusterLabel]
+	if name == "" {
+		return "", nil
+	}
+	cluster := &unstructured.Unstructured{}
+	cluster.SetAPIVersion(clusterGroup + "/" + clusterVersion)
+	cluster.SetKind(clusterKind)
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: name}, cluster)
+	switch {
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+		return "The Cluster " + c.Namespace + "/" + name + " that the claim belongs to does not exist here, so nothing is released.", nil
+	case err != nil:
+		return "", fmt.Errorf("reading Cluster %s/%s: %w", c.Namespace, name, err)
+	}
+	paused, _, err := unstructured.NestedBool(cluster.Object, "spec", "paused")
+	if _, annotated := cluster.GetAnnotations()[pausedCluster]; paused || annotated || err != nil { // what cannot be read holds
+		return "The Cluster " + c.Namespace + "/" + name + " is paused, so nothing is released.", nil
+	}
+	return "", nil
+}

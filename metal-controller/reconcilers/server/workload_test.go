@@ -1,0 +1,154 @@
+package server_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+)
+
+// claimed is a clean server with both sides of a binding. The test is the claim reconciler.
+func claimed(t *testing.T, name string, labels map[string]string) (*world, *metal.ServerClaim) {
+	t.Helper()
+	w := newWorld(t, name, withBMC(name))
+	tellStory(w)
+	ours := newClient(t, w.config())
+	c := &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, Labels: labels, Finalizers: []string{metal.ReleaseFinalizer}}}
+	c.Spec.ClassName = "class"
+	must(w, ours.Create(t.Context(), c))
+	t.Cleanup(func() { w.forgetClaim(c) })
+	s := w.server()
+	s.Spec.Record.Claim = &metal.ClaimRecord{Namespace: "default", Name: name, BindingID: "b-" + name, At: metav1.NewTime(w.now.Truncate(time.Second))}
+	must(w, ours.Update(t.Context(), s))
+	for range 5 {
+		if _, err := w.reconcile(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := w.server(); s.Spec.Record.Claim.BoundAt != nil || len(w.plane.orders) != 1 {
+		t.Fatalf("something was begun before the claim has its side: %+v, %v", s.Spec.Record, w.plane.orders)
+	}
+	c.Spec.Binding = &metal.Binding{Server: name, BindingID: "b-" + name}
+	must(w, ours.Update(t.Context(), c))
+	return w, c
+}
+
+// forgetClaim removes the claim, as if it had never been released.
+func (w *world) forgetClaim(c *metal.ServerClaim) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	if ctx.Err() != nil {
+		return // the API server goes with the test
+	}
+	must(w, client.IgnoreNotFound(w.admin.Delete(ctx, c)))
+	if w.admin.Get(ctx, client.ObjectKeyFromObject(c), c) == nil {
+		controllerutil.RemoveFinalizer(c, metal.ReleaseFinalizer)
+		must(w, client.IgnoreNotFound(w.admin.Update(ctx, c)))
+	}
+}
+
+// runs plays the machine: it is installed and tells that it runs.
+func (w *world) runs() {
+	w.t.Helper()
+	s := w.until("the boot of the operating system", func(s *metal.Server) bool {
+		b := s.Spec.Record.Boot
+		return b != nil && b.Phase == metal.BootBooting && b.Target == metal.BootTargetOS && s.Status.Boot.Target == metal.BootTargetOS
+	})
+	at := metav1.NewTime(w.now.Truncate(time.Second))
+	r := s.Spec.Record
+	r.Installed = &metal.InstalledRecord{BootID: r.Boot.ID, BindingID: r.Claim.BindingID, At: at, RunningAt: &at, EverySeconds: 10}
+	r.Boot.Phase, r.Boot.At = metal.BootVoid, at
+	must(w, newClient(w.t, w.config()).Update(w.t.Context(), s))
+	w.until("it runs", func(s *metal.Server) bool {
+		return s.Status.State == metal.StateRunning && s.Status.Boot.Target == metal.BootTargetLocalDisk
+	})
+}
+
+func condition(s *metal.Server, kind string) metav1.Condition {
+	if c := meta.FindStatusCondition(s.Status.Conditions, kind); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
+// TestReleased: a deleted claim is released: the system is asked to go down, the machine read off, the binding ended, and the conditions of a claim go with it.
+func TestReleased(t *testing.T) {
+	w, c := claimed(t, "released", nil)
+	w.workload.reason, w.workload.message = reasons.ConfigMissing, "An operator must create the Secret."
+	s := w.until("it waits for its config", func(s *metal.Server) bool { return condition(s, reasons.Provisioned).Reason == reasons.ConfigMissing })
+	if s.Status.Boot.Target != metal.BootTargetIdle || len(w.plane.orders) != 1 {
+		t.Errorf("boots %s, orders %v", s.Status.Boot.Target, w.plane.orders)
+	}
+	w.workload = workload{}
+	w.runs()
+	must(w, w.admin.Delete(t.Context(), c))
+	s = w.until("the binding ended", func(s *metal.Server) bool { return s.Spec.Record.Claim == nil })
+	if f := s.Spec.Record.Release; f == nil || f.OffAt == nil || f.Proof != metal.ProofPowerOff || s.Spec.Record.Wipe != nil {
+		t.Errorf("record %+v", s.Spec.Record)
+	}
+	if condition(s, reasons.Provisioned).Type != "" || condition(s, reasons.Released).Status != metav1.ConditionTrue {
+		t.Errorf("conditions %+v", s.Status.Conditions)
+	}
+	if !slices.Contains(w.plane.orders, lifecycle.EnsureShutdown) {
+		t.Errorf("orders %v: the system was not asked", w.plane.orders)
+	}
+}
+
+// TestNotReleased: a claim that is gone, moved, or whose Cluster is not there is no release. The control is TestReleased.
+func TestNotReleased(t *testing.T) {
+	for name, c := range map[string]struct {
+		labels map[string]string
+		end    func(w *world, c *metal.ServerClaim)
+		reason string
+	}{
+		"gone": {nil, (*world).forgetClaim, reasons.ClaimMissing},
+		"moved": {nil, func(w *world, c *metal.ServerClaim) {
+			c.Annotations = map[string]string{"clusterctl.cluster.x-k8s.io/delete-for-move": ""}
+			must(w, w.admin.Update(w.t.Context(), c))
+			must(w, w.admin.Delete(w.t.Context(), c))
+		}, reasons.ReleasePaused},
+		"no-cluster": {map[string]string{"cluster.x-k8s.io/cluster-name": "prod"}, func(w *world, c *metal.ServerClaim) {
+			must(w, w.admin.Delete(w.t.Context(), c))
+		}, reasons.ReleasePaused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, claim := claimed(t, name, c.labels)
+			w.runs()
+			orders := len(w.plane.orders)
+			must(w, w.admin.Get(t.Context(), client.ObjectKeyFromObject(claim), claim))
+			c.end(w, claim)
+			s := w.until(c.reason, func(s *metal.Server) bool {
+				return condition(s, reasons.Released).Reason == c.reason || condition(s, reasons.Provisioned).Reason == c.reason
+			})
+			w.now = w.now.Add(24 * time.Hour)
+			w.settle()
+			if s = w.server(); s.Spec.Record.Claim == nil || s.Spec.Record.Release != nil || len(w.plane.orders) != orders || s.Status.Boot.Target != metal.BootTargetLocalDisk {
+				t.Errorf("orders %v, record %+v", w.plane.orders[orders:], s.Spec.Record)
+			}
+		})
+	}
+}
+
+// TestWarm: a class that keeps idle servers warm has them started again once they are clean.
+func TestWarm(t *testing.T) {
+	w := newWorld(t, "warm", withBMC("warm"))
+	tellStory(w)
+	w.settle()
+	if n := len(w.plane.orders); n != 1 {
+		t.Fatalf("control: a cold server got the orders %v", w.plane.orders)
+	}
+	w.workload.warm = true
+	s := w.until("it is started again", func(s *metal.Server) bool { return s.Status.Boot.Target == metal.BootTargetAgent && w.plane.on })
+	if c := condition(s, reasons.Ready); c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "claimed") {
+		t.Errorf("a warm server is not Ready: %+v", c)
+	}
+}

@@ -1,0 +1,56 @@
+package sightings
+
+import "time"
+
+// maxLocalBoots bounds the count of scripts for the local disk; more than a few say nothing new.
+const maxLocalBoots = 100
+
+// Told remembers that a server's workload told, with its capability, that it runs. It wakes the server's readers only when it had not been heard for long.
+func (s *Store) Told(server string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.of(server)
+	if m == nil {
+		return
+	}
+	if m.localBoots > 0 || at.Sub(m.alive) > aliveNews {
+		s.wake(server)
+	}
+	m.alive, m.localBoots = at, 0
+}
+
+// aliveNews is how long a silence must have been for its end to be news.
+const aliveNews = time.Minute
+
+// Alive is when the workload told last; zero when it did not since this process started.
+func (s *Store) Alive(server string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.servers[server]; m != nil {
+		return m.alive
+	}
+	return time.Time{}
+}
+
+// Watched is since when this process listens.
+func (s *Store) Watched() time.Time { return s.since }
+
+// LocalBoot counts that a server's machine asked for its script and got its own disk. A neighbour can forge that.
+func (s *Store) LocalBoot(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.of(server); m != nil && m.localBoots < maxLocalBoots {
+		m.localBoots++
+		s.wake(server)
+	}
+}
+
+// LocalBoots is how often it did since its workload told last that it runs, or since this process started.
+func (s *Store) LocalBoots(server string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.servers[server]; m != nil {
+		return m.localBoots
+	}
+	return 0
+}
