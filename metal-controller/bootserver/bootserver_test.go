@@ -33,8 +33,10 @@ var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // cache is the informer cache of a test: plain lists.
 type cache struct {
-	mu      sync.Mutex
-	servers []metal.Server
+	mu           sync.Mutex
+	servers      []metal.Server
+	environments []metal.Environment
+	inventories  []metal.ServerInventory
 }
 
 func (c *cache) set(servers ...metal.Server) {
@@ -46,10 +48,15 @@ func (c *cache) set(servers ...metal.Server) {
 func (c *cache) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l, ok := list.(*metal.ServerList); ok {
+	switch l := list.(type) {
+	case *metal.ServerList:
 		for i := range c.servers {
 			l.Items = append(l.Items, *c.servers[i].DeepCopy())
 		}
+	case *metal.EnvironmentList:
+		l.Items = slices.Clone(c.environments)
+	case *metal.ServerInventoryList:
+		l.Items = slices.Clone(c.inventories)
 	}
 	return nil
 }
@@ -87,7 +94,7 @@ func newBench(t *testing.T) *bench {
 	clock := func() time.Time { return now }
 	b.sightings = sightings.New(clock)
 	s := bootserver.New(bootserver.Config{
-		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Sightings: b.sightings,
+		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings,
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {
 				return errors.New("it cannot be written")

@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ingot.dev/ingot/metal-controller/authority"
+	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -51,7 +52,7 @@ const ServerName = "ingot-boot-port"
 
 // Config is what the server needs.
 type Config struct {
-	// Reader reads Servers and ServerInventories from the cache.
+	// Reader reads Servers, ServerInventories and Environments from the cache.
 	Reader       client.Reader
 	Authority    *authority.Authority
 	Names        []string
@@ -59,11 +60,13 @@ type Config struct {
 	// Policy is register-once, ignore or hold.
 	Policy string
 	// Agent is what goes on the agent's kernel line.
-	Agent     *protocol.AgentBoot
+	Agent *protocol.AgentBoot
+	// Links makes the addresses that operating systems fetch their config by.
+	Links     capability.Links
 	Sightings *sightings.Store
 	// Void ends an expected boot that more than one address asked for; it does nothing for a boot that is not live, or not that Server's.
 	Void func(ctx context.Context, server, bootID string) error
-	// Changes signals changed Servers and inventories.
+	// Changes signals changed Servers, inventories and Environments.
 	Changes *notify.Hub
 	Now     func() time.Time
 	Random  io.Reader

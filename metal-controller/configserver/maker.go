@@ -154,16 +154,16 @@ const maxArgs = 1920
 // Ready says why the operating system of a claimed Server could not be booted now, by making its config and throwing it away. An empty reason says that it
 // could; an error, that nobody knows.
 func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message string, err error) {
-	config, err := m.Make(ctx, s)
+	if m.Links.HTTPS == "" {
+		return reasons.ConfigMissing, "This Ingot gives out no machine configs: start it with --config-listen.", nil
+	}
+	_, err = m.Make(ctx, s)
 	if err == nil {
 		err = m.bootable(ctx, s)
 	}
 	var unready *NotReady
-	switch {
-	case errors.As(err, &unready):
+	if errors.As(err, &unready) {
 		return unready.Reason, unready.Message, nil
-	case err == nil && len(config.Bytes()) == 0:
-		return reasons.ConfigMissing, "The machine config is empty.", nil
 	}
 	return "", "", err
 }
