@@ -37,6 +37,7 @@ type cache struct {
 	mu           sync.Mutex
 	servers      []metal.Server
 	environments []metal.Environment
+	inventories  []metal.ServerInventory
 }
 
 func (c *cache) set(servers ...metal.Server) {
@@ -48,13 +49,15 @@ func (c *cache) set(servers ...metal.Server) {
 func (c *cache) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l, ok := list.(*metal.ServerList); ok {
+	switch l := list.(type) {
+	case *metal.ServerList:
 		for i := range c.servers {
 			l.Items = append(l.Items, *c.servers[i].DeepCopy())
 		}
-	}
-	if l, ok := list.(*metal.EnvironmentList); ok {
+	case *metal.EnvironmentList:
 		l.Items = slices.Clone(c.environments)
+	case *metal.ServerInventoryList:
+		l.Items = slices.Clone(c.inventories)
 	}
 	return nil
 }
@@ -93,7 +96,7 @@ func newBench(t *testing.T) *bench {
 	clock := func() time.Time { return now }
 	b.sightings, b.files = sightings.New(clock), bootfiles.NewStore(clock)
 	s := bootserver.New(bootserver.Config{
-		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Sightings: b.sightings, Files: b.files,
+		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {
 				return errors.New("it cannot be written")

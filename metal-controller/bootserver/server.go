@@ -32,6 +32,7 @@ import (
 
 	"ingot.dev/ingot/metal-controller/authority"
 	"ingot.dev/ingot/metal-controller/bootfiles"
+	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -60,7 +61,9 @@ type Config struct {
 	// Policy is register-once, ignore or hold.
 	Policy string
 	// Agent is what goes on the agent's kernel line.
-	Agent     *protocol.AgentBoot
+	Agent *protocol.AgentBoot
+	// Links makes the addresses that operating systems fetch their config by.
+	Links     capability.Links
 	Sightings *sightings.Store
 	// Files keeps what sites tell of their boot files.
 	Files *bootfiles.Store

@@ -61,8 +61,14 @@ func (s *Server) view(ctx context.Context) (*protocol.View, error) {
 		return nil, err
 	}
 	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent, Assets: assets}
+	systems, err := s.systems(ctx, servers.Items, inventories.Items)
+	if err != nil {
+		return nil, err
+	}
 	for _, row := range identity.Table(servers.Items, inventories.Items) {
-		view.Servers = append(view.Servers, message(row))
+		m := message(row)
+		m.Os = systems.of(row)
+		view.Servers = append(view.Servers, m)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

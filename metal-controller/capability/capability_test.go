@@ -92,3 +92,26 @@ func TestKeyHides(t *testing.T) {
 		t.Errorf("a short key: %v", err)
 	}
 }
+
+// TestLinks: each address opens what it is for, and plain HTTP is used only where it is allowed and offered.
+func TestLinks(t *testing.T) {
+	l := capability.Links{Key: key(t, canary), HTTPS: "https://192.0.2.1:7445", Plain: "http://192.0.2.1:7446"}
+	for want, got := range map[string]string{
+		"https://192.0.2.1:7445/v1/config/s/b/": l.ConfigURL("s", "b", false),
+		"http://192.0.2.1:7446/v1/config/s/b/":  l.ConfigURL("s", "b", true),
+		"https://192.0.2.1:7445/v1/signal/s/i/": l.SignalURL("s", "i"),
+		"https://192.0.2.1/v1/config/s/b/":      capability.Links{Key: l.Key, HTTPS: "https://192.0.2.1"}.ConfigURL("s", "b", true),
+	} {
+		token, ok := strings.CutPrefix(got, want)
+		if !ok || len(token) != capability.TokenSize {
+			t.Errorf("%s; want %sTOKEN", got, want)
+		}
+		config, signal := l.Key.OpensConfig(token, "s", "b"), l.Key.OpensSignal(token, "s", "i")
+		if isSignal := strings.Contains(want, "signal"); config == isSignal || signal != isSignal || l.Key.OpensConfig(token, "s", "i") || l.Key.OpensSignal(token, "s", "b") {
+			t.Errorf("%s opens the config: %v, the signal: %v", want, config, signal)
+		}
+	}
+	if all := fmt.Sprintf("%v %+v %#v", l, l, l); strings.Contains(all, canary) || !strings.Contains(all, "REDACTED") {
+		t.Error(all)
+	}
+}

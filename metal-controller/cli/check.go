@@ -148,6 +148,8 @@ func networkChecks(name string) []check {
 		{"port 69/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":69", "TFTP") }},
 		{"port 7480/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7480", "HTTP boot") }},
 		{"port 7443/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7443", "agents") }},
+		{"port 7445/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7445", "machine configs") }},
+		{"port 7446/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7446", "machine configs, plain") }},
 		{"other DHCP", func(ctx context.Context) finding { return checkOtherDHCP(ctx, name) }},
 	}
 }

@@ -18,6 +18,13 @@ import (
 //go:embed *.yaml
 var files embed.FS
 
+const (
+	// Account is the ServiceAccount of the controllers, and the name of what it may do.
+	Account = "ingot-controller"
+	// SecretReader is the ClusterRole that lets the controllers fetch Secrets with machine configs. Operators bind it, namespace by namespace.
+	SecretReader = "ingot-config-reader"
+)
+
 // Objects are all manifests, in the order in which they can be applied.
 func Objects() ([]*unstructured.Unstructured, error) {
 	return manifests.Read(files, "*.yaml")
@@ -25,23 +32,31 @@ func Objects() ([]*unstructured.Unstructured, error) {
 
 // Rules are what the controllers may do: everywhere, and in the system namespace only.
 func Rules() (everywhere, inSystem []rbacv1.PolicyRule, err error) {
-	objects, err := Objects()
-	if err != nil {
+	if everywhere, err = rules("ClusterRole", Account); err != nil {
 		return nil, nil, err
 	}
+	inSystem, err = rules("Role", Account)
+	return everywhere, inSystem, err
+}
+
+// SecretRules are what SecretReader gives where it is bound.
+func SecretRules() ([]rbacv1.PolicyRule, error) { return rules("ClusterRole", SecretReader) }
+
+// rules are those of one role.
+func rules(kind, name string) ([]rbacv1.PolicyRule, error) {
+	objects, err := Objects()
+	if err != nil {
+		return nil, err
+	}
 	for _, o := range objects {
-		var role rbacv1.Role // a ClusterRole has its rules in the same place
-		if o.GetKind() != "ClusterRole" && o.GetKind() != "Role" {
+		if o.GetKind() != kind || o.GetName() != name {
 			continue
 		}
+		var role rbacv1.Role // a ClusterRole has its rules in the same place
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role); err != nil {
-			return nil, nil, fmt.Errorf("reading %s %s: %w", o.GetKind(), o.GetName(), err)
+			return nil, fmt.Errorf("reading %s %s: %w", kind, name, err)
 		}
-		if o.GetKind() == "Role" {
-			inSystem = append(inSystem, role.Rules...)
-		} else {
-			everywhere = append(everywhere, role.Rules...)
-		}
+		return role.Rules, nil
 	}
-	return everywhere, inSystem, nil
+	return nil, fmt.Errorf("there is no %s %s among the manifests", kind, name)
 }

@@ -6,13 +6,12 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"ingot.dev/ingot/crds/manifests"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/config"
 )
-
-const account = "ingot-controller"
 
 // TestObjects: the namespace comes first, and everything with a namespace is in it.
 func TestObjects(t *testing.T) {
@@ -60,6 +59,31 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestSecretReader: machine configs can be fetched where somebody binds the role, by name only, and the manifests bind it nowhere.
+func TestSecretReader(t *testing.T) {
+	rules, err := config.SecretRules()
+	if err != nil || len(rules) != 1 || !slices.Equal(rules[0].Resources, []string{"secrets"}) || !slices.Equal(rules[0].Verbs, []string{"get"}) {
+		t.Errorf("%v, %v", rules, err)
+	}
+	objects, err := config.Objects()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bindings := 0
+	for _, o := range objects {
+		if !strings.HasSuffix(o.GetKind(), "RoleBinding") {
+			continue
+		}
+		bindings++
+		if name, _, _ := unstructured.NestedString(o.Object, "roleRef", "name"); name != config.Account {
+			t.Errorf("%s %s binds %s", o.GetKind(), o.GetName(), name)
+		}
+	}
+	if bindings == 0 {
+		t.Error("control: nothing is bound at all")
+	}
+}
+
 // TestPoliciesTrustTheAccount: each policy that lets only Ingot write names the ServiceAccount of these manifests.
 func TestPoliciesTrustTheAccount(t *testing.T) {
 	policies, err := manifests.Objects()
@@ -75,8 +99,8 @@ func TestPoliciesTrustTheAccount(t *testing.T) {
 		if p.GetKind() != "ValidatingAdmissionPolicy" || !strings.Contains(string(text), "isIngot") {
 			continue
 		}
-		if trusting++; !strings.Contains(string(text), "system:serviceaccount:"+metal.SystemNamespace+":"+account+"'") {
-			t.Errorf("%s does not trust the account %s", p.GetName(), account)
+		if trusting++; !strings.Contains(string(text), "system:serviceaccount:"+metal.SystemNamespace+":"+config.Account+"'") {
+			t.Errorf("%s does not trust the account %s", p.GetName(), config.Account)
 		}
 	}
 	if trusting == 0 {

@@ -270,15 +270,9 @@ func TestRestoreKilledAnywhere(t *testing.T) {
 // whole runs `ingot up` with its controllers, which testapi's processes lack.
 func whole(t *testing.T, dir string) (*testapi.Process, client.Client) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	p, err := testapi.Spawn(exec.Command(binary(t), "up", "--state-dir", dir, "--api-port", "0", "--agent-port", strconv.Itoa(port), "--metrics-address", ""))
+	ports := freePorts(t, 3)
+	p, err := testapi.Spawn(exec.Command(binary(t), "up", "--state-dir", dir, "--api-port", "0", "--metrics-address", "",
+		"--agent-port", ports[0], "--config-port", ports[1], "--plain-config-port", ports[2]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,6 +283,20 @@ func whole(t *testing.T, dir string) (*testapi.Process, client.Client) {
 		t.Fatal(err)
 	}
 	return p, typed(t, config)
+}
+
+// freePorts are ports that nobody has now.
+func freePorts(t *testing.T, n int) (ports []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // when all are drawn, so that they differ
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return ports
 }
 
 // until waits for something to be so while the process runs.

@@ -32,6 +32,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("--agent-url %q: it must look like https://192.0.2.1:7443, an address that the machines can reach", c.AgentURL)
 	}
 	c.AgentSANs = append([]string{u.Hostname()}, c.AgentSANs...)
+	if c, err = c.withConfigPorts(); err != nil {
+		return c, err
+	}
 	switch c.UnknownPolicy {
 	case "":
 		c.UnknownPolicy = boot.RegisterOnce

@@ -47,11 +47,17 @@ func TestIssueSite(t *testing.T) {
 // TestConfigErrors: what cannot work is said before anything starts.
 func TestConfigErrors(t *testing.T) {
 	for name, change := range map[string]func(*setup.Config){
-		"--agent-listen":   func(c *setup.Config) { c.AgentListen = "" },
-		"--agent-url":      func(c *setup.Config) { c.AgentURL = "http://192.0.2.1" },
-		"--unknown-policy": func(c *setup.Config) { c.UnknownPolicy = "capture" },
-		"listening for --": func(c *setup.Config) { c.AgentListen = "192.0.2.1:1" },
-		"--kubeconfig":     func(c *setup.Config) { c.REST.Host = "https://127.0.0.1:1" },
+		"--agent-listen":        func(c *setup.Config) { c.AgentListen = "" },
+		"--agent-url":           func(c *setup.Config) { c.AgentURL = "http://192.0.2.1" },
+		"--unknown-policy":      func(c *setup.Config) { c.UnknownPolicy = "capture" },
+		"--config-url":          func(c *setup.Config) { c.ConfigListen, c.ConfigURL = ":0", "http://192.0.2.1:7445" },
+		"--config-url and":      func(c *setup.Config) { c.ConfigURL = "https://192.0.2.1:7445" },
+		"without a path":        func(c *setup.Config) { c.ConfigListen, c.ConfigURL = ":0", "https://192.0.2.1:7445/" },
+		"--plain-config-url":    func(c *setup.Config) { c.ConfigListen, c.PlainConfigURL = ":0", "http://192.0.2.1:7446" },
+		"--config-listen":       func(c *setup.Config) { c.ConfigListen = "192.0.2.1:1" },
+		"--plain-config-listen": func(c *setup.Config) { c.ConfigListen, c.PlainConfigListen = "127.0.0.1:0", "192.0.2.1:1" },
+		"listening for --":      func(c *setup.Config) { c.AgentListen = "192.0.2.1:1" },
+		"--kubeconfig":          func(c *setup.Config) { c.REST.Host = "https://127.0.0.1:1" },
 	} {
 		if err := setup.Run(t.Context(), config(t, change)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("want an error about %s, got %v", name, err)

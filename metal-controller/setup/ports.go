@@ -33,13 +33,14 @@ const (
 	connectionsInAll     = 8192
 )
 
-// ports runs the gRPC servers on every replica.
+// ports runs the servers on every replica.
 type ports struct {
-	app    *app
-	boot   *bootserver.Server
-	listen []listening
+	app     *app
+	boot    *bootserver.Server
+	listen  []listening
+	configs []configPort
 	// opened are the addresses of the ports.
-	agentAddr, bootAddr string
+	agentAddr, bootAddr, configAddr, plainAddr string
 }
 
 // listening is a server with its socket.
@@ -57,6 +58,10 @@ func (a *app) openPorts(ctx context.Context, ev *recorder) (*ports, error) {
 		return nil, err
 	}
 	p.agentAddr = addr
+	if err := p.openConfigs(ctx, ev); err != nil {
+		p.close()
+		return nil, err
+	}
 	if a.cfg.BootListen == "" {
 		return p, nil
 	}
@@ -80,6 +85,9 @@ func (p *ports) close() {
 	for _, l := range p.listen {
 		_ = l.socket.Close()
 	}
+	for _, c := range p.configs {
+		_ = c.socket.Close()
+	}
 }
 
 func (a *app) agentServer(ev *recorder) *agentserver.Server {
@@ -93,7 +101,7 @@ func (a *app) agentServer(ev *recorder) *agentserver.Server {
 func (a *app) bootServer(d *desk.Desk) *bootserver.Server {
 	return bootserver.New(bootserver.Config{
 		Reader: a.manager.GetClient(), Authority: a.trust.pxe, Names: append(a.cfg.BootSANs, a.cfg.AgentSANs...), Installation: a.trust.installation,
-		Policy: string(a.cfg.UnknownPolicy), Agent: &protocol.AgentBoot{Url: a.cfg.AgentURL, Pin: a.trust.agent.Pin(), Args: a.cfg.AgentArgs},
+		Policy: string(a.cfg.UnknownPolicy), Agent: &protocol.AgentBoot{Url: a.cfg.AgentURL, Pin: a.trust.agent.Pin(), Args: a.cfg.AgentArgs}, Links: a.links(),
 		Sightings: a.sightings, Files: a.files, Void: d.Void, Changes: a.changes, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("bootserver"),
 	})
 }
@@ -108,16 +116,22 @@ func (p *ports) Start(ctx context.Context) error {
 		return fmt.Errorf("opening the boot protocol in process: %w", err)
 	}
 	defer stop()
-	ended := make(chan error, len(p.listen))
+	ended := make(chan error, len(p.listen)+len(p.configs))
 	for _, l := range p.listen {
 		go func() { ended <- l.server.Serve(l.socket) }()
 	}
+	for _, c := range p.configs {
+		go func() { ended <- c.serve() }()
+	}
 	if p.app.cfg.Ready != nil {
-		p.app.cfg.Ready(Services{Boot: local, AgentAddr: p.agentAddr, BootAddr: p.bootAddr})
+		p.app.cfg.Ready(Services{Boot: local, AgentAddr: p.agentAddr, BootAddr: p.bootAddr, ConfigAddr: p.configAddr, PlainConfigAddr: p.plainAddr})
 	}
 	select {
 	case <-ctx.Done():
 	case err = <-ended:
+	}
+	for _, c := range p.configs {
+		c.end()
 	}
 	for _, l := range p.listen {
 		end(l.server)

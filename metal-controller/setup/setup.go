@@ -52,6 +52,10 @@ type Config struct {
 	BootListen string
 	// BootSANs are further names in that port's certificate.
 	BootSANs []string
+	// ConfigListen is the address of the port that gives out machine configs over TLS; empty gives out none, and no operating system is booted. ConfigURL is
+	// how machines reach it; when empty, by the host of AgentURL. PlainConfigListen and PlainConfigURL are the same over plain HTTP, for classes that allow it.
+	ConfigListen, ConfigURL           string
+	PlainConfigListen, PlainConfigURL string
 	// UnknownPolicy says what to do with machines that no Server describes; empty is register-once.
 	UnknownPolicy boot.UnknownPolicy
 	// MaxUnaccepted bounds Servers that nobody accepted; 0 is a thousand.
@@ -78,8 +82,8 @@ type Config struct {
 type Services struct {
 	// Boot is the client side of the pxe-server protocol, in process.
 	Boot protocol.BootClient
-	// AgentAddr and BootAddr are where the ports really listen; BootAddr is empty without BootListen.
-	AgentAddr, BootAddr string
+	// AgentAddr, BootAddr, ConfigAddr and PlainConfigAddr are where the ports really listen; one that is not opened is empty.
+	AgentAddr, BootAddr, ConfigAddr, PlainConfigAddr string
 }
 
 // Run runs the controller until ctx ends.
@@ -162,7 +166,7 @@ func (a *app) assemble(ctx context.Context) error {
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Plane: plane, Sightings: a.sightings,
 		Events: events, Installation: a.trust.installation, Now: a.cfg.Now, Random: a.cfg.Random,
 		Disks: a.disks(), Eraser: a.eraser(), Limit: a.cfg.limit, DryRun: a.cfg.DryRun,
-		Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
+		Workloads: a.maker(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
 	}
 	if err := disks.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
 		return err

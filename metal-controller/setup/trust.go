@@ -15,6 +15,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/authority"
+	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/erase"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 )
@@ -24,6 +25,7 @@ const (
 	installationName = "ingot-installation"
 	agentCAName      = "ingot-agent-ca"
 	pxeCAName        = "ingot-pxe-ca"
+	configKeyName    = "ingot-config-key"
 )
 
 // trust is what makes this installation itself.
@@ -31,6 +33,7 @@ type trust struct {
 	installation string
 	agent, pxe   *authority.Authority
 	erase        *erase.Signer
+	config       capability.Key
 }
 
 // loadTrust reads the installation's id and authorities, and makes what is missing. Replicas that start at once agree: the first to create wins,
@@ -54,8 +57,28 @@ func loadTrust(ctx context.Context, cfg Config, scheme *runtime.Scheme) (trust, 
 	if t.pxe, err = loadAuthority(ctx, c, cfg, pxeCAName); err != nil {
 		return trust{}, err
 	}
+	if t.config, err = configKey(ctx, c, cfg.Random); err != nil {
+		return trust{}, err
+	}
 	t.erase, err = ledger.Key(ctx, c, cfg.Random)
 	return t, err
+}
+
+// configKey is what capabilities for machine configs and signals are made with. A damaged one is never replaced: running systems hold capabilities of it.
+func configKey(ctx context.Context, c client.Client, random io.Reader) (capability.Key, error) {
+	b := make([]byte, capability.KeySize)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return capability.Key{}, fmt.Errorf("drawing a key for capabilities: %w", err)
+	}
+	s := &corev1.Secret{ObjectMeta: meta(configKeyName), Data: map[string][]byte{"key": b}}
+	if err := readOrCreate(ctx, c, s); err != nil {
+		return capability.Key{}, err
+	}
+	key, err := capability.NewKey(s.Data["key"])
+	if err != nil {
+		return capability.Key{}, fmt.Errorf("the Secret %s in %s is damaged, restore it from a backup: %w", configKeyName, metal.SystemNamespace, err)
+	}
+	return key, nil
 }
 
 func ensureNamespace(ctx context.Context, c client.Client) error {

@@ -44,6 +44,8 @@ var deep = []rule{
 	{from: "agent", to: []string{module + "sfyra-tests"}, reason: "proof is not imported"},
 	{from: "metal-controller/lifecycle", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/lifecycle"}, reason: "a pure package imports only layer 0"},
 	{from: "metal-controller/allocate", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/allocate"}, reason: "a pure package imports only layer 0"},
+	{from: "metal-controller/machineconfig", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/machineconfig"}, reason: "a pure package imports only layer 0"},
+	{from: "metal-controller/capability", to: []string{module}, except: []string{module + "metal-controller/capability"}, reason: "a pure package imports only layer 0"},
 	{from: "pxe-server/boot", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot"}, reason: "a pure package imports only layer 0"},
 	{from: "boot-assets/catalog", to: []string{module}, except: []string{module + "boot-assets/catalog"}, reason: "a pure package imports only layer 0"},
 	{from: "boot-assets/initramfs/cpio", to: []string{module}, except: []string{module + "boot-assets/initramfs/cpio"}, reason: "a pure package imports only layer 0"},
@@ -57,6 +59,9 @@ var shallow = []rule{
 	{from: "metal-controller/allocate", to: append([]string{"context", "k8s.io/client-go", "sigs.k8s.io", "github.com/go-logr"}, effects...), reason: "which server a claim gets is decided purely; allocate/expr only remembers what it compiled"},
 	{from: "metal-controller/reconcilers/claim", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/claim"}, reason: "reconcilers meet through API objects, and binding needs nothing of lifecycle"},
 	{from: "metal-controller/reconcilers/class", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/class"}, reason: "reconcilers meet through API objects"},
+	{from: "metal-controller/machineconfig", to: append([]string{"context", "k8s.io", "sigs.k8s.io"}, effects...), reason: "the same patches make the same bytes: no I/O, clock, randomness or logging"},
+	{from: "metal-controller/capability", to: append([]string{"context", "time"}, slices.DeleteFunc(slices.Clone(effects), func(e string) bool { return e == "log/slog" })...), reason: "a token rests on its key alone; log/slog only to hide that"},
+	{from: "metal-controller/records", to: []string{module}, except: []string{module + "crds/"}, reason: "it reads and writes; it decides nothing"},
 	{from: "pxe-server/boot", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
 	{from: "boot-assets/catalog", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
 	{from: "boot-assets/initramfs/cpio", to: append([]string{"context"}, effects...), reason: "writing bytes is pure"},
@@ -81,7 +86,10 @@ var shallow = []rule{
 	{from: "metal-controller/erase", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/erase"}, reason: "an auditor's check needs nothing of the controller"},
 	{from: "metal-controller/agentserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
 	{from: "metal-controller/bootserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/agentserver"}, reason: "orchestration meets through API objects"},
-	{from: "metal-controller/reconcilers", to: []string{module + "metal-controller/agentserver", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
+	{from: "metal-controller/configserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/agentserver", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
+	{from: "metal-controller/bootserver", to: []string{module + "metal-controller/configserver"}, reason: "orchestration meets through API objects"},
+	{from: "metal-controller/agentserver", to: []string{module + "metal-controller/configserver"}, reason: "orchestration meets through API objects"},
+	{from: "metal-controller/reconcilers", to: []string{module + "metal-controller/agentserver", module + "metal-controller/bootserver", module + "metal-controller/configserver"}, reason: "orchestration meets through API objects"},
 }
 
 type goPackage struct {

@@ -40,9 +40,14 @@ func systemNamespace() any {
 }
 
 // controllerRights are what the group of Ingot's controllers may do, and no more: it is not system:masters. The rules are those of the
-// ServiceAccount in a management cluster.
+// ServiceAccount in a management cluster, and those that its operators bind namespace by namespace: here the one who makes namespaces runs the program too.
 func controllerRights() ([]any, error) {
 	everywhere, inSystemOnly, err := config.Rules()
+	if err != nil {
+		return nil, err
+	}
+	configs, err := config.SecretRules()
+	everywhere = append(everywhere, configs...)
 	return []any{
 		&rbacv1.ClusterRole{TypeMeta: rbacType("ClusterRole"), ObjectMeta: metav1.ObjectMeta{Name: controllerGroup}, Rules: everywhere},
 		&rbacv1.ClusterRoleBinding{

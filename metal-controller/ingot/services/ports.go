@@ -20,6 +20,12 @@ func (n *Network) fillPorts() {
 	if n.AgentPort == 0 {
 		n.AgentPort = defaultAgentPort
 	}
+	if n.ConfigPort == 0 {
+		n.ConfigPort = defaultConfigPort
+	}
+	if n.PlainConfigPort == 0 {
+		n.PlainConfigPort = defaultPlainConfigPort
+	}
 	if n.HTTPPort == 0 {
 		n.HTTPPort = pxe.DefaultHTTPPort
 	}
@@ -27,7 +33,9 @@ func (n *Network) fillPorts() {
 
 // checkWords refuses flags that are wrong on every machine.
 func (n *Network) checkWords() error {
-	for flag, port := range map[string]int{"--agent-port": n.AgentPort, "--http-port": n.HTTPPort} {
+	for flag, port := range map[string]int{
+		"--agent-port": n.AgentPort, "--config-port": n.ConfigPort, "--plain-config-port": n.PlainConfigPort, "--http-port": n.HTTPPort,
+	} {
 		if port < 1 || port > 65535 {
 			return fmt.Errorf("%s %d is no port: give a number from 1 to 65535", flag, port)
 		}
@@ -53,7 +61,11 @@ func isPort(text string) bool {
 type port struct{ network, address, what, flag string }
 
 func (n *Network) ports() []port {
-	all := []port{{"tcp", ":" + strconv.Itoa(n.AgentPort), "agents", "--agent-port"}}
+	all := []port{
+		{"tcp", ":" + strconv.Itoa(n.AgentPort), "agents", "--agent-port"},
+		{"tcp", ":" + strconv.Itoa(n.ConfigPort), "machine configs", "--config-port"},
+		{"tcp", ":" + strconv.Itoa(n.PlainConfigPort), "machine configs over plain HTTP", "--plain-config-port"},
+	}
 	if n.MetricsAddr != "" {
 		all = append(all, port{"tcp", n.MetricsAddr, "metrics", "--metrics-address"})
 	}

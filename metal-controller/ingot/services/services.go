@@ -26,8 +26,10 @@ import (
 
 // Default ports; docs/ports.md lists them all.
 const (
-	defaultAgentPort   = 7443
-	defaultMetricsAddr = "127.0.0.1:7490"
+	defaultAgentPort       = 7443
+	defaultConfigPort      = 7445
+	defaultPlainConfigPort = 7446
+	defaultMetricsAddr     = "127.0.0.1:7490"
 )
 
 // Network is the network that Ingot serves, as flags say it.
@@ -42,11 +44,14 @@ type Network struct {
 	Router string
 	DNS    []string
 	// AgentImage is the folder of the agent's boot image; beside the program when empty.
-	AgentImage    string
-	AgentArgs     []string
-	AgentPort     int
-	HTTPPort      int
-	UnknownPolicy string
+	AgentImage string
+	AgentArgs  []string
+	AgentPort  int
+	// ConfigPort gives out machine configs over TLS, PlainConfigPort over plain HTTP to those whose class allows it.
+	ConfigPort      int
+	PlainConfigPort int
+	HTTPPort        int
+	UnknownPolicy   string
 	// DestructiveLimit is how many wipes may be granted in an hour: a number, or a share of the accepted servers; the default when empty.
 	DestructiveLimit string
 	// DryRun wipes nothing.
@@ -66,6 +71,8 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.AgentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
 	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further `argument` for the agent's kernel line (repeatable)")
 	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "`port` for agents")
+	f.IntVar(&n.ConfigPort, "config-port", defaultConfigPort, "`port` that gives out machine configs over TLS")
+	f.IntVar(&n.PlainConfigPort, "plain-config-port", defaultPlainConfigPort, "`port` that gives them out over plain HTTP, for classes that allow that")
 	f.IntVar(&n.HTTPPort, "http-port", pxe.DefaultHTTPPort, "`port` for boot scripts and files")
 	f.StringVar(&n.UnknownPolicy, "unknown-policy", string(boot.RegisterOnce), "`what` machines get that nobody declared: register-once, ignore or hold")
 	f.StringVar(&n.DestructiveLimit, "destructive-limit", "", "how many wipes may be granted in an hour: a `number`, or a share of the accepted servers such as 20% (default: the larger of 5 and 10%)")
@@ -125,6 +132,7 @@ func (n *Network) startControllers(ctx context.Context, env up.Env) (func() erro
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		return controllers.Run(ctx, controllers.Config{
 			REST: env.ControlPlane.ControllerConfig(), AgentListen: ":" + strconv.Itoa(n.AgentPort), AgentURL: url, AgentArgs: n.AgentArgs,
+			ConfigListen: ":" + strconv.Itoa(n.ConfigPort), PlainConfigListen: ":" + strconv.Itoa(n.PlainConfigPort),
 			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), DestructiveLimit: n.DestructiveLimit, DryRun: n.DryRun, MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
 			Ready: func(s controllers.Services) { n.boot = s.Boot; ready() },
 		})

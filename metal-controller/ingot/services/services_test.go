@@ -38,6 +38,8 @@ func TestFill(t *testing.T) {
 		"a limit in words":         {Network{DestructiveLimit: "few"}, []string{"--destructive-limit", "10%"}},
 		"a limit as a share":       {Network{DestructiveLimit: "25%", DryRun: true}, nil},
 		"agent port":               {Network{AgentPort: 99999}, []string{"--agent-port 99999", "65535"}},
+		"config port":              {Network{ConfigPort: 70000}, []string{"--config-port 70000"}},
+		"plain config port":        {Network{PlainConfigPort: -7}, []string{"--plain-config-port -7"}},
 		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
 		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},
 		"metrics with a word":      {Network{MetricsAddr: "localhost:http"}, []string{"--metrics-address"}},
@@ -45,7 +47,7 @@ func TestFill(t *testing.T) {
 	} {
 		err := c.network.Fill()
 		wantErr(t, name, err, c.parts...)
-		if n := c.network; err == nil && (n.AgentPort != 7443 || n.HTTPPort != 7480 || n.UnknownPolicy != string(boot.RegisterOnce)) {
+		if n := c.network; err == nil && (n.AgentPort != 7443 || n.ConfigPort != 7445 || n.PlainConfigPort != 7446 || n.HTTPPort != 7480 || n.UnknownPolicy != string(boot.RegisterOnce)) {
 			t.Errorf("%s: %+v", name, n)
 		}
 	}
@@ -60,10 +62,13 @@ func TestCompleteFindsTakenPorts(t *testing.T) {
 	address := l.Addr().String()
 	_, text, _ := net.SplitHostPort(address)
 	number, _ := strconv.Atoi(text)
-	metrics := Network{MetricsAddr: address, AgentPort: freePort(t)}
-	agents := Network{AgentPort: number}
+	free := Network{AgentPort: freePort(t), ConfigPort: freePort(t), PlainConfigPort: freePort(t)}
+	metrics, agents, configs, plain := free, free, free, free
+	metrics.MetricsAddr, agents.AgentPort, configs.ConfigPort, plain.PlainConfigPort = address, number, number, number
 	wantErr(t, "metrics", metrics.Complete(), "port "+text+"/tcp for metrics is taken", "ss -lntp", "--metrics-address")
 	wantErr(t, "agents", agents.Complete(), "port "+text+"/tcp for agents is taken", "--agent-port")
+	wantErr(t, "configs", configs.Complete(), "port "+text+"/tcp for machine configs is taken", "--config-port")
+	wantErr(t, "plain configs", plain.Complete(), "port "+text+"/tcp for machine configs over plain HTTP is taken", "--plain-config-port")
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +92,7 @@ func TestPortErrorsNameTheNextStep(t *testing.T) {
 	wantErr(t, "taken", dhcp.explain(taken(t)), "port 67/udp for DHCP is taken", "ss -lnup", "stop that program")
 	wantErr(t, "other", port{"tcp", "x:1", "metrics", "--metrics-address"}.explain(errors.New("no such host")), "no such host", "--metrics-address")
 	all := (&Network{Interface: "eth1", AgentPort: 1, HTTPPort: 2, MetricsAddr: ":3"}).ports()
-	if len(all) != 5 || len((&Network{AgentPort: 1}).ports()) != 1 {
+	if len(all) != 7 || len((&Network{AgentPort: 1}).ports()) != 3 {
 		t.Errorf("ports %v", all)
 	}
 }

@@ -1,0 +1,64 @@
+package capability
+
+import "strings"
+
+// Purposes of tokens.
+const (
+	forConfig = "config"
+	forSignal = "signal"
+)
+
+// Paths that capabilities stand in: PREFIX/SERVER/BOOT-OR-BINDING/TOKEN.
+const (
+	ConfigPrefix = "/v1/config/"
+	SignalPrefix = "/v1/signal/"
+)
+
+// Links makes the addresses with capabilities that machines get. What it makes is never logged.
+type Links struct {
+	Key Key
+	// HTTPS and Plain are how machines reach the two ports, without a slash at the end. An empty one is not offered.
+	HTTPS, Plain string
+}
+
+// ConfigURL is where a boot fetches its machine config; plain lets it travel over plain HTTP, where that is offered. A boot is of one binding.
+func (l Links) ConfigURL(server, boot string, plain bool) string {
+	base := l.HTTPS
+	if plain && l.Plain != "" {
+		base = l.Plain
+	}
+	return base + ConfigPrefix + server + "/" + boot + "/" + l.Key.Token(forConfig, server, boot)
+}
+
+// SignalURL is where the system of a binding tells that it is installed, and runs.
+func (l Links) SignalURL(server, binding string) string {
+	return l.HTTPS + SignalPrefix + server + "/" + binding + "/" + l.Key.Token(forSignal, server, binding)
+}
+
+// OpensConfig says whether a token is that of a ConfigURL.
+func (k Key) OpensConfig(token, server, boot string) bool {
+	return k.Check(token, forConfig, server, boot)
+}
+
+// OpensSignal says whether a token is that of a SignalURL.
+func (k Key) OpensSignal(token, server, binding string) bool {
+	return k.Check(token, forSignal, server, binding)
+}
+
+// placeholder is where an Environment wants the address of the machine config on its kernel line.
+const placeholder = "{config}"
+
+// Args is the kernel line of a boot: the Environment's arguments with the address of its config, which is added where none of them names it, and the
+// pin of the authority behind the HTTPS port.
+func (l Links) Args(args []string, server, boot string, plain bool, pin string) []string {
+	link := l.ConfigURL(server, boot, plain)
+	out, named := make([]string, 0, len(args)+2), false
+	for _, a := range args {
+		named = named || strings.Contains(a, placeholder)
+		out = append(out, strings.ReplaceAll(a, placeholder, link))
+	}
+	if !named {
+		out = append(out, "ingot.config="+link)
+	}
+	return append(out, "ingot.pin="+pin)
+}

@@ -1,0 +1,190 @@
+package configserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/capability"
+	"ingot.dev/ingot/metal-controller/config"
+	"ingot.dev/ingot/metal-controller/machineconfig"
+)
+
+// NotReady says why a server cannot have its machine config now, for people.
+type NotReady struct {
+	// Reason is one of the reasons of Ingot.
+	Reason string
+	// Message names what to do; it holds no value of the config.
+	Message string
+}
+
+// Error is the message.
+func (n *NotReady) Error() string { return n.Message }
+
+func notReady(reason, format string, args ...any) error {
+	return &NotReady{reason, fmt.Sprintf(format, args...)}
+}
+
+// Maker makes machine configs out of what the API server holds at that moment.
+type Maker struct {
+	// Live reads from the API server itself.
+	Live  client.Reader
+	Links capability.Links
+	// Pin is that of the authority behind the signal URL.
+	Pin string
+}
+
+// Make makes the config of the binding and the boot that a Server's record holds. An error is a *NotReady, or trouble with the API server.
+func (m Maker) Make(ctx context.Context, s *metal.Server) (machineconfig.Result, error) {
+	claim, err := m.claim(ctx, s)
+	if err != nil {
+		return machineconfig.Result{}, err
+	}
+	var class metal.ServerClass
+	if err := m.get(ctx, types.NamespacedName{Name: s.Spec.Record.Claim.Class}, &class, reasons.ClassMissing, "the class of the claim"); err != nil {
+		return machineconfig.Result{}, err
+	}
+	if _, err := m.environment(ctx, s); err != nil {
+		return machineconfig.Result{}, err
+	}
+	base, err := m.base(ctx, claim)
+	if err != nil {
+		return machineconfig.Result{}, err
+	}
+	callback, err := m.callback(s)
+	if err != nil {
+		return machineconfig.Result{}, err
+	}
+	config, err := machineconfig.Build(base, append(machineconfig.Patches(&class, claim, s), callback))
+	if err != nil {
+		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "The machine config cannot be made: %v", err)
+	}
+	return config, nil
+}
+
+// claim is that of the binding.
+func (m Maker) claim(ctx context.Context, s *metal.Server) (*metal.ServerClaim, error) {
+	r := s.Spec.Record
+	if r == nil || r.Claim == nil {
+		return nil, notReady(reasons.ClaimMissing, "The server has no claim.")
+	}
+	var claim metal.ServerClaim
+	name := types.NamespacedName{Namespace: r.Claim.Namespace, Name: r.Claim.Name}
+	if err := m.get(ctx, name, &claim, reasons.ClaimMissing, "the claim"); err != nil {
+		return nil, err
+	}
+	if b := claim.Spec.Binding; b == nil || b.Server != s.Name || b.BindingID != r.Claim.BindingID {
+		return nil, notReady(reasons.BindingIncomplete, "The claim %s is not bound to this server.", name)
+	}
+	return &claim, nil
+}
+
+// environment is what the server boots. Talos' own kind of Environment comes with the next part.
+func (m Maker) environment(ctx context.Context, s *metal.Server) (*metal.Environment, error) {
+	name := s.Spec.Record.Claim.Environment
+	if name == "" {
+		return nil, notReady(reasons.EnvironmentMissing, "Nothing says what to boot: set spec.environmentName of the claim, or spec.environmentRef of its class or of the server.")
+	}
+	var env metal.Environment
+	if err := m.get(ctx, types.NamespacedName{Name: name}, &env, reasons.EnvironmentMissing, "the Environment"); err != nil {
+		return nil, err
+	}
+	if len(env.Spec.Boot) == 0 {
+		return nil, notReady(reasons.EnvironmentUnsupported, "The Environment %s is of the kind talos, which this release does not boot: use one with spec.boot.", name)
+	}
+	return &env, nil
+}
+
+// base is the config in the claim's Secret, read by name and kept nowhere.
+func (m Maker) base(ctx context.Context, claim *metal.ServerClaim) ([]byte, error) {
+	if claim.Spec.ConfigSecret == "" {
+		return nil, notReady(reasons.ConfigMissing, "The claim %s/%s names no machine config: set spec.configSecret.", claim.Namespace, claim.Name)
+	}
+	var secret corev1.Secret
+	name := types.NamespacedName{Namespace: claim.Namespace, Name: claim.Spec.ConfigSecret}
+	err := m.get(ctx, name, &secret, reasons.ConfigMissing, "the Secret with the machine config")
+	if apierrors.IsForbidden(err) {
+		return nil, notReady(reasons.ConfigMissing, "Ingot may not read Secrets in the namespace %s: `kubectl -n %s create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s` lets it.",
+			name.Namespace, name.Namespace, config.SecretReader, config.SecretReader, metal.SystemNamespace, config.Account)
+	}
+	if err != nil {
+		return nil, err
+	}
+	value, ok := secret.Data[machineconfig.SecretKey]
+	if !ok || len(strings.TrimSpace(string(value))) == 0 {
+		return nil, notReady(reasons.ConfigMissing, "The Secret %s has no key %s with the machine config.", name, machineconfig.SecretKey)
+	}
+	return value, nil
+}
+
+// callback is the document that lets the installed system reach us.
+func (m Maker) callback(s *metal.Server) (machineconfig.Patch, error) {
+	c := machineconfig.Callback{URL: m.Links.SignalURL(s.Name, s.Spec.Record.Claim.BindingID), Pin: m.Pin, Server: s.Name}
+	if b := s.Spec.Record.Boot; b != nil {
+		c.Boot = b.ID
+	}
+	return c.Patch()
+}
+
+// get reads one object; one that is not there is what reason says.
+func (m Maker) get(ctx context.Context, name types.NamespacedName, into client.Object, reason, what string) error {
+	err := m.Live.Get(ctx, name, into)
+	shown := strings.TrimPrefix(name.String(), "/")
+	switch {
+	case apierrors.IsNotFound(err):
+		return notReady(reason, "There is no %s: create %s.", shown, what)
+	case err != nil:
+		return fmt.Errorf("reading %s %s: %w", what, shown, err)
+	}
+	return nil
+}
+
+// maxArgs bounds a kernel line: x86 takes 2,048 bytes, and the boot server adds some of its own.
+const maxArgs = 1920
+
+// Ready says why the operating system of a claimed Server could not be booted now, by making its config and throwing it away. An empty reason says that it
+// could; an error, that nobody knows.
+func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message string, err error) {
+	if m.Links.HTTPS == "" {
+		return reasons.ConfigMissing, "This Ingot gives out no machine configs: start it with --config-listen.", nil
+	}
+	_, err = m.Make(ctx, s)
+	if err == nil {
+		err = m.bootable(ctx, s)
+	}
+	var unready *NotReady
+	if errors.As(err, &unready) {
+		return unready.Reason, unready.Message, nil
+	}
+	return "", "", err
+}
+
+// bootable wants files for the machine's architecture, and a kernel line that fits.
+func (m Maker) bootable(ctx context.Context, s *metal.Server) error {
+	env, err := m.environment(ctx, s)
+	if err != nil {
+		return err
+	}
+	var inventory metal.ServerInventory
+	if err := m.get(ctx, types.NamespacedName{Name: s.Name}, &inventory, reasons.NotReady, "the inventory: boot the server's agent"); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(env.Spec.Boot, func(b metal.BootAssets) bool { return b.Arch == inventory.Spec.Arch })
+	if i < 0 {
+		return notReady(reasons.EnvironmentUnsupported, "The Environment %s has nothing for %s: add it to spec.boot.", env.Name, inventory.Spec.Arch)
+	}
+	line := strings.Join(m.Links.Args(env.Spec.Boot[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, m.Pin), " ")
+	if len(line) > maxArgs {
+		return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes: shorten its args.", env.Name, len(line)-maxArgs)
+	}
+	return nil
+}
