@@ -40,11 +40,9 @@ type line struct {
 	http.ResponseWriter
 	ctx   context.Context
 	fault Fault
+	begin time.Time
 	sent  int64
 }
-
-// slice is how much goes out at once on a slow line.
-const slice = 100 * time.Millisecond
 
 // Write implements io.Writer. An error makes net/http close the connection, since fewer bytes came than it promised.
 func (l *line) Write(p []byte) (int, error) {
@@ -68,8 +66,9 @@ func (l *line) some(p []byte) (int, error) {
 		p = p[:min(int64(len(p)), most-l.sent)]
 	}
 	if speed := l.fault.BytesPerSecond; speed > 0 {
-		p = p[:min(int64(len(p)), max(1, speed*int64(slice)/int64(time.Second)))]
-		if err := l.wait(slice); err != nil {
+		p = p[:min(int64(len(p)), max(1, speed/10))]
+		due := l.begin.Add(time.Duration(float64(l.sent+int64(len(p))) / float64(speed) * float64(time.Second)))
+		if err := l.wait(time.Until(due)); err != nil {
 			return 0, err
 		}
 	}

@@ -137,7 +137,7 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault.Flip {
 		content = &flipped{file: file, at: info.Size() / 2}
 	}
-	line := &line{ResponseWriter: w, ctx: r.Context(), fault: fault}
+	line := &line{ResponseWriter: w, ctx: r.Context(), fault: fault, begin: time.Now()}
 	http.ServeContent(line, r, info.Name(), info.ModTime(), content)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -94,7 +94,7 @@ func TestFaults(t *testing.T) {
 	}
 	s.Set(Fault{BytesPerSecond: 5_000_000})
 	begin := time.Now()
-	if got, err := get(t, s.URL("vmlinuz"), ""); err != nil || !bytes.Equal(got, content) || time.Since(begin) < 150*time.Millisecond {
+	if got, err := get(t, s.URL("vmlinuz"), ""); err != nil || !bytes.Equal(got, content) || time.Since(begin) < 190*time.Millisecond {
 		t.Errorf("slow: %d bytes in %s, %v", len(got), time.Since(begin), err)
 	}
 }
