@@ -82,7 +82,7 @@ func (c *Config) take(document *yaml.Node) error {
 		Kind    string `yaml:"kind"`
 	}
 	if err := document.Decode(&kind); err != nil {
-		return nil //nolint:nilerr // a document that is no map is somebody else's
+		return nil // a document that is no map is somebody else's
 	}
 	var into any
 	switch kind.Version + "/" + kind.Kind {
