@@ -206,7 +206,7 @@ func TestAcceptOfWhatNeedsNothing(t *testing.T) {
 
 func TestAcceptRefusesWhatIsNotOurs(t *testing.T) {
 	diskServer(t, "accept-9", func(s *metal.Server) {
-		s.Spec.Record = &metal.ServerRecord{Claim: &metal.ClaimRecord{Namespace: "team", Name: "m1", BindingID: "b"}}
+		s.Spec.Record = &metal.ServerRecord{Claim: &metal.ClaimRecord{Namespace: "team", Name: "m1", BindingID: "b", At: metav1.NewTime(noon)}}
 	}, sata)
 	run(t, "accept", "accept-9", "--wipe-data", "--yes").want(t, CodeRefused, "team/m1", "release")
 	diskServer(t, "accept-10", func(s *metal.Server) {
