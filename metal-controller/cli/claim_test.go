@@ -13,7 +13,6 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
-	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
 // create makes an object that goes with the test.
@@ -253,10 +252,7 @@ func TestClaimWaits(t *testing.T) {
 	})
 	run(t, claimArgs("wait-3", "--timeout", "1m")...).want(t, CodeError, "waits for a person: ConfigInvalid: Patch 1 does not fit")
 	wait()
-	ctx, cancel := context.WithCancel(t.Context())
-	wait = steps("wait-4", cancel)
-	runIn(t, ctx, append(claimArgs("wait-4"), "--kubeconfig", testapi.Config(t).Kubeconfig)...).want(t, CodeInterrupted, "no longer waiting", "Ingot goes on")
-	wait()
+	interrupted(t, 1, claimArgs("wait-4")...).want(t, CodeInterrupted, "no longer waiting", "Ingot goes on")
 	wait = steps("wait-5", provisioning("wait-5"), func() { _ = admin(t).Delete(t.Context(), fetchClaim(t, "wait-5")) })
 	run(t, claimArgs("wait-5", "--timeout", "1m")...).want(t, CodeError, "was deleted")
 	wait()

@@ -26,7 +26,7 @@ var claimStuck = []string{
 func (c *claim) follow(ctx context.Context, api client.WithWatch, wanted *metal.ServerClaim) error {
 	waiting, cancel := within(ctx, c.timeout)
 	defer cancel()
-	var last *metal.ServerClaim
+	last := wanted
 	var told []string
 	err := watchOne(waiting, api, &metal.ServerClaimList{}, client.ObjectKeyFromObject(wanted), func(o client.Object) (bool, error) {
 		now, ok := o.(*metal.ServerClaim)
@@ -37,11 +37,11 @@ func (c *claim) follow(ctx context.Context, api client.WithWatch, wanted *metal.
 		told = tell(c.env.Streams.ErrOut, "claim/"+now.Name, told, claimStages(now))
 		return c.arrived(now)
 	})
-	if waiting.Err() == nil || last == nil {
+	if waiting.Err() == nil {
 		return err
 	}
 	printUnfit(c.env.Streams.ErrOut, last.Status.Unfit)
-	return stoppedWaiting(ctx, c.timeout, claimName(wanted)+" to run", strings.Join(claimStages(last), "; "), lookAt(wanted))
+	return stoppedWaiting(ctx, c.timeout, "the workload of "+claimName(wanted), strings.Join(claimStages(last), "; "), lookAt(wanted))
 }
 
 // tell prints the lines that were not told before, and gives those that are told now.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,17 +70,20 @@ var (
 	}
 )
 
-// inFull puts the API's name of a kind for the word that people type, also in KIND/NAME.
+// inFull puts the API's names of kinds for the words that people type: KIND,KIND first, or KIND/NAME anywhere.
 func inFull(args []string) []string {
 	full := slices.Clone(args)
 	for i, arg := range full {
 		kind, name, slash := strings.Cut(arg, "/")
 		switch {
-		case words[kind] == "" || i > 0 && !slash:
 		case slash:
-			full[i] = words[kind] + "/" + name
-		default:
-			full[i] = words[kind]
+			full[i] = cmp.Or(words[kind], kind) + "/" + name
+		case i == 0:
+			list := strings.Split(arg, ",")
+			for n, word := range list {
+				list[n] = cmp.Or(words[word], word)
+			}
+			full[i] = strings.Join(list, ",")
 		}
 	}
 	return full

@@ -182,8 +182,11 @@ func TestConfirmPoweredOff(t *testing.T) {
 	run(t, args...).want(t, CodeRefused, "--yes")
 	run(t, append(args, "--dry-run")...).want(t, CodeOK, "You confirm that this machine is powered off", "all data on nvme0n1", "dry run")
 	asked(t, "Type the name of the server", "rel-31\n", nil, args...).want(t, CodeRefused, "nothing was done")
-	asked(t, "Type the name of the server", "rel-30\n", func() { change(t, "rel-30", nil, powered(metal.PowerOn)) }, args...).want(t, CodeOK, "asked to release it")
-	// A reading that comes while the person types is caught when it collides with the write only; the controller judges again.
+	asked(t, "Type the name of the server", "rel-30\n", func() { change(t, "rel-30", nil, powered(metal.PowerOn)) }, args...).want(t, CodeRefused, "changed while you looked")
+	change(t, "rel-30", nil, powered(metal.PowerUnknown))
+	asked(t, "Type the name of the server", "rel-30\n", func() {
+		change(t, "rel-30", nil, func(s *metal.Server) { s.Status.Power.ObservedAt = &metav1.Time{Time: noon} })
+	}, args...).want(t, CodeOK, "asked to release it")
 	if q := fetch(t, "rel-30").Spec.ReleaseRequest; q == nil || q.BindingID != "bind-rel-30" || !q.ConfirmPoweredOff || q.Message != "unplugged" || !q.RequestedAt.Time.Equal(noon) {
 		t.Errorf("request %+v", q)
 	}
