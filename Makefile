@@ -28,10 +28,10 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 14
 
 .PHONY: run
-run: ## Show the main job: a virtual rack powers on, netboots and registers, live (SERVERS=3)
+run: ## Show the main job: a virtual rack registers, a server is accepted, wiped, claimed and runs, live (SERVERS=3)
 	@.ci/setup run
 	@$(MAKE) images
-	@$(BIN)/ingot lab --servers $(SERVERS)
+	@$(BIN)/ingot lab --servers $(SERVERS) --story
 
 .PHONY: test
 test: ## Run all tests that need no virtual machine

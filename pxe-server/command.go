@@ -30,6 +30,7 @@ Settings come from a file (--config), from flags, or from both; a flag wins. The
   interface: eth1
   stateDir: /var/lib/ingot/pxe-server
   agentImage: /usr/share/ingot/agent
+  assets: {maxFileMiB: 4096, budgetMiB: 65536}
   controller:
     address: ingot.example.org:7444
     certificate: /etc/ingot/pxe-server.crt
@@ -79,7 +80,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.file.Interface, "interface", "", "network interface that machines boot through")
 	f.StringVar(&o.address, "address", "", "IPv4 address to serve on (default: the first one of the interface)")
 	f.IntVar(&o.file.HTTPPort, "http-port", setup.DefaultHTTPPort, "port for scripts and boot files")
-	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps the leases")
+	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps the leases and boot files")
 	f.StringVar(&o.file.AgentImage, "agent-image", "", "folder with the agent image (vmlinuz, initramfs.zst, manifest.json)")
 	f.StringVar(&o.file.Controller.Address, "controller", "", "controller, HOST:PORT")
 	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")

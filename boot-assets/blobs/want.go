@@ -20,8 +20,8 @@ type Wanted struct {
 	URL string
 }
 
-// Phase says how a wanted file fares.
-type Phase string
+// Phase says how a wanted file fares. It is the protocol's word, so that nobody has to convert a map of them for each request.
+type Phase = string
 
 // Phases, as the protocol to the controller names them.
 const (

@@ -36,6 +36,8 @@ const (
 	LoaderPath = "/boot/v1/ipxe/"
 	// AgentPath holds Kernel and Initramfs.
 	AgentPath = "/boot/v1/agent/"
+	// BlobPath holds the files that Environments name, each under its SHA-256. They are in no list here: the controller's view names them.
+	BlobPath = "/boot/v1/blob/"
 	// FirstStagePath is the script for an iPXE that is already on the machine.
 	FirstStagePath = "/boot/v1/boot.ipxe"
 	// ScriptPath is the script that is made for one machine.

@@ -193,6 +193,8 @@ const (
 	AssetsFetching = "AssetsFetching"
 	// AssetsFailed: a file cannot be had, or is not what its digest says.
 	AssetsFailed = "AssetsFailed"
+	// TalosNotYet: this release of Ingot serves no Talos releases.
+	TalosNotYet = "TalosNotYet"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

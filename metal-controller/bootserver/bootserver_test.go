@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/bootserver"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -82,6 +83,7 @@ type bench struct {
 	cache     *cache
 	changes   *notify.Hub
 	sightings *sightings.Store
+	files     *bootfiles.Store
 	client    protocol.BootClient
 	voided    []string
 	voidErr   error
@@ -92,9 +94,9 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{cache: &cache{}, changes: &notify.Hub{}}
 	clock := func() time.Time { return now }
-	b.sightings = sightings.New(clock)
+	b.sightings, b.files = sightings.New(clock), bootfiles.NewStore(clock)
 	s := bootserver.New(bootserver.Config{
-		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings,
+		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {
 				return errors.New("it cannot be written")

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
 
@@ -34,9 +35,10 @@ var (
 // Report takes what a pxe-server saw into the timelines, and ends the boots whose script two addresses asked for. While that cannot be written the
 // report is not taken: the pxe-server sends it again. One that cannot be ended keeps no other alive.
 func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protocol.ReportResponse, error) {
-	if len(r.GetEvents()) > maxEvents {
-		return nil, status.Errorf(codes.InvalidArgument, "more than %d events in one report", maxEvents)
+	if len(r.GetEvents()) > maxEvents || len(r.GetAssets()) > boot.MaxFiles {
+		return nil, status.Errorf(codes.InvalidArgument, "more than %d events or %d files in one report", maxEvents, boot.MaxFiles)
 	}
+	s.files(ctx, r.GetAssets())
 	failed := false
 	for _, e := range r.GetEvents() {
 		s.event(ctx, e)

@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ingot.dev/ingot/metal-controller/authority"
+	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -64,6 +65,8 @@ type Config struct {
 	// Links makes the addresses that operating systems fetch their config by.
 	Links     capability.Links
 	Sightings *sightings.Store
+	// Files keeps what sites tell of their boot files.
+	Files *bootfiles.Store
 	// Void ends an expected boot that more than one address asked for; it does nothing for a boot that is not live, or not that Server's.
 	Void func(ctx context.Context, server, bootID string) error
 	// Changes signals changed Servers, inventories and Environments.

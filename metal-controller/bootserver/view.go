@@ -56,7 +56,11 @@ func (s *Server) view(ctx context.Context) (*protocol.View, error) {
 	if err := s.cfg.Reader.List(ctx, &inventories, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing ServerInventories: %w", err)
 	}
-	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent}
+	assets, err := s.assets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent, Assets: assets}
 	systems, err := s.systems(ctx, servers.Items, inventories.Items)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ type accept struct {
 	dryRun   bool
 	wait     bool
 	timeout  time.Duration
+	// again is `ingot wipe`: another wipe of a server that was accepted, also when it is clean.
+	again bool
 }
 
 func newAccept(env *Env) *cobra.Command {
@@ -50,17 +52,22 @@ confirms nothing: a yes counts once, and within ten minutes.`,
 		Args: usage(cobra.MinimumNArgs(1)), ValidArgsFunction: env.completeServers,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), args) },
 	}
+	a.flags(cmd)
+	cmd.Flags().StringArrayVar(&a.ignore, "ignore-disk", nil, "never touch this `disk` and do not wait for it: a serial number, a WWID, usb or removable (repeatable)")
+	complete(cmd, "ignore-disk", "usb", "removable")
+	return cmd
+}
+
+// flags are those that accept and wipe share.
+func (a *accept) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&a.wipeData, "wipe-data", false, "erase the server's own disks that hold data, too")
 	f.StringVar(&a.level, "level", "", "how thoroughly to erase: quick, clear or purge (default clear)")
-	f.StringArrayVar(&a.ignore, "ignore-disk", nil, "never touch this `disk` and do not wait for it: a serial number, a WWID, usb or removable (repeatable)")
 	f.BoolVarP(&a.yes, "yes", "y", false, "do not ask for the server's name; needed without a terminal")
 	f.BoolVar(&a.dryRun, "dry-run", false, "show what would happen, and change nothing")
 	f.BoolVar(&a.wait, "wait", false, "wait until the server is Available or needs a person, and show how far it is")
 	f.DurationVar(&a.timeout, "timeout", 0, "how long to wait for each server; 0 has no limit")
 	complete(cmd, "level", "quick", "clear", "purge")
-	complete(cmd, "ignore-disk", "usb", "removable")
-	return cmd
 }
 
 // complete completes the values of a flag.
@@ -113,6 +120,11 @@ func (a *accept) one(ctx context.Context, c client.WithWatch, name string, level
 	if err != nil {
 		return err
 	}
+	if a.again {
+		if err := wipeable(s); err != nil {
+			return err
+		}
+	}
 	g, err := a.plan(ctx, c, s, level)
 	if err != nil {
 		return err
@@ -152,7 +164,15 @@ func (a *accept) plan(ctx context.Context, c client.Client, s *metal.Server, lev
 	if err := c.Get(ctx, client.ObjectKey{Name: s.Name}, i); client.IgnoreNotFound(err) != nil && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("reading the inventory of %s: %w", s.Name, explain(err))
 	}
-	return plan(s, i.Spec.Disks, wish{wipeData: a.wipeData, level: level, ignore: a.ignore})
+	return plan(s, i.Spec.Disks, wish{wipeData: a.wipeData, level: level, ignore: a.ignore, again: a.again})
+}
+
+// verb is the command that the person typed.
+func (a *accept) verb() string {
+	if a.again {
+		return "wipe"
+	}
+	return "accept"
 }
 
 // confirm refuses what the flags do not allow, and asks before data goes.
@@ -163,8 +183,8 @@ func (a *accept) confirm(g *gesture) error {
 	}
 	name, list := g.server.Name, strings.Join(labels(data), ", ")
 	if !a.wipeData {
-		return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%s has %s with data: %s. Nothing was done. To erase that data: ingot accept %s --wipe-data; to keep a disk: --ignore-disk SERIAL",
-			name, number(len(data), "disk"), list, name)}
+		return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%s has %s with data: %s. Nothing was done. To erase that data: ingot %s %s --wipe-data; to keep a disk: ingot accept %s --ignore-disk SERIAL",
+			name, number(len(data), "disk"), list, a.verb(), name, name)}
 	}
 	if a.yes {
 		return nil
@@ -186,7 +206,7 @@ func (a *accept) patch(ctx context.Context, c client.Client, g *gesture, id stri
 			return nil
 		}
 		if !apierrors.IsConflict(err) {
-			return fmt.Errorf("accepting %s: %w", s.Name, explain(err))
+			return fmt.Errorf("asking to %s %s: %w", a.verb(), s.Name, explain(err))
 		}
 		if s, err = a.env.server(ctx, c, s.Name); err != nil {
 			return err
@@ -195,7 +215,7 @@ func (a *accept) patch(ctx context.Context, c client.Client, g *gesture, id stri
 			break
 		}
 	}
-	return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%s changed while you looked at it, so what was shown may be wrong; nothing was done. Look again: ingot accept %s", g.server.Name, g.server.Name)}
+	return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%s changed while you looked at it, so what was shown may be wrong; nothing was done. Look again: ingot %s %s", g.server.Name, a.verb(), g.server.Name)}
 }
 
 // sameSight says whether all that a person's yes rests on is as it was shown. Readings of the power and the like may have changed.

@@ -206,7 +206,7 @@ func TestAcceptOfWhatNeedsNothing(t *testing.T) {
 
 func TestAcceptRefusesWhatIsNotOurs(t *testing.T) {
 	diskServer(t, "accept-9", func(s *metal.Server) {
-		s.Spec.Record = &metal.ServerRecord{Claim: &metal.ClaimRecord{Namespace: "team", Name: "m1", BindingID: "b"}}
+		s.Spec.Record = &metal.ServerRecord{Claim: &metal.ClaimRecord{Namespace: "team", Name: "m1", BindingID: "b", At: metav1.NewTime(noon)}}
 	}, sata)
 	run(t, "accept", "accept-9", "--wipe-data", "--yes").want(t, CodeRefused, "team/m1", "release")
 	diskServer(t, "accept-10", func(s *metal.Server) {
@@ -333,16 +333,27 @@ func TestAcceptWaits(t *testing.T) {
 	run(t, "accept", "accept-22", "--wait", "--timeout", "1s").want(t, CodeTimeout, "is it running?")
 
 	diskServer(t, "accept-23", nil, nvme)
-	ctx, cancel := context.WithCancel(t.Context())
-	wait = aside(func() {
-		awaitRequest(t, "accept-23")
-		cancel()
-	})
-	runIn(t, ctx, "accept", "accept-23", "--wait", "--kubeconfig", testapi.Config(t).Kubeconfig).want(t, CodeInterrupted, "Ingot goes on")
-	wait()
+	interrupted(t, 5, "accept", "accept-23", "--wait").want(t, CodeInterrupted, "Ingot goes on") // the fifth line says that it was asked
 	if s := fetch(t, "accept-23"); s.Spec.AcceptRequest == nil {
 		t.Error("Ctrl-C took the request back")
 	}
+}
+
+// interrupted runs a command until it has printed so many lines, and then presses Ctrl-C.
+func interrupted(t *testing.T, after int, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var errOut bytes.Buffer
+	out := &lines{}
+	env := &Env{Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: &errOut}, Now: func() time.Time { return noon }, ID: nextID}
+	root := New("ingot", env)
+	root.SetArgs(append(args, "--kubeconfig", testapi.Config(t).Kubeconfig))
+	code := make(chan int, 1)
+	go func() { code <- Main(ctx, root, env) }()
+	told := out.await(t, after)
+	cancel()
+	return result{<-code, strings.Join(told, "\n"), errOut.String()}
 }
 
 // aside does what the controller does while a command runs; the result waits for its end.

@@ -227,7 +227,7 @@ func TestPowerNobodyTakesUpTimesOut(t *testing.T) {
 
 func TestPowerRefuses(t *testing.T) {
 	rackServer(t, "power-4", func(s *metal.Server) {
-		s.Spec.Record = &metal.ServerRecord{Claim: &metal.ClaimRecord{Namespace: "team", Name: "m1", BindingID: "b"}}
+		s.Spec.Record = &metal.ServerRecord{Claim: &metal.ClaimRecord{Namespace: "team", Name: "m1", BindingID: "b", At: metav1.NewTime(noon)}}
 		s.Spec.Location = &metal.Location{Rack: "r7", Unit: 3}
 	})
 	run(t, "power", "off", "power-4").want(t, CodeRefused, "team/m1", "rack r7 unit 3", "--yes")
@@ -281,7 +281,7 @@ func TestUsageErrorsSayWhatIsMeant(t *testing.T) {
 		"get --nonsense":           {"--nonsense", "`ingot get --help`"},
 		"power on x --timeout abc": {`invalid argument "abc"`, `"--timeout"`, "`ingot power on --help`"},
 		"why":                      {"ingot why needs SERVER"},
-		"why a b":                  {`ingot why takes SERVER alone, not "b"`},
+		"why a b":                  {`ingot why takes SERVER|claim/NAME alone, not "b"`},
 		"power on":                 {"ingot power on needs SERVER..."},
 		"version extra":            {`ingot version takes no arguments, not "extra"`},
 	} {

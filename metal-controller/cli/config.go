@@ -48,11 +48,7 @@ func (e *Env) previewConfig(ctx context.Context, name string, values bool) error
 	if err != nil {
 		return err
 	}
-	namespace, _, err := e.config.ToRawKubeConfigLoader().Namespace()
-	if err != nil {
-		return fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	claim, err := readOne(ctx, c, &metal.ServerClaim{}, client.ObjectKey{Namespace: namespace, Name: name}, "`kubectl get serverclaims -A` lists them; -n names their namespace")
+	claim, err := e.claim(ctx, c, trimClaim(name))
 	if err != nil {
 		return err
 	}
@@ -74,11 +70,11 @@ func (e *Env) buildConfig(ctx context.Context, c client.Client, claim *metal.Ser
 	if claim.Spec.ConfigSecret == "" {
 		return none, fmt.Errorf("the claim %s/%s names no machine config: set spec.configSecret", claim.Namespace, claim.Name)
 	}
-	secret, err := readOne(ctx, c, &corev1.Secret{}, client.ObjectKey{Namespace: claim.Namespace, Name: claim.Spec.ConfigSecret}, "the claim's spec.configSecret names it: create it with the key "+machineconfig.SecretKey)
+	secret, err := readOne(ctx, c, &corev1.Secret{}, client.ObjectKey{Namespace: claim.Namespace, Name: claim.Spec.ConfigSecret})
 	if err != nil {
 		return none, err
 	}
-	class, err := readOne(ctx, c, &metal.ServerClass{}, client.ObjectKey{Name: claim.Spec.ClassName}, "`ingot get serverclasses` lists them")
+	class, err := readOne(ctx, c, &metal.ServerClass{}, client.ObjectKey{Name: claim.Spec.ClassName})
 	if err != nil {
 		return none, err
 	}
@@ -96,15 +92,14 @@ func (e *Env) buildConfig(ctx context.Context, c client.Client, claim *metal.Ser
 }
 
 // readOne reads one object; one that is not there gets an error that names the next step.
-func readOne[O client.Object](ctx context.Context, c client.Client, into O, key client.ObjectKey, hint string) (O, error) {
+func readOne[O client.Object](ctx context.Context, c client.Client, into O, key client.ObjectKey) (O, error) {
 	err := c.Get(ctx, key, into)
-	kind := strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", into), "*v1alpha1."))
-	kind = strings.TrimPrefix(kind, "*v1.")
 	switch {
 	case apierrors.IsNotFound(err):
-		return into, fmt.Errorf("there is no %s %q; %s", kind, strings.TrimPrefix(key.String(), "/"), hint)
+		kind, next := missing(into, key)
+		return into, fmt.Errorf("%s %q does not exist; %s", kind, key.Name, next)
 	case err != nil:
-		return into, fmt.Errorf("reading the %s: %w", kind, explain(err))
+		return into, explain(err)
 	}
 	return into, nil
 }

@@ -38,13 +38,13 @@ func TestConfigPreview(t *testing.T) {
 		&metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "bare"}, Spec: metal.ServerClaimSpec{ClassName: ns}})
 	hidden := run(t, "config", "preview", "web", "-n", ns)
 	hidden.want(t, CodeOK, "machine.token", "(secret)", "machine.type", "(hidden)", "claim "+ns+"/web, patch 1", "class "+ns+", patch 1", "server preview-1, patch 1", "ingot.dev/v1alpha1/Callback")
-	shown := run(t, "config", "preview", "web", "-n", ns, "--values")
+	shown := run(t, "config", "preview", "claim/web", "-n", ns, "--values")
 	shown.want(t, CodeOK, `"controlplane"`, `"/dev/sdz"`, "(secret)", `"ingot://preview-1"`)
 	if all := hidden.out + shown.out; strings.Contains(all, "s3cret") || strings.Contains(hidden.out, "controlplane") {
 		t.Errorf("too much is shown:\n%s", all)
 	}
-	run(t, "config", "preview", "none", "-n", ns).want(t, CodeError, `there is no serverclaim "`+ns+`/none"`, "-n names")
-	run(t, "config", "preview", "waits", "-n", ns).want(t, CodeError, `there is no secret "`+ns+`/gone"`, "key value")
+	run(t, "config", "preview", "none", "-n", ns).want(t, CodeError, `there is no claim "none" in the namespace `+ns, "-n names")
+	run(t, "config", "preview", "waits", "-n", ns).want(t, CodeError, `the Secret "gone" does not exist`, "make it")
 	run(t, "config", "preview", "bare", "-n", ns).want(t, CodeError, "spec.configSecret")
 	run(t, "config", "preview").want(t, CodeUsage, "needs CLAIM")
 	run(t, "config", "prewiev").want(t, CodeUsage, "did you mean `ingot config preview`?")

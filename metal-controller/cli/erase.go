@@ -155,21 +155,8 @@ func newVerifyErase(env *Env) *cobra.Command {
 // maxFile bounds what is read of a file, in bytes; a record fits into a ConfigMap.
 const maxFile = 2 << 20
 
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s is too long for an erase record", path)
-	}
-	return data, err
-}
-
 func (e *Env) verifyErase(path, keyPath string) error {
-	text, err := readFile(path)
+	text, err := readFile(path, maxFile)
 	if err != nil {
 		return fmt.Errorf("reading the erase record: %w", err)
 	}
@@ -177,7 +164,7 @@ func (e *Env) verifyErase(path, keyPath string) error {
 	if keyPath == "" {
 		key, err = embeddedKey(text)
 	} else {
-		key, err = readFile(keyPath)
+		key, err = readFile(keyPath, maxFile)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the public key: %w", err)

@@ -18,6 +18,7 @@ type wish struct {
 	wipeData bool
 	level    metal.WipeLevel // empty: not said
 	ignore   []string
+	again    bool // also when nothing asks for it
 }
 
 // gesture is a person's yes to one server as it was shown, worked out before anything is changed.
@@ -59,7 +60,7 @@ func plan(s *metal.Server, inventory []metal.Disk, w wish) (*gesture, error) {
 	}
 	r := recordOf(s)
 	open := slices.ContainsFunc(g.fates, func(f fate) bool { return f.open })
-	g.ask = !s.Spec.Accepted || r.Acceptance == nil || r.Unverified != nil || open || g.changed() || g.otherLevel()
+	g.ask = w.again || !s.Spec.Accepted || r.Acceptance == nil || r.Unverified != nil || open || g.changed() || g.otherLevel()
 	if r.Claim != nil && g.ask {
 		return nil, refused("%s is claimed by %s/%s, so its disks are out of reach; release it first", s.Name, r.Claim.Namespace, r.Claim.Name)
 	}
@@ -215,6 +216,9 @@ func (g *gesture) next() string {
 		return fmt.Sprintf("server/%s: %s ignored from now on\n", s.Name, number(len(g.ignored), "disk selector"))
 	}
 	text := fmt.Sprintf("server/%s accepted", s.Name)
+	if g.wish.again {
+		text = fmt.Sprintf("server/%s will be wiped again", s.Name)
+	}
 	if n := len(g.data()); n > 0 {
 		text += ", with the data on " + number(n, "disk") + " to be erased"
 	}

@@ -1,23 +1,24 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
-	"github.com/liggitt/tabwriter"
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/rest"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
 // tableAccept asks the API server for its own columns, as kubectl does.
@@ -38,8 +39,16 @@ func newGet(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get [KIND] [NAME...]",
 		Short: "List servers and the other kinds of Ingot, or show one",
-		Example: "  ingot get servers\n  ingot get server rack1-07 -o yaml\n  ingot get servers -l site=berlin -o wide\n" +
-			"  ingot get servers --watch",
+		Long: `List servers and the other kinds of Ingot, or show one: servers, claims, classes, environments and inventory.
+
+With --watch it goes on: on a terminal the table is kept up to date in place, elsewhere each change is a new line.`,
+		Example: `  ingot get servers
+  ingot get server rack1-07 -o yaml
+  ingot get servers -l site=berlin -o wide
+  ingot get servers --watch
+  ingot get claims -A
+  ingot get classes
+  ingot get inventory rack1-07 -o yaml`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return g.run(cmd.Context(), args) },
 		ValidArgsFunction: g.complete,
 	}
@@ -52,17 +61,48 @@ func newGet(env *Env) *cobra.Command {
 	return cmd
 }
 
-// kinds are Ingot's, as people type them.
-var kinds = []string{"servers", "serverinventories", "serverclasses", "serverclaims", "environments"}
+// kinds are Ingot's, as the API names them; words are what people type for those with long names.
+var (
+	kinds = []string{"servers", "serverinventories", "serverclasses", "serverclaims", "environments"}
+	words = map[string]string{
+		"claim": "serverclaims", "claims": "serverclaims", "class": "serverclasses", "classes": "serverclasses",
+		"inventory": "serverinventories", "inventories": "serverinventories",
+	}
+)
 
-// complete knows the kinds, and the names of Servers, which their inventories share.
+// inFull puts the API's names of kinds for the words that people type: KIND,KIND first, or KIND/NAME anywhere.
+func inFull(args []string) []string {
+	full := slices.Clone(args)
+	for i, arg := range full {
+		kind, name, slash := strings.Cut(arg, "/")
+		switch {
+		case slash:
+			full[i] = cmp.Or(words[kind], kind) + "/" + name
+		case i == 0:
+			list := strings.Split(arg, ",")
+			for n, word := range list {
+				list[n] = cmp.Or(words[word], word)
+			}
+			full[i] = strings.Join(list, ",")
+		}
+	}
+	return full
+}
+
+// complete knows the kinds and the names of their objects.
 func (g *get) complete(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
-		return kinds, cobra.ShellCompDirectiveNoFileComp
+		return []string{"servers", "claims", "classes", "environments", "inventory"}, cobra.ShellCompDirectiveNoFileComp
 	}
-	switch args[0] {
+	switch inFull(args)[0] {
 	case "server", "servers", "srv", "serverinventory", "serverinventories":
 		return g.env.completeServers(cmd, args[1:], prefix)
+	case "serverclaim", "serverclaims", "sclaim":
+		return g.env.completeClaims(cmd, args[1:], prefix, "")
+	case "serverclass", "serverclasses", "sclass":
+		return g.env.completeNames(cmd.Context(), &metal.ServerClassList{}, prefix, "")
+	case "environment", "environments", "env":
+		return g.env.completeNames(cmd.Context(), &metal.EnvironmentList{}, prefix, "")
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
@@ -78,25 +118,29 @@ func (g *get) run(ctx context.Context, args []string) error {
 	if err := g.env.configured(); err != nil {
 		return err
 	}
-	namespace, _, err := g.env.config.ToRawKubeConfigLoader().Namespace()
+	namespace, err := g.env.namespace()
 	if err != nil {
-		return fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	r := resource.NewBuilder(g.env.config).Unstructured().NamespaceParam(namespace).DefaultNamespace().AllNamespaces(g.all).
-		LabelSelectorParam(g.selector).ResourceTypeOrNameArgs(true, args...).Latest()
-	if !table {
-		r = r.ContinueOnError().Flatten()
-	}
-	if table {
-		r = r.ContinueOnError().TransformRequests(func(r *rest.Request) { r.SetHeader("Accept", tableAccept) })
-	}
-	out := printers.GetNewTabWriter(g.env.Streams.Out) // remembers the widths of columns, so that changes line up with what was there
-	result := r.Do()
-	version, err := g.print(result, printer, table, out)
-	if err := errors.Join(err, out.Flush()); err != nil || !g.watch {
 		return err
 	}
-	return g.follow(ctx, result, version, printer, table, out)
+	query := func() *resource.Result { return g.query(namespace, inFull(args), table) }
+	if g.watch {
+		return g.follow(ctx, query, printer, table)
+	}
+	out := printers.GetNewTabWriter(g.env.Streams.Out)
+	return errors.Join(g.print(query(), printer, table, out), out.Flush())
+}
+
+// query asks the API server, for its own table or for the objects.
+func (g *get) query(namespace string, args []string, table bool) *resource.Result {
+	r := resource.NewBuilder(g.env.config).Unstructured().NamespaceParam(namespace).DefaultNamespace().AllNamespaces(g.all).
+		LabelSelectorParam(g.selector).ResourceTypeOrNameArgs(true, args...).Latest().ContinueOnError()
+	if table {
+		return r.TransformRequests(func(r *rest.Request) { r.SetHeader("Accept", tableAccept) }).Do()
+	}
+	if g.watch {
+		return r.Do() // flattened, the version of the list would be lost
+	}
+	return r.Flatten().Do()
 }
 
 // printer is the one for the wanted output, and whether it prints the server's table.
@@ -109,40 +153,28 @@ func (g *get) printer() (printers.ResourcePrinter, bool, error) {
 	return p, false, err
 }
 
-func (g *get) print(result *resource.Result, p printers.ResourcePrinter, table bool, out io.Writer) (version string, err error) {
+func (g *get) print(result *resource.Result, p printers.ResourcePrinter, table bool, out io.Writer) error {
 	infos, err := result.Infos()
 	if err != nil {
-		return "", explain(err)
+		return explain(err)
 	}
 	if !table && len(infos) != 1 && g.output != "name" {
-		return versionOf(infos), p.PrintObj(listOf(infos), out)
+		return p.PrintObj(listOf(infos), out)
 	}
 	for _, info := range infos {
 		object, err := decodeTable(info.Object)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if t, ok := object.(*metav1.Table); ok && len(t.Rows) == 0 {
 			fmt.Fprintln(g.env.Streams.ErrOut, emptyHint(info.Mapping.Resource.Resource))
 			continue
 		}
 		if err := p.PrintObj(object, out); err != nil {
-			return "", fmt.Errorf("printing: %w", err)
+			return fmt.Errorf("printing: %w", err)
 		}
 	}
-	return versionOf(infos), nil
-}
-
-// versionOf is the resourceVersion from which to watch; empty asks for everything again, where there is no single one.
-func versionOf(infos []*resource.Info) string {
-	if len(infos) != 1 {
-		return ""
-	}
-	o, err := meta.CommonAccessor(infos[0].Object)
-	if err != nil {
-		return ""
-	}
-	return o.GetResourceVersion()
+	return nil
 }
 
 // emptyHint says what to do when there is nothing to show.
@@ -185,36 +217,4 @@ func decodeTable(object runtime.Object) (runtime.Object, error) {
 		row.Object.Object = decoded
 	}
 	return table, nil
-}
-
-// follow shows changes until the context ends.
-func (g *get) follow(ctx context.Context, result *resource.Result, version string, p printers.ResourcePrinter, table bool, out *tabwriter.Writer) error {
-	w, err := result.Watch(version)
-	if err != nil {
-		return explain(err)
-	}
-	defer w.Stop()
-	if table {
-		p = printers.NewTablePrinter(printers.PrintOptions{Wide: g.output == "wide", NoHeaders: true, WithNamespace: g.all})
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, open := <-w.ResultChan():
-			if !open {
-				return fmt.Errorf("the API server ended the watch; run the command again")
-			}
-			if e.Type == watch.Bookmark || e.Type == watch.Error {
-				continue
-			}
-			object, err := decodeTable(e.Object)
-			if err != nil {
-				return err
-			}
-			if err := errors.Join(p.PrintObj(object, out), out.Flush()); err != nil {
-				return fmt.Errorf("printing: %w", err)
-			}
-		}
-	}
 }

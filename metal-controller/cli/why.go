@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,12 +18,17 @@ import (
 
 func newWhy(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use:               "why SERVER",
-		Short:             "Explain the state of a server: what is so, why, and who has to act next",
-		Example:           "  ingot why rack1-07",
+		Use:               "why SERVER|claim/NAME",
+		Short:             "Explain the state of a server or a claim: what is so, why, and who has to act next",
+		Example:           "  ingot why rack1-07\n  ingot why claim/worker-1 -n team",
 		Args:              usage(cobra.ExactArgs(1)),
-		ValidArgsFunction: env.completeServer,
-		RunE:              func(cmd *cobra.Command, args []string) error { return env.why(cmd.Context(), args[0]) },
+		ValidArgsFunction: env.completeWhy,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if is, name := isClaim(args[0]); is {
+				return env.whyClaim(cmd.Context(), name)
+			}
+			return env.why(cmd.Context(), args[0])
+		},
 	}
 }
 
@@ -57,12 +61,7 @@ func explainServer(out io.Writer, s *metal.Server, now time.Time) {
 		fmt.Fprintln(out, "The controller has not seen the last change yet; what follows is older. Is it running?")
 	}
 	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "CONDITION\tSTATUS\tREASON\tSINCE\tMESSAGE")
-	for _, c := range ordered(s.Status.Conditions) {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.Type, c.Status, c.Reason, age(c.LastTransitionTime, now), c.Message)
-	}
-	w.Flush()
+	printConditions(out, s.Status.Conditions, now)
 	fmt.Fprintln(out)
 	if showDisks(s) {
 		printDisks(out, s.Status.Disks)
@@ -70,6 +69,9 @@ func explainServer(out io.Writer, s *metal.Server, now time.Time) {
 	}
 	for _, line := range wipeProgress(s) {
 		fmt.Fprintf(out, "Wiping:       %s (told %s ago)\n", line, age(s.Status.Wipe.UpdatedAt, now))
+	}
+	if line := claimLine(s, now); line != "" {
+		fmt.Fprintln(out, "Claim:       ", line)
 	}
 	fmt.Fprintln(out, "Power:       ", powerLine(s, now))
 	fmt.Fprintln(out, "Next netboot:", bootLine(s))
@@ -108,9 +110,33 @@ func nextSteps(s *metal.Server) []string {
 	add(has(reasons.Ready, reasons.NotAccepted, reasons.EvidenceNeeded, reasons.Restored), "ingot accept %s --dry-run  # shows what would be erased")
 	add(has(reasons.Clean, reasons.DataNeedsConfirmation, reasons.DisksChanged), "ingot accept %s --wipe-data")
 	add(has(reasons.Clean, reasons.DisksBlocked), "ingot accept %s --ignore-disk SERIAL")
+	add(has(reasons.Released, reasons.FencingUnconfirmed), "ingot release --server %s --confirm-powered-off  # only when you saw that it is off")
+	add(hasReason(s, reasons.ClaimMissing), "ingot release --server %s  # if its claim shall not come back")
+	add(hasReason(s, reasons.DiskBootFailed), "ingot console %s")
 	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot console %s")
 	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot power cycle %s  # tries again")
 	return steps
+}
+
+// claimLine is whom a server belongs to, and how far it came; empty for one that belongs to nobody.
+func claimLine(s *metal.Server, now time.Time) string {
+	r := recordOf(s)
+	if r.Claim == nil {
+		return ""
+	}
+	line := fmt.Sprintf("%s/%s, since %s", r.Claim.Namespace, r.Claim.Name, age(r.Claim.At, now))
+	for _, part := range [][2]string{{"class", r.Claim.Class}, {"Environment", r.Claim.Environment}} {
+		if part[1] != "" {
+			line += fmt.Sprintf(", %s %s", part[0], part[1])
+		}
+	}
+	if i := r.Installed; i != nil && i.BindingID == r.Claim.BindingID {
+		line += fmt.Sprintf("; installed %s ago", age(i.At, now))
+		if i.RunningAt != nil {
+			line += fmt.Sprintf(", first seen running %s ago", age(*i.RunningAt, now))
+		}
+	}
+	return line
 }
 
 func stateOf(s *metal.Server) string {

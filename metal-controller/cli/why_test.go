@@ -8,6 +8,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
 func with(conditions ...metav1.Condition) func(*metal.Server) {
@@ -69,5 +70,49 @@ func TestWhyNamesTheNextSteps(t *testing.T) {
 	} {
 		rackServer(t, name, c.change)
 		run(t, "why", name).want(t, CodeOK, "Next:         ingot ", c.want)
+	}
+}
+
+// TestWhyOfAClaim: one that waits shows every group of servers that it cannot have; a bound one its server's story.
+func TestWhyOfAClaim(t *testing.T) {
+	boundClaim(t, "why-c1", "")
+	run(t, "why", "claim/why-c1", "-n", "team").want(t, CodeOK, "claim/why-c1 in team is new", "a server of class small for its default Environment", "Config:       none")
+	claimStatus(t, "why-c1", "", metav1.ConditionFalse, reasons.NoMatchingServer, "No server fits.",
+		metal.Unfit{Reason: reasons.NotAccepted, Message: "rack1-03 is not accepted.", Count: 1, Servers: []string{"rack1-03"}},
+		metal.Unfit{Reason: reasons.RequirementUnmet, Message: "rack1-01 has 8 GiB.", Count: 14, Servers: []string{"rack1-01", "rack1-02"}})
+	run(t, "why", "claim/why-c1", "-n", "team").want(t, CodeOK, "waits: No server fits.", "NotAccepted       1      rack1-03", "RequirementUnmet  14     rack1-01, rack1-02 and 12 more", "rack1-01 has 8 GiB", "ingot accept SERVER --dry-run")
+	boundServer(t, "why-c2", func(s *metal.Server) {
+		s.Spec.Record.Claim.Class, s.Spec.Record.Claim.Environment = "small", "os-a"
+		s.Spec.Record.Installed = &metal.InstalledRecord{BootID: "b", At: metav1.NewTime(noon), BindingID: "bind-why-c2", RunningAt: &metav1.Time{Time: noon}}
+		with(metav1.Condition{Type: reasons.Provisioned, Status: metav1.ConditionTrue, Reason: reasons.Running})(s)
+	})
+	boundClaim(t, "why-c2", "why-c2")
+	r := run(t, "why", "serverclaim/why-c2", "-n", "team")
+	r.want(t, CodeOK, "is bound to why-c2 and ready", "Provisioned  True    Running", "team/why-c2, since 0s, class small, Environment os-a; installed 0s ago, first seen running 0s ago")
+	if strings.Contains(r.out, "UNFIT") || strings.Contains(r.out, "Next:  ") {
+		t.Errorf("a claim that needs nothing:\n%s", r.out)
+	}
+	boundClaim(t, "why-c3", "why-lost")
+	run(t, "why", "claim/why-c3", "-n", "team").want(t, CodeOK, "no server/why-lost any more")
+	run(t, "why", "claim/none", "-n", "team").want(t, CodeError, `no claim "none" in the namespace team`)
+	for reason, want := range map[string]string{
+		reasons.ConfigMissing: "kubectl create secret generic NAME -n team --from-file=value=FILE", reasons.ClassMissing: "ingot get classes",
+		reasons.EnvironmentMissing: "ingot get environments",
+	} {
+		claimStatus(t, "why-c1", "", metav1.ConditionFalse, reason, "So it is.")
+		run(t, "why", "claim/why-c1", "-n", "team").want(t, CodeOK, "Next:         "+want)
+	}
+	runIn(t, t.Context(), "__complete", "--kubeconfig", testapi.Config(t).Kubeconfig, "why", "-n", "team", "claim/why-c").want(t, CodeOK, "claim/why-c1\n", "claim/why-c3\n")
+}
+
+// TestWhyOfAServerThatIsReleased names what a person can do.
+func TestWhyOfAServerThatIsReleased(t *testing.T) {
+	for name, c := range map[string]struct{ kind, reason, want string }{
+		"why-r1": {reasons.Released, reasons.FencingUnconfirmed, "ingot release --server why-r1 --confirm-powered-off"},
+		"why-r2": {reasons.Provisioned, reasons.ClaimMissing, "ingot release --server why-r2  #"},
+		"why-r3": {reasons.Provisioned, reasons.DiskBootFailed, "ingot console why-r3"},
+	} {
+		boundServer(t, name, with(metav1.Condition{Type: c.kind, Status: metav1.ConditionFalse, Reason: c.reason, Message: "Why."}))
+		run(t, "why", name).want(t, CodeOK, c.kind, c.reason, "Claim:        team/"+name, "Next:         "+c.want)
 	}
 }

@@ -21,9 +21,11 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/allocate/expr"
 	"ingot.dev/ingot/metal-controller/bmc"
+	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/notify"
+	"ingot.dev/ingot/metal-controller/reconcilers/environment"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/boot"
@@ -106,7 +108,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	a := &app{cfg: cfg, manager: m, trust: trust, sightings: sightings.New(cfg.Now), changes: &notify.Hub{}}
+	a := &app{cfg: cfg, manager: m, trust: trust, sightings: sightings.New(cfg.Now), files: bootfiles.NewStore(cfg.Now), changes: &notify.Hub{}}
 	if err := a.assemble(ctx); err != nil {
 		return err
 	}
@@ -148,6 +150,7 @@ type app struct {
 	manager   ctrl.Manager
 	trust     trust
 	sightings *sightings.Store
+	files     *bootfiles.Store
 	changes   *notify.Hub
 }
 
@@ -173,6 +176,10 @@ func (a *app) assemble(ctx context.Context) error {
 	}
 	if err := a.addClaims(ctx, cel); err != nil {
 		return err
+	}
+	environments := &environment.Reconciler{Client: a.manager.GetClient(), Files: a.files, Now: a.cfg.Now}
+	if err := environments.SetupWithManager(a.manager); err != nil {
+		return fmt.Errorf("setting up the Environment reconciler: %w", err)
 	}
 	if err := a.watchChanges(ctx); err != nil {
 		return err

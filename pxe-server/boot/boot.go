@@ -55,7 +55,41 @@ type Server struct {
 	Target               Target
 	// BootID of the expected boot; empty when none is expected.
 	BootID string
+	// OS is what it boots when Target is OS; nil otherwise, and when the controller said something that cannot be booted.
+	OS *OSBoot
 }
+
+// OSBoot is what a server boots to get its operating system: kernel and initramfs, or a UKI, each by SHA-256. It is immutable once made.
+type OSBoot struct {
+	Arch                   string
+	Kernel, Initramfs, UKI string
+	// Args hold the capability for the machine config: they stand in the script of this one boot and nowhere else.
+	Args []string
+}
+
+// String hides the arguments from every log.
+func (o *OSBoot) String() string { return "an OS boot" }
+
+// GoString is String.
+func (o *OSBoot) GoString() string { return o.String() }
+
+// MaxFiles is how many files a view names, at most; the controller sends no more.
+const MaxFiles = 512
+
+// File is one file that an Environment names.
+type File struct {
+	// URL is where the site's cache gets it from.
+	URL string
+	// Initramfs says that servers boot it beside a kernel; it is one otherwise.
+	Initramfs bool
+}
+
+// How a file of the view fares in the site's cache, as the protocol names it.
+const (
+	FileCached   = "Cached"
+	FileFetching = "Fetching"
+	FileFailed   = "Failed"
+)
 
 // View is what the controller says of all servers. It is immutable once made.
 type View struct {
@@ -64,7 +98,11 @@ type View struct {
 	// AgentURL, AgentPin and AgentArgs go on the agent's kernel line.
 	AgentURL, AgentPin string
 	AgentArgs          []string
-	Revision           int64
+	// Files are what Environments name, by SHA-256; at most MaxFiles. No other is served.
+	Files map[string]File
+	// AtHand says how they fare at this site. It is the only part that does not come from the controller.
+	AtHand   map[string]string
+	Revision int64
 }
 
 // Match says which server the evidence names.
@@ -90,4 +128,6 @@ type Decision struct {
 	Reason string
 	// Conflict as in Match.
 	Conflict []string
+	// OS is set for the target OS.
+	OS *OSBoot
 }

@@ -23,7 +23,7 @@ func Decide(req Request, v View) Decision {
 	}
 	for _, s := range v.Servers {
 		if s.Name == m.Server {
-			return known(req, s, m.By)
+			return known(req, s, m.By, v)
 		}
 	}
 	return Decision{Target: NoAnswer, Reason: reasons.UnknownMachine}
@@ -44,19 +44,68 @@ func unknown(req Request, p UnknownPolicy) Decision {
 }
 
 // known follows the target that the controller chose. What this version cannot serve becomes Idle: it says so on the console and asks again.
-func known(req Request, s Server, by string) Decision {
+func known(req Request, s Server, by string, v View) Decision {
 	d := Decision{Target: s.Target, Server: s.Name, By: by, BootID: s.BootID, Reason: why(s)}
 	switch {
 	case s.Target == LocalDisk || s.Target == Idle || s.Target == NoAnswer:
 	case s.Target == Agent && req.Arch == AMD64:
+	case s.Target == OS && bootable(req, s):
+		return osBoot(d, s.OS, v)
 	default:
 		d.Target, d.Reason = Idle, reasons.BootUnsupported
 	}
 	return d
 }
 
+// bootable says whether the machine can boot what the controller named. Without a boot id nobody could tell a second address that asks. A UKI is a
+// program for UEFI.
+func bootable(req Request, s Server) bool {
+	o := s.OS
+	if o == nil || s.BootID == "" || o.Arch != req.Arch {
+		return false
+	}
+	if o.UKI != "" {
+		return o.Kernel == "" && o.Initramfs == "" && req.Firmware != BIOSPXE
+	}
+	return o.Kernel != "" && o.Initramfs != ""
+}
+
+// osBoot lets the machine wait for files that are not at hand.
+func osBoot(d Decision, o *OSBoot, v View) Decision {
+	fetching, failed := false, false
+	for _, digest := range o.files() {
+		_, named := v.Files[digest]
+		switch state := v.AtHand[digest]; {
+		case named && state == FileCached:
+		case named && state != FileFailed:
+			fetching = true
+		default:
+			failed = true
+		}
+	}
+	switch {
+	case failed:
+		d.Target, d.Reason = Idle, reasons.AssetsFailed
+	case fetching:
+		d.Target, d.Reason = Idle, reasons.AssetsFetching
+	default:
+		d.OS = o
+	}
+	return d
+}
+
+// files are the digests of what is booted.
+func (o *OSBoot) files() []string {
+	if o.UKI != "" {
+		return []string{o.UKI}
+	}
+	return []string{o.Kernel, o.Initramfs}
+}
+
 func why(s Server) string {
 	switch {
+	case s.Target == OS:
+		return reasons.Provisioning
 	case s.Accepted:
 		return reasons.Accepted
 	case !s.Registered:

@@ -122,7 +122,7 @@ func params() Params {
 	return Params{
 		Firmware: UEFIPXE, FirstStage: "http://192.0.2.1:7480/boot/v1/boot.ipxe",
 		Kernel: "http://192.0.2.1:7480/boot/v1/agent/vmlinuz", Initrd: "http://192.0.2.1:7480/boot/v1/agent/initramfs.zst",
-		BootMAC: "52:54:00:00:00:0a", AgentURL: "https://192.0.2.1:7443", AgentPin: strings.Repeat("0f", 32),
+		Files: "http://192.0.2.1:7480/boot/v1/blob/", BootMAC: "52:54:00:00:00:0a", AgentURL: "https://192.0.2.1:7443", AgentPin: strings.Repeat("0f", 32),
 		ImageArgs: []string{"console=tty0", "console=ttyS0,115200n8", "panic=30"},
 	}
 }

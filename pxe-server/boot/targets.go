@@ -29,8 +29,8 @@ const (
 type Params struct {
 	// Firmware as in Request.
 	Firmware string
-	// FirstStage is the URL to ask again at; Kernel and Initrd are the URLs of the agent image.
-	FirstStage, Kernel, Initrd string
+	// FirstStage is the URL to ask again at; Kernel and Initrd are the URLs of the agent image; Files is what stands before the digest in those of others.
+	FirstStage, Kernel, Initrd, Files string
 	// BootMAC is the interface that boots, lower case with colons.
 	BootMAC string
 	// AgentURL, AgentPin and AgentArgs as in View.
@@ -47,6 +47,8 @@ func Script(d Decision, p Params) ([]byte, error) {
 	switch d.Target {
 	case Agent:
 		s, err = agentScript(d, p)
+	case OS:
+		s, err = osScript(d, p)
 	case LocalDisk:
 		s = localDisk(d, p)
 	case NoAnswer:

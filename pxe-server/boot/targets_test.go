@@ -37,6 +37,9 @@ func TestScripts(t *testing.T) {
 	}{
 		"agent-unknown.ipxe":        {Decision{Target: Agent, Reason: reasons.UnknownMachine, BootID: "0123456789abcdef0123456789abcdef"}, UEFIPXE},
 		"agent-known.ipxe":          {Decision{Target: Agent, Server: "rack1-04", By: BySerial, Reason: reasons.NotRegistered, BootID: "b7"}, BIOSPXE},
+		"os-kernel.ipxe":            {Decision{Target: OS, Server: "rack1-04", By: ByMAC, Reason: reasons.Provisioning, BootID: "b9", OS: osKernel()}, BIOSPXE},
+		"os-uki.ipxe":               {Decision{Target: OS, Server: "rack1-04", By: ByMAC, Reason: reasons.Provisioning, BootID: "b9", OS: osUKI()}, UEFIHTTP},
+		"idle-fetching.ipxe":        {Decision{Target: Idle, Server: "rack1-04", By: ByMAC, Reason: reasons.AssetsFetching, BootID: "b9"}, UEFIPXE},
 		"disk-uefi.ipxe":            {Decision{Target: LocalDisk, Server: "rack1-04", By: ByMAC, Reason: reasons.LocalDiskPreferred}, UEFIHTTP},
 		"disk-bios.ipxe":            {Decision{Target: LocalDisk, Server: "rack1-04", By: ByMAC, Reason: reasons.LocalDiskPreferred}, BIOSPXE},
 		"disk-conflict.ipxe":        {Decision{Target: LocalDisk, Reason: reasons.IdentityConflict, Conflict: []string{"a", "b"}}, UEFIPXE},
@@ -66,11 +69,11 @@ func TestNoAnswer(t *testing.T) {
 
 // TestLabels: every jump has its label.
 func TestLabels(t *testing.T) {
-	for _, target := range []Target{Agent, LocalDisk, Idle} {
+	for _, target := range []Target{Agent, OS, LocalDisk, Idle} {
 		for _, firmware := range []string{UEFIPXE, BIOSPXE} {
 			p := params()
 			p.Firmware = firmware
-			out, err := Script(Decision{Target: target, BootID: "b"}, p)
+			out, err := Script(Decision{Target: target, BootID: "b", OS: osKernel()}, p)
 			if err != nil {
 				t.Fatal(err)
 			}

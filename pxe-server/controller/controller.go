@@ -28,6 +28,8 @@ type Client struct {
 	boot protocol.BootClient
 	log  *slog.Logger
 	view atomic.Pointer[boot.View]
+	// connected and changed get a value after the first view of a stream, and after every view.
+	connected, changed chan struct{}
 }
 
 // New makes a client that knows nothing yet; Run fills it.
@@ -35,7 +37,20 @@ func New(b protocol.BootClient, log *slog.Logger) *Client {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{boot: b, log: log}
+	return &Client{boot: b, log: log, connected: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+}
+
+// Connected gets a value after each new connection: a controller that was started anew remembers nothing of what it was told.
+func (c *Client) Connected() <-chan struct{} { return c.connected }
+
+// Changed gets a value after each view.
+func (c *Client) Changed() <-chan struct{} { return c.changed }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // View is what the controller said last. It is false until it said something. Nobody may change it.
@@ -84,8 +99,11 @@ func (c *Client) follow(ctx context.Context) (views int, err error) {
 		if err != nil {
 			return views, fmt.Errorf("checking the controller's view: %w", err)
 		}
-		views++
+		if views++; views == 1 {
+			signal(c.connected)
+		}
 		c.view.Store(&v)
+		signal(c.changed)
 		c.log.Info("view of the controller", "revision", v.Revision, "servers", len(v.Servers), "unknown", v.Policy)
 	}
 }
@@ -95,6 +113,14 @@ func (c *Client) Report(ctx context.Context, events []*protocol.BootEvent) error
 	if _, err := c.boot.Report(ctx, &protocol.ReportRequest{Events: events}); err != nil {
 		c.log.Warn("boot events were not taken; they wait", "events", len(events), "error", err)
 		return fmt.Errorf("reporting boot events: %w", err)
+	}
+	return nil
+}
+
+// ReportFiles tells the controller how all files of the view fare in this site's cache.
+func (c *Client) ReportFiles(ctx context.Context, states []*protocol.AssetState) error {
+	if _, err := c.boot.Report(ctx, &protocol.ReportRequest{Assets: states}); err != nil {
+		return fmt.Errorf("reporting boot files: %w", err)
 	}
 	return nil
 }

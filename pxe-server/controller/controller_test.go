@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -29,6 +30,7 @@ type fake struct {
 	mu     sync.Mutex
 	opened int
 	events []*protocol.BootEvent
+	assets []*protocol.AssetState
 }
 
 func (f *fake) WatchView(_ *protocol.WatchViewRequest, s grpc.ServerStreamingServer[protocol.View]) error {
@@ -53,6 +55,7 @@ func (f *fake) Report(_ context.Context, r *protocol.ReportRequest) (*protocol.R
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.events = append(f.events, r.GetEvents()...)
+	f.assets = append(f.assets, r.GetAssets()...)
 	return &protocol.ReportResponse{}, nil
 }
 
@@ -144,8 +147,11 @@ func TestReport(t *testing.T) {
 func TestViewOf(t *testing.T) {
 	v, err := controller.ViewOf(&protocol.View{
 		UnknownPolicy: "register-once", Revision: 7,
-		Agent:   &protocol.AgentBoot{Url: "https://u", Pin: "p", Args: []string{"quiet"}},
-		Servers: []*protocol.Server{{Name: "n", Macs: []string{"m"}, Manufacturer: "v", Serial: "s", Uuid: "u", Accepted: true, Registered: true, Target: "Idle", BootId: "b"}},
+		Agent: &protocol.AgentBoot{Url: "https://u", Pin: "p", Args: []string{"quiet"}},
+		Servers: []*protocol.Server{{Name: "n", Macs: []string{"m"}, Manufacturer: "v", Serial: "s", Uuid: "u", Accepted: true, Registered: true, Target: "Idle", BootId: "b", Os: &protocol.OSBoot{
+			Arch: "amd64", Kernel: digestA, Initramfs: digestB, Args: []string{"quiet"},
+		}}},
+		Assets: []*protocol.Asset{{Sha256: digestA, Url: "https://h/k"}, {Sha256: digestB, Url: "https://h/i"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +161,65 @@ func TestViewOf(t *testing.T) {
 		s.Name != "n" || s.MACs[0] != "m" || s.Manufacturer != "v" || s.Serial != "s" || s.UUID != "u" || !s.Accepted || !s.Registered || s.Target != boot.Idle || s.BootID != "b" {
 		t.Errorf("got %+v", v)
 	}
+	if o := s.OS; o == nil || o.Arch != "amd64" || o.Kernel != digestA || o.Initramfs != digestB || o.UKI != "" || len(o.Args) != 1 {
+		t.Errorf("OS %#v", o)
+	}
+	if len(v.Files) != 2 || v.Files[digestA] != (boot.File{URL: "https://h/k"}) || v.Files[digestB] != (boot.File{URL: "https://h/i", Initramfs: true}) || v.AtHand != nil {
+		t.Errorf("files %v, at hand %v", v.Files, v.AtHand)
+	}
+}
+
+var digestA, digestB = strings.Repeat("a", 64), strings.Repeat("b", 64)
+
+// TestMalformedOS: what one server cannot boot is nothing to boot, and every other server of the view is as it was.
+func TestMalformedOS(t *testing.T) {
+	for name, change := range map[string]func(*protocol.OSBoot){
+		"control":       func(*protocol.OSBoot) {},
+		"short digest":  func(o *protocol.OSBoot) { o.Kernel = "aa" },
+		"upper case":    func(o *protocol.OSBoot) { o.Initramfs = strings.Repeat("A", 64) },
+		"a path":        func(o *protocol.OSBoot) { o.Uki = "../../etc/passwd" },
+		"many args":     func(o *protocol.OSBoot) { o.Args = make([]string, 73) },
+		"long argument": func(o *protocol.OSBoot) { o.Args = []string{strings.Repeat("x", 1025)} },
+	} {
+		o := &protocol.OSBoot{Arch: "amd64", Kernel: digestA, Initramfs: digestB, Args: []string{strings.Repeat("x", 1024)}}
+		change(o)
+		v, err := controller.ViewOf(&protocol.View{Servers: []*protocol.Server{{Name: "a", Target: "OS", Os: o}, {Name: "b", Target: "Agent"}}})
+		if err != nil || len(v.Servers) != 2 || (v.Servers[0].OS != nil) != (name == "control") {
+			t.Errorf("%s: %+v, %v", name, v.Servers, err)
+		}
+	}
+}
+
+func TestReportFiles(t *testing.T) {
+	f, c := start(t)
+	if err := c.ReportFiles(t.Context(), []*protocol.AssetState{{Sha256: digestA, State: "Cached"}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.assets) != 1 || f.assets[0].GetState() != "Cached" {
+		t.Errorf("got %v", f.assets)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.ReportFiles(ended, nil); err == nil {
+		t.Error("a report that was not taken is no error")
+	}
+}
+
+// TestConnected: each stream that brings a view is told, and so is each view.
+func TestConnected(t *testing.T) {
+	f, c := start(t)
+	f.views <- &protocol.View{Revision: 1}
+	<-c.Connected()
+	<-c.Changed()
+	f.views <- &protocol.View{Revision: 2}
+	<-c.Changed()
+	select {
+	case <-c.Connected():
+		t.Error("a second view is no new connection")
+	default:
+	}
+	settle(f, &protocol.View{Revision: 3})
+	<-c.Connected()
 }
 
 func TestViewOfRefuses(t *testing.T) {
@@ -163,6 +228,9 @@ func TestViewOfRefuses(t *testing.T) {
 		"twice":      {Servers: []*protocol.Server{{Name: "a"}, {Name: "a"}}},
 		"many MACs":  {Servers: []*protocol.Server{{Name: "a", Macs: make([]string, 65)}}},
 		"many args":  {Agent: &protocol.AgentBoot{Args: make([]string, 65)}},
+		"many files": {Assets: make([]*protocol.Asset, 513)},
+		"no digest":  {Assets: []*protocol.Asset{{Sha256: "x", Url: "https://h/k"}}},
+		"long URL":   {Assets: []*protocol.Asset{{Sha256: digestA, Url: strings.Repeat("x", 2049)}}},
 		"many nodes": {Servers: make([]*protocol.Server, 50_001)},
 	} {
 		if _, err := controller.ViewOf(m); !errors.Is(err, controller.ErrView) {

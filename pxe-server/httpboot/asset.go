@@ -12,10 +12,10 @@ import (
 	"ingot.dev/ingot/pxe-server/limits"
 )
 
-// asset serves one file of a store, with ranges, its digest as ETag, and stage in the timeline of the machine that fetched it.
-func (s *Server) asset(store *cache.Store, name, stage string) http.HandlerFunc {
+// asset serves one file that open proves, with ranges, its digest as ETag, and stage in the timeline of the machine that fetched it.
+func (s *Server) asset(open func(string) (*cache.Asset, error), name, stage string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a, err := store.Open(name)
+		a, err := open(name)
 		if err != nil {
 			s.refuse(w, name, err)
 			return

@@ -21,6 +21,8 @@ type Config struct {
 	Loaders, Image *cache.Store
 	// ImageArgs are the kernel arguments that the image asks for.
 	ImageArgs []string
+	// Blobs opens a file that an Environment names, by its SHA-256, and proves it.
+	Blobs func(digest string) (*cache.Asset, error)
 	// View is what the controller said last; false while it said nothing yet.
 	View func() (boot.View, bool)
 	// Events takes what is seen of boots.
@@ -75,7 +77,7 @@ func setTime(v *time.Duration, d time.Duration) {
 }
 
 func (c Config) check() error {
-	if c.Loaders == nil || c.Image == nil || c.View == nil || c.Events == nil || c.Now == nil || c.Rand == nil {
+	if c.Loaders == nil || c.Image == nil || c.Blobs == nil || c.View == nil || c.Events == nil || c.Now == nil || c.Rand == nil {
 		return errors.New("HTTP boot server: a part of its configuration is missing")
 	}
 	if !c.Addr.IsValid() || c.Addr.Addr().IsUnspecified() || c.Addr.Addr().Zone() != "" {

@@ -55,7 +55,7 @@ func (s *Server) decide(a asked, from netip.Addr, get bool) (boot.Decision, boot
 	}
 	d := boot.Decide(a.Request, view)
 	switch {
-	case d.Target != boot.Agent:
+	case d.Target != boot.Agent && d.Target != boot.OS:
 		return d, view, nil
 	case d.BootID != "" && get && !s.sources.sole(d.BootID, from):
 		return s.contest(d, a, from), view, nil
@@ -80,7 +80,7 @@ func contested(d boot.Decision) bool {
 func (s *Server) contest(d boot.Decision, a asked, from netip.Addr) boot.Decision {
 	s.cfg.Log.Warn("two addresses asked for the script of one expected boot", "server", d.Server, "boot", d.BootID, "mac", a.mac, "source", from)
 	s.cfg.Events.contested(a, d)
-	d.Target, d.Reason, d.BootID = boot.Idle, reasons.IdentityConflict, ""
+	d.Target, d.Reason, d.BootID, d.OS = boot.Idle, reasons.IdentityConflict, "", nil
 	return d
 }
 
@@ -100,6 +100,7 @@ func (s *Server) render(d boot.Decision, v boot.View, a asked) ([]byte, boot.Dec
 		FirstStage: s.cfg.url(catalog.FirstStagePath),
 		Kernel:     s.cfg.url(catalog.AgentPath + catalog.Kernel),
 		Initrd:     s.cfg.url(catalog.AgentPath + catalog.Initramfs),
+		Files:      s.cfg.url(catalog.BlobPath),
 		BootMAC:    a.mac,
 		AgentURL:   v.AgentURL, AgentPin: v.AgentPin, AgentArgs: v.AgentArgs,
 		ImageArgs: s.cfg.ImageArgs,
@@ -110,7 +111,7 @@ func (s *Server) render(d boot.Decision, v boot.View, a asked) ([]byte, boot.Dec
 		return nil, d
 	case err != nil:
 		s.cfg.Log.Error("boot script refused", "mac", a.mac, "server", d.Server, "target", d.Target, "error", err)
-		d.Target, d.Reason = boot.Idle, reasons.BootUnsupported
+		d.Target, d.Reason, d.OS = boot.Idle, reasons.BootUnsupported, nil
 		text, _ = boot.Script(d, p)
 	}
 	return text, d

@@ -27,7 +27,7 @@ func TestTargets(t *testing.T) {
 		"known, disk":      {boot.Ignore, boot.LocalDisk, 200, "it boots its own disk (LocalDiskPreferred)"},
 		"known, idle":      {boot.Ignore, boot.Idle, 200, "it waits here (NotAccepted)"},
 		"known, no answer": {boot.RegisterOnce, boot.NoAnswer, 404, reasons.NotAccepted},
-		"known, OS":        {boot.RegisterOnce, boot.OS, 200, "it waits here (BootUnsupported)"},
+		"known, bad OS":    {boot.RegisterOnce, boot.OS, 200, "it waits here (BootUnsupported)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, nil)

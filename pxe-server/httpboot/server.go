@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"ingot.dev/ingot/boot-assets/catalog"
@@ -68,10 +69,10 @@ func (s *Server) route(first []byte) {
 		catalog.Kernel: StageKernel, catalog.Initramfs: StageInitramfs,
 	}
 	for _, name := range s.cfg.Loaders.Names() {
-		s.routes[catalog.LoaderPath+name] = s.asset(s.cfg.Loaders, name, stages[name])
+		s.routes[catalog.LoaderPath+name] = s.asset(s.cfg.Loaders.Open, name, stages[name])
 	}
 	for _, name := range s.cfg.Image.Names() {
-		s.routes[catalog.AgentPath+name] = s.asset(s.cfg.Image, name, stages[name])
+		s.routes[catalog.AgentPath+name] = s.asset(s.cfg.Image.Open, name, stages[name])
 	}
 }
 
@@ -114,7 +115,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	path, _, _ := cutQuery(r.RequestURI)
-	handle, ok := s.routes[path]
+	handle, ok := s.find(path)
 	switch {
 	case !ok:
 		http.Error(w, "not found", http.StatusNotFound)
@@ -127,6 +128,33 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		handle(w, r)
 	}
+}
+
+// find looks a path up among those that never change, and among the files that the view names now.
+func (s *Server) find(path string) (http.HandlerFunc, bool) {
+	if handle, ok := s.routes[path]; ok {
+		return handle, true
+	}
+	digest, ok := strings.CutPrefix(path, catalog.BlobPath)
+	if !ok {
+		return nil, false
+	}
+	view, _ := s.cfg.View()
+	file, ok := view.Files[digest]
+	if ok && view.AtHand[digest] != boot.FileCached {
+		return notYet, true // quietly: whoever asks again and again fills no log
+	}
+	stage := StageKernel
+	if file.Initramfs {
+		stage = StageInitramfs
+	}
+	return s.asset(s.cfg.Blobs, digest, stage), ok
+}
+
+// notYet answers for a file that is still being fetched, or cannot be had.
+func notYet(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Retry-After", "15")
+	http.Error(w, "this file is not in the cache yet", http.StatusServiceUnavailable)
 }
 
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }

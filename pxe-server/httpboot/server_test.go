@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -33,6 +34,8 @@ type site struct {
 	noView   bool
 	kernel   []byte
 	client   *http.Client
+	blobs    *cache.Store
+	log      bytes.Buffer // to be read when nobody is being answered
 }
 
 func digest(data []byte) cache.Digest {
@@ -61,7 +64,10 @@ func newSite(t *testing.T, change func(*site)) *site {
 	s.dir = dir
 	s.view = boot.View{Policy: boot.RegisterOnce, AgentURL: "https://192.0.2.1:7443", AgentPin: pin, Revision: 1}
 	now := func() time.Time { return start }
+	_, s.blobs = folder(t, map[string][]byte{})
 	s.cfg = httpboot.Config{
+		Blobs:   func(digest string) (*cache.Asset, error) { return s.blobs.Open(digest) },
+		Log:     slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Loaders: loaders, Image: image, ImageArgs: []string{"console=ttyS0"},
 		View:   func() (boot.View, bool) { return s.view, !s.noView },
 		Events: httpboot.NewEvents(now), Now: now, Rand: strings.NewReader(strings.Repeat("0123456789abcdef", 512)),

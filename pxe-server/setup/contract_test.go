@@ -49,11 +49,19 @@ func run(t *testing.T) *running {
 	r.controller = &fakeController{events: make(chan *protocol.BootEvent, 64), view: &protocol.View{
 		UnknownPolicy: "register-once", Revision: 1, Agent: &protocol.AgentBoot{Url: "https://192.0.2.1:7443", Pin: agentPin},
 	}}
-	ready := make(chan struct{})
 	r.cfg = Config{
-		Interface: "eth0", StateDir: t.TempDir(), AgentImage: image(t), Controller: r.controller, Ready: func() { close(ready) },
+		Interface: "eth0", StateDir: t.TempDir(), AgentImage: image(t), Controller: r.controller,
 		DHCP: DHCP{Network: dhcp.Subnet{Pools: []dhcp.Range{{From: netip.MustParseAddr("192.0.2.100"), To: netip.MustParseAddr("192.0.2.199")}}}},
 	}
+	r.start(t)
+	return r
+}
+
+// start starts the pxe-server, again after stop.
+func (r *running) start(t *testing.T) {
+	t.Helper()
+	ready := make(chan struct{})
+	r.cfg.Ready = func() { close(ready) }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, r.cfg) }()
@@ -63,7 +71,6 @@ func run(t *testing.T) *running {
 	case err := <-done:
 		t.Fatal(err)
 	}
-	return r
 }
 
 // offer asks for an address as firmware of that architecture does, and gives the next server and the boot file.
@@ -119,7 +126,17 @@ func (r *running) tftp(t *testing.T, server, name string) []byte {
 }
 
 // http fetches a URL as the machine.
-func (r *running) http(t *testing.T, address string) (body []byte) {
+func (r *running) http(t *testing.T, address string) []byte {
+	t.Helper()
+	code, body := r.get(t, address)
+	if code != http.StatusOK {
+		t.Errorf("GET %s: %d", address, code)
+	}
+	return body
+}
+
+// get asks for a URL as the machine.
+func (r *running) get(t *testing.T, address string) (code int, body []byte) {
 	t.Helper()
 	u, err := url.Parse(address)
 	ok(t, err)
@@ -136,11 +153,12 @@ func (r *running) http(t *testing.T, address string) (body []byte) {
 			return
 		}
 		defer res.Body.Close()
-		if body, err = io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK {
+		if body, err = io.ReadAll(res.Body); err != nil {
 			t.Errorf("GET %s: %s, %v", address, res.Status, err)
 		}
+		code = res.StatusCode
 	})
-	return body
+	return code, body
 }
 
 // TestT24Contract: for every client architecture, both protocols and iPXE, what DHCP names is served with its digest, and so is every

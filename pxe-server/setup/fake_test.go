@@ -19,30 +19,42 @@ import (
 type fakeController struct {
 	view   *protocol.View
 	events chan *protocol.BootEvent
+	// views are further ones for the stream that is open; assets takes what is told of boot files. Both may be nil.
+	views  chan *protocol.View
+	assets chan []*protocol.AssetState
 }
 
 func (f *fakeController) WatchView(ctx context.Context, _ *protocol.WatchViewRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[protocol.View], error) {
 	views := make(chan *protocol.View, 1)
 	views <- f.view
-	return &stream{ctx: ctx, views: views}, nil
+	return &stream{ctx: ctx, views: views, more: f.views}, nil
 }
 
-func (f *fakeController) Report(_ context.Context, r *protocol.ReportRequest, _ ...grpc.CallOption) (*protocol.ReportResponse, error) {
+func (f *fakeController) Report(ctx context.Context, r *protocol.ReportRequest, _ ...grpc.CallOption) (*protocol.ReportResponse, error) {
 	for _, e := range r.GetEvents() {
 		f.events <- e
+	}
+	if len(r.GetEvents()) == 0 && f.assets != nil {
+		select {
+		case f.assets <- r.GetAssets():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	return &protocol.ReportResponse{}, nil
 }
 
 type stream struct {
 	grpc.ClientStream
-	ctx   context.Context
-	views chan *protocol.View
+	ctx         context.Context
+	views, more chan *protocol.View
 }
 
 func (s *stream) Recv() (*protocol.View, error) {
 	select {
 	case v := <-s.views:
+		return v, nil
+	case v := <-s.more:
 		return v, nil
 	case <-s.ctx.Done():
 		return nil, s.ctx.Err()

@@ -30,8 +30,15 @@ type File struct {
 	HTTPPort   int        `json:"httpPort,omitempty"`
 	StateDir   string     `json:"stateDir"`
 	AgentImage string     `json:"agentImage"`
+	Assets     FileAssets `json:"assets,omitzero"`
 	Controller Endpoint   `json:"controller"`
 	DHCP       FileDHCP   `json:"dhcp"`
+}
+
+// FileAssets bounds the cache of boot files, in MiB: one file (4096 when left out), and all together (65536).
+type FileAssets struct {
+	MaxFileMiB int64 `json:"maxFileMiB,omitempty"`
+	BudgetMiB  int64 `json:"budgetMiB,omitempty"`
 }
 
 // Endpoint is the controller and the certificate to show it.
@@ -86,6 +93,7 @@ func ParseFile(text []byte) (File, error) {
 // Config turns the file into what Run needs, but for the controller. The error names every mistake.
 func (f File) Config() (Config, error) {
 	c := Config{Interface: f.Interface, Address: f.Address, HTTPPort: f.HTTPPort, StateDir: f.StateDir, AgentImage: f.AgentImage}
+	c.MaxAsset, c.AssetBudget = f.Assets.MaxFileMiB<<20, f.Assets.BudgetMiB<<20
 	var err error
 	c.DHCP, err = f.DHCP.config()
 	return c, errors.Join(err, f.Controller.check(), c.Check())

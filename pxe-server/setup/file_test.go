@@ -13,6 +13,7 @@ interface: eth1
 address: 192.0.2.1
 stateDir: /var/lib/ingot
 agentImage: /usr/share/ingot
+assets: {maxFileMiB: 1024, budgetMiB: 8192}
 controller: {address: "ingot.example.org:7444", certificate: a, key: b, ca: c}
 dhcp:
   network:
@@ -36,6 +37,9 @@ func TestFile(t *testing.T) {
 	n := c.DHCP.Network
 	if c.Interface != "eth1" || c.Address != netip.MustParseAddr("192.0.2.1") || c.StateDir != "/var/lib/ingot" || c.AgentImage != "/usr/share/ingot" {
 		t.Errorf("got %+v", c)
+	}
+	if c.MaxAsset != 1<<30 || c.AssetBudget != 8<<30 {
+		t.Errorf("assets %d of %d bytes", c.MaxAsset, c.AssetBudget)
 	}
 	if len(n.Pools) != 2 || n.Pools[1].To != netip.MustParseAddr("192.0.2.219") || n.Router != netip.MustParseAddr("192.0.2.254") || n.LeaseTime != 90*time.Minute || n.Domain != "lab.example.org" || len(n.DNS) != 1 || len(n.NTP) != 1 {
 		t.Errorf("network %+v", n)

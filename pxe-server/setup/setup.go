@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ingot.dev/ingot/boot-assets/blobs"
 	"ingot.dev/ingot/pxe-server/controller"
 	"ingot.dev/ingot/pxe-server/dhcp"
 	"ingot.dev/ingot/pxe-server/httpboot"
@@ -37,8 +38,10 @@ type Config struct {
 	// HTTPPort is DefaultHTTPPort when zero.
 	HTTPPort int
 	DHCP     DHCP
-	// StateDir keeps the leases. It is made when it is missing.
+	// StateDir keeps the leases, and the boot files of Environments. It is made when it is missing.
 	StateDir string
+	// MaxAsset bounds one boot file, AssetBudget all of them, in bytes; zero is blobs' default.
+	MaxAsset, AssetBudget int64
 	// AgentImage is the folder with the kernel, the initramfs and manifest.json.
 	AgentImage string
 	// Controller says what machines get and takes what was seen.
@@ -93,6 +96,7 @@ func (c Config) Check() error {
 	bad(!c.Address.IsValid() || c.Address.Is4(), "address: %v is not an IPv4 address", c.Address)
 	bad(c.HTTPPort >= 0 && c.HTTPPort < 1<<16, "httpPort: %d is not a port", c.HTTPPort)
 	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases (--state-dir)")
+	bad(c.MaxAsset >= 0 && c.AssetBudget >= 0, "assets: a limit is negative; leave it out for the default")
 	bad(c.AgentImage != "", "agentImage: name the folder with the agent image (--agent-image)")
 	d := c.DHCP
 	pools := len(d.Network.Pools) + len(d.Reservations) + len(d.Relayed)
@@ -106,6 +110,7 @@ type server struct {
 	cfg    Config
 	assets assets
 	client *controller.Client
+	blobs  *blobs.Cache
 	events *httpboot.Events
 	http   *httpboot.Server
 	listen net.Listener
@@ -123,7 +128,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx)
+	return errors.Join(s.serve(ctx), s.blobs.Close())
 }
 
 func needController(cfg Config) error {
@@ -148,18 +153,29 @@ func open(cfg Config) (*server, error) {
 	if s.assets, err = loadAssets(cfg.AgentImage, addr); err != nil {
 		return nil, err
 	}
-	if s.http, err = httpboot.New(s.httpConfig(addr)); err != nil {
+	if s.blobs, err = openBlobs(cfg); err != nil {
 		return nil, err
 	}
-	return s, s.openSockets(addr, prefix)
+	if err := s.openServers(addr, prefix); err != nil {
+		return nil, errors.Join(err, s.blobs.Close())
+	}
+	return s, nil
+}
+
+func (s *server) openServers(addr netip.AddrPort, prefix netip.Prefix) (err error) {
+	if s.http, err = httpboot.New(s.httpConfig(addr)); err != nil {
+		return err
+	}
+	return s.openSockets(addr, prefix)
 }
 
 func (s *server) httpConfig(addr netip.AddrPort) httpboot.Config {
 	return httpboot.Config{
 		Addr: addr, Loaders: s.assets.loaders, Image: s.assets.image, ImageArgs: s.assets.args,
-		View: s.client.View, Events: s.events, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
+		Blobs: s.blobs.Open, View: s.view, Events: s.events, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	}
 }
+
 func (s *server) leaseFile() string { return filepath.Join(s.cfg.StateDir, "leases") }
 
 // serve runs the parts until the first fails or ctx ends.
@@ -167,6 +183,9 @@ func (s *server) serve(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.client.Run(ctx) })
 	g.Go(func() error { return s.events.Run(ctx, s.client.Report) })
+	g.Go(func() error { return s.blobs.Run(ctx) })
+	g.Go(func() error { return s.followFiles(ctx) })
+	g.Go(func() error { return s.reportFiles(ctx) })
 	g.Go(func() error { return s.http.Serve(ctx, s.listen) })
 	g.Go(func() error { return s.tftp.Serve(ctx) })
 	if s.dhcp != nil {

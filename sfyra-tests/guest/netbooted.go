@@ -28,6 +28,9 @@ func netbooted(ctx context.Context, log *slog.Logger, line string, w words) erro
 	}
 	log.Info(fmt.Sprintf("testos: config fetched sha256=%x", sha256.Sum256(text)))
 	showCanary(log, c)
+	if err := hold(ctx, log, time.Duration(c.OS.HoldSeconds)*time.Second); err != nil {
+		return err
+	}
 	if err := installOn(ctx, log, line, c, text); err != nil {
 		return err
 	}
@@ -47,6 +50,20 @@ func netbooted(ctx context.Context, log *slog.Logger, line string, w words) erro
 func showCanary(log *slog.Logger, c config.Config) {
 	if c.OS.Secret != "" {
 		log.Info(fmt.Sprintf("testos: canary sha256=%x", sha256.Sum256([]byte(c.OS.Secret))))
+	}
+}
+
+// hold gives a test time for what it wants to do in the middle of a boot.
+func hold(ctx context.Context, log *slog.Logger, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	log.Info("testos: holding", "for", d)
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

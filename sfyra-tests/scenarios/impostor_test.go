@@ -45,16 +45,7 @@ func newImpostor(t *testing.T, s *site, victim rack.Spec) *impostor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link, err := net.InterfaceByName(s.rack.Bridge())
-	if err != nil {
-		t.Fatal(err)
-	}
-	addresses, err := link.Addrs()
-	if err != nil || len(addresses) == 0 {
-		t.Fatal("the switch has no address", err)
-	}
-	host, _, _ := strings.Cut(addresses[0].String(), "/")
-	return &impostor{t: t, victim: victim, host: host, key: key}
+	return &impostor{t: t, victim: victim, host: s.host(), key: key}
 }
 
 var bootArg = regexp.MustCompile(`ingot\.boot=(\S+)`)

@@ -51,6 +51,8 @@ type site struct {
 	up     *exec.Cmd
 	upLog  *os.File
 	flags  []string // more of them, for `ingot up`
+	// faults make the BMC of a server misbehave.
+	faults map[string]*fakebmc.Faults
 }
 
 // newSite racks the servers, all off, and starts Ingot on their switch.
@@ -63,7 +65,7 @@ func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, flags: flags}
+	s := &site{t: t, dir: dir, flags: flags, faults: map[string]*fakebmc.Faults{}}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s.rack, err = rack.New(t.Context(), rack.Config{Dir: filepath.Join(dir, "rack"), Servers: specs})
 	if err != nil {
@@ -81,6 +83,34 @@ func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 	s.startUp()
 	t.Cleanup(func() { s.stopUp(syscall.SIGTERM) })
 	return s
+}
+
+// step runs a part of the scenario under its own name. When it fails, the rest makes no sense.
+func (s *site) step(name string, f func(t *testing.T)) {
+	s.t.Helper()
+	whole := s.t
+	defer func() { s.t = whole }()
+	if !whole.Run(name, func(t *testing.T) {
+		s.t = t
+		f(t)
+	}) {
+		whole.FailNow()
+	}
+}
+
+// host is the address of the switch, where Ingot serves machines.
+func (s *site) host() string {
+	s.t.Helper()
+	link, err := net.InterfaceByName(s.rack.Bridge())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	addresses, err := link.Addrs()
+	if err != nil || len(addresses) == 0 {
+		s.t.Fatal("the switch has no address", err)
+	}
+	host, _, _ := strings.Cut(addresses[0].String(), "/")
+	return host
 }
 
 // stateDir is the state folder of `ingot up`.
@@ -225,7 +255,8 @@ func (s *site) declare(name string) *fakebmc.BMC {
 	s.t.Helper()
 	m := s.machine(name)
 	password := rand.Text()
-	bmc, err := fakebmc.Start(s.t.Context(), fakebmc.Config{Machine: m, Username: "admin", Password: password})
+	s.faults[name] = &fakebmc.Faults{}
+	bmc, err := fakebmc.Start(s.t.Context(), fakebmc.Config{Machine: m, Username: "admin", Password: password, Faults: s.faults[name]})
 	if err != nil {
 		s.t.Fatal(err)
 	}

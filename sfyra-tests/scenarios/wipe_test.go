@@ -48,7 +48,10 @@ func marked(image *os.File) error {
 }
 
 // marks counts them in an image: the host's word on what became of a disk.
-func marks(t *testing.T, path string) int {
+func marks(t *testing.T, path string) int { return count(t, path, mark) }
+
+// count counts a text that no block's end cuts.
+func count(t *testing.T, path string, text []byte) int {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -58,7 +61,7 @@ func marks(t *testing.T, path string) int {
 	n, block := 0, make([]byte, markEvery)
 	for {
 		got, err := io.ReadFull(f, block)
-		n += bytes.Count(block[:got], mark)
+		n += bytes.Count(block[:got], text)
 		if err != nil {
 			return n
 		}

@@ -44,6 +44,8 @@ type config struct {
 	agentImage      string
 	powerOn         bool
 	untilRegistered bool
+	story           bool
+	testOS          string
 }
 
 // Command is `ingot lab`.
@@ -73,6 +75,8 @@ func Command() *cobra.Command {
 	f.StringVar(&c.stateDir, "state-dir", "", "`folder` that keeps disks, logs and the control plane's state (default: a temporary folder that is removed at the end)")
 	f.StringVar(&c.agentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
 	f.BoolVar(&c.powerOn, "power-on", true, "switch the servers on, through their BMCs")
+	f.BoolVar(&c.story, "story", false, "lead the first server on: accept it, wipe it, claim it, and let it run a small test OS")
+	f.StringVar(&c.testOS, "test-os", "", "`folder` of the test OS for --story (default: beside the program; 'make images' builds it)")
 	f.BoolVar(&c.untilRegistered, "until-registered", false, "end when every server has registered")
 	return cmd
 }

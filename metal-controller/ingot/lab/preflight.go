@@ -17,7 +17,14 @@ const tunDevice = "/dev/net/tun"
 // preflight says what is missing before anything is started. The rack checks more once it knows its network.
 func (c *config) preflight() error {
 	network := services.Network{Interface: rack.DefaultBridge, AgentImage: c.agentImage}
-	return errors.Join(needQEMU(exec.LookPath), needTun(tunDevice), network.Fill())
+	var story error
+	if c.story {
+		if c.testOS == "" {
+			c.testOS = besideProgram("testos-amd64")
+		}
+		_, story = readTestOS(c.testOS)
+	}
+	return errors.Join(needQEMU(exec.LookPath), needTun(tunDevice), network.Fill(), story)
 }
 
 func needQEMU(look func(string) (string, error)) error {

@@ -25,6 +25,7 @@ type showService struct {
 	machines *machinesService
 	out      io.Writer
 	end      context.CancelFunc
+	dir      string // where the story keeps its machine config
 }
 
 func (s *showService) start(ctx context.Context, env up.Env) (func() error, error) {
@@ -43,9 +44,32 @@ func (s *showService) start(ctx context.Context, env up.Env) (func() error, erro
 			}
 		}
 	}
+	if err := s.prepare(ctx, c, env); err != nil {
+		return nil, err
+	}
 	done := make(chan error, 1)
 	go func() { done <- s.follow(ctx, c, env.ControlPlane.Kubeconfig()) }()
 	return func() error { return <-done }, nil
+}
+
+// prepare declares what the story needs.
+func (s *showService) prepare(ctx context.Context, c client.Client, env up.Env) error {
+	if !s.config.story {
+		return nil
+	}
+	if s.config.testOS == "" {
+		s.config.testOS = besideProgram("testos-amd64")
+	}
+	m, err := readTestOS(s.config.testOS)
+	if err != nil {
+		return err
+	}
+	base, err := serveFiles(ctx, s.config.testOS)
+	if err != nil {
+		return err
+	}
+	s.dir = env.StateDir
+	return declareStory(ctx, c, m, base)
 }
 
 // follow shows the servers until the lab ends, and says what to try once all have registered.
@@ -54,7 +78,8 @@ func (s *showService) follow(ctx context.Context, c client.WithWatch, kubeconfig
 	servers := map[string]*metal.Server{}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	told := false
+	told, playing := false, false
+	lines, played := make(chan string), make(chan error, 1)
 	for ctx.Err() == nil {
 		w, err := c.Watch(ctx, &metal.ServerList{})
 		if err != nil {
@@ -68,19 +93,48 @@ func (s *showService) follow(ctx context.Context, c client.WithWatch, kubeconfig
 				if !told || v.size == nil {
 					v.show(rows(servers), now)
 				}
+			case line := <-lines:
+				v.say(line)
+			case err := <-played:
+				if err != nil {
+					return fmt.Errorf("telling the story: %w", err)
+				}
+				told = true
+				v.show(rows(servers), time.Now())
+				s.tell(kubeconfig, servers)
 			case e, more := <-w.ResultChan():
 				open = more
 				keep(servers, e)
 			}
-			if !told && len(servers) >= s.config.servers && registered(servers) {
-				told = true
+			if !playing && !told && len(servers) >= s.config.servers && registered(servers) {
 				v.show(rows(servers), time.Now())
-				s.tell(kubeconfig, servers)
+				if playing = s.config.story; playing {
+					s.play(ctx, kubeconfig, rows(servers)[0].name, lines, played)
+				} else {
+					told = true
+					s.tell(kubeconfig, servers)
+				}
 			}
 		}
 		w.Stop()
 	}
 	return nil
+}
+
+// play tells the story beside the show: its lines and its end come through the channels.
+func (s *showService) play(ctx context.Context, kubeconfig, server string, lines chan<- string, played chan<- error) {
+	t := &story{program: os.Args[0], kubeconfig: kubeconfig, dir: s.dir, server: server}
+	if program, err := os.Executable(); err == nil {
+		t.program = program
+	}
+	t.run = t.command
+	t.say = func(line string) {
+		select {
+		case lines <- line:
+		case <-ctx.Done():
+		}
+	}
+	go func() { played <- t.tell(ctx) }()
 }
 
 func ignoreEnd(ctx context.Context, err error) error {
@@ -143,6 +197,9 @@ func (s *showService) tell(kubeconfig string, servers map[string]*metal.Server) 
 		return
 	}
 	first := rows(servers)[0].name
+	if s.config.story {
+		fmt.Fprintf(s.out, "\n%s runs its workload from its own disk. Give it back, and its disks are wiped: ingot release %s --wait\n", first, storyClaim)
+	}
 	fmt.Fprint(s.out, next(os.Args[0], kubeconfig, first, len(servers)), "\n", s.ending(), "\n")
 }
 

@@ -74,6 +74,17 @@ func (v *view) show(all []row, now time.Time) {
 	}
 }
 
+// say writes a line above the table.
+func (v *view) say(line string) {
+	if v.size != nil {
+		if up := height(v.drawn, v.size()); up > 0 {
+			fmt.Fprintf(v.out, "\x1b[%dA\x1b[J", up)
+		}
+		v.drawn = v.drawn[:0]
+	}
+	fmt.Fprintln(v.out, line)
+}
+
 // draw goes back over the table that it drew before. Escape codes: ECMA-48 cursor up and erase.
 func (v *view) draw(all []row, now time.Time) {
 	width := v.size()

@@ -8,6 +8,7 @@
 //	everySeconds: 10         # how often it says that it runs; 0: once
 //	secret: a word           # a canary: only its SHA-256 is shown
 //	marks: true              # writes install.Mark over the whole disk
+//	holdSeconds: 20          # waits so long between config and installation
 package config
 
 import (
@@ -44,6 +45,7 @@ type TestOS struct {
 	EverySeconds int    `yaml:"everySeconds"`
 	Secret       string `yaml:"secret"`
 	Marks        bool   `yaml:"marks"`
+	HoldSeconds  int    `yaml:"holdSeconds"`
 }
 
 // Config is the whole.
@@ -80,7 +82,7 @@ func (c *Config) take(document *yaml.Node) error {
 		Kind    string `yaml:"kind"`
 	}
 	if err := document.Decode(&kind); err != nil {
-		return nil //nolint:nilerr // a document that is no map is somebody else's
+		return nil // a document that is no map is somebody else's
 	}
 	var into any
 	switch kind.Version + "/" + kind.Kind {
@@ -101,8 +103,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Callback.URL == "" || c.Callback.Boot == "" || c.Callback.Server == "":
 		return errors.New("machine config has no Callback with url, boot and server")
-	case c.OS.EverySeconds < 0:
-		return fmt.Errorf("everySeconds is %d", c.OS.EverySeconds)
+	case c.OS.EverySeconds < 0 || c.OS.HoldSeconds < 0:
+		return errors.New("everySeconds or holdSeconds is negative")
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ disk: serial:NV1
 everySeconds: 5
 secret: hush
 marks: true
+holdSeconds: 2
 ---
 apiVersion: ingot.dev/v1alpha1
 kind: Callback
@@ -31,12 +32,12 @@ func TestParse(t *testing.T) {
 	got, err := Parse([]byte(whole))
 	want := Config{
 		Callback: Callback{URL: "https://192.0.2.1:7445/v1/signal/s/b/t", Pin: "00ff", Boot: "boot-1", Server: "rack1-01"},
-		OS:       TestOS{Disk: "serial:NV1", EverySeconds: 5, Secret: "hush", Marks: true},
+		OS:       TestOS{Disk: "serial:NV1", EverySeconds: 5, Secret: "hush", Marks: true, HoldSeconds: 2},
 	}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	_, callback, _ := strings.Cut(whole, "marks: true\n---\n")
+	_, callback, _ := strings.Cut(whole, "holdSeconds: 2\n---\n")
 	if got, err := Parse([]byte(callback)); err != nil || got.OS != (TestOS{Disk: "largest"}) {
 		t.Errorf("only a Callback: %+v, %v", got, err)
 	}
@@ -52,6 +53,7 @@ func TestParseRefuses(t *testing.T) {
 		"no YAML":         "a: [\n",
 		"a wrong type":    strings.Replace(whole, "everySeconds: 5", "everySeconds: often", 1),
 		"a negative time": strings.Replace(whole, "everySeconds: 5", "everySeconds: -5", 1),
+		"a negative hold": strings.Replace(whole, "holdSeconds: 2", "holdSeconds: -2", 1),
 		"too large":       whole + strings.Repeat("#", MaxBytes),
 	} {
 		if got, err := Parse([]byte(text)); err == nil {

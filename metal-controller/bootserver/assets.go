@@ -1,0 +1,61 @@
+package bootserver
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bootfiles"
+	"ingot.dev/ingot/pxe-server/protocol"
+)
+
+// localSite is the name of the pxe-server in this process: no certificate gives it one.
+const localSite = "local"
+
+var (
+	digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	fileStates = []string{bootfiles.Cached, bootfiles.Fetching, bootfiles.Failed}
+)
+
+// assets are the files that sites should have in their caches.
+func (s *Server) assets(ctx context.Context) ([]*protocol.Asset, error) {
+	var environments metal.EnvironmentList
+	if err := s.cfg.Reader.List(ctx, &environments, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing Environments: %w", err)
+	}
+	var out []*protocol.Asset
+	for _, f := range bootfiles.All(environments.Items) {
+		out = append(out, &protocol.Asset{Sha256: f.SHA256, Url: f.URL})
+	}
+	return out, nil
+}
+
+// files takes in how the files of the caller's site fare. No list at all is a report of boots only.
+func (s *Server) files(ctx context.Context, states []*protocol.AssetState) {
+	if len(states) == 0 {
+		return
+	}
+	reports := make(map[string]bootfiles.Report, len(states))
+	for _, a := range states {
+		if digestForm.MatchString(a.GetSha256()) && slices.Contains(fileStates, a.GetState()) {
+			reports[a.GetSha256()] = bootfiles.Report{State: a.GetState(), Percent: percent(a.GetReceivedBytes(), a.GetTotalBytes()), Message: a.GetMessage()}
+		}
+	}
+	site, err := s.site(ctx)
+	if err != nil { // remote callers without a site do not get this far
+		site = localSite
+	}
+	s.cfg.Files.Told(site, reports)
+}
+
+// percent is 0 while the total is not known.
+func percent(received, total int64) int32 {
+	if received <= 0 || total <= 0 {
+		return 0
+	}
+	return int32(100 * (float64(min(received, total)) / float64(total)))
+}
