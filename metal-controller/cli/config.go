@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/machineconfig"
+)
+
+func newConfig(env *Env) *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Preview machine configs, and show which machine got which"}
+	group(cmd)
+	cmd.AddCommand(newConfigPreview(env), newConfigAudit(env))
+	return cmd
+}
+
+func newConfigPreview(env *Env) *cobra.Command {
+	var values bool
+	cmd := &cobra.Command{
+		Use:   "preview CLAIM",
+		Short: "Show what the machine config of a claim is made of: each value with where it comes from",
+		Long: "Show what the machine config of a claim is made of: each value with where it comes from, the claim's Secret or a patch of class, claim\n" +
+			"or server. Values are shown with --values; what looks like a secret never is.\n\nIt reads the Secret with your rights, not with Ingot's.",
+		Example: "  ingot config preview web-0 -n prod\n  ingot config preview web-0 -n prod --values",
+		Args:    usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return env.previewConfig(cmd.Context(), args[0], values)
+		},
+	}
+	cmd.Flags().BoolVar(&values, "values", false, "show values too; what looks like a secret never is shown")
+	return cmd
+}
+
+func (e *Env) previewConfig(ctx context.Context, name string, values bool) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	claim, err := e.claim(ctx, c, trimClaim(name))
+	if err != nil {
+		return err
+	}
+	config, err := e.buildConfig(ctx, c, claim)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(e.Streams.Out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "DOCUMENT\tPATH\tVALUE\tFROM")
+	for _, l := range machineconfig.Preview(config, values) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(l.Document), printable(l.Path), l.Value, l.Origin)
+	}
+	return w.Flush()
+}
+
+// buildConfig makes the config as the controller does, but for the address in Ingot's own document, which only the controllers can make.
+func (e *Env) buildConfig(ctx context.Context, c client.Client, claim *metal.ServerClaim) (machineconfig.Result, error) {
+	none := machineconfig.Result{}
+	if claim.Spec.ConfigSecret == "" {
+		return none, fmt.Errorf("the claim %s/%s names no machine config: set spec.configSecret", claim.Namespace, claim.Name)
+	}
+	secret, err := readOne(ctx, c, &corev1.Secret{}, client.ObjectKey{Namespace: claim.Namespace, Name: claim.Spec.ConfigSecret})
+	if err != nil {
+		return none, err
+	}
+	class, err := readOne(ctx, c, &metal.ServerClass{}, client.ObjectKey{Name: claim.Spec.ClassName})
+	if err != nil {
+		return none, err
+	}
+	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "SERVER"}}
+	if b := claim.Spec.Binding; b != nil {
+		if server, err = e.server(ctx, c, b.Server); err != nil {
+			return none, err
+		}
+	}
+	callback, err := machineconfig.Callback{URL: "https://INGOT/", Pin: "PIN", Boot: "BOOT", Server: server.Name}.Patch()
+	if err != nil {
+		return none, err
+	}
+	return machineconfig.Build(secret.Data[machineconfig.SecretKey], append(machineconfig.Patches(class, claim, server), callback))
+}
+
+// readOne reads one object; one that is not there gets an error that names the next step.
+func readOne[O client.Object](ctx context.Context, c client.Client, into O, key client.ObjectKey) (O, error) {
+	err := c.Get(ctx, key, into)
+	switch {
+	case apierrors.IsNotFound(err):
+		kind, next := missing(into, key)
+		return into, fmt.Errorf("%s %q does not exist; %s", kind, key.Name, next)
+	case err != nil:
+		return into, explain(err)
+	}
+	return into, nil
+}
+
+// printable keeps a config's odd keys from moving the cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func newConfigAudit(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "audit SERVER",
+		Short: "Show which machine config left for a server, when and to which address, and who was refused",
+		Long: "Show which machine config left for a server: when, in which boot, to which address, and the SHA-256 of its bytes; and who was refused.\n" +
+			"The last boot and the installed system are on record; the rest are events, which the API server keeps for about an hour. The log of the\n" +
+			"controllers has all of it, in lines that begin with `audit`.",
+		Example:           "  ingot config audit rack1-07",
+		Args:              usage(cobra.ExactArgs(1)),
+		ValidArgsFunction: env.completeServer,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return env.auditConfig(cmd.Context(), trimKind(args[0]))
+		},
+	}
+}
+
+func (e *Env) auditConfig(ctx context.Context, name string) error {
+	c, err := e.Client()
+	if err != nil {
+		return err
+	}
+	s, err := e.server(ctx, c, name)
+	if err != nil {
+		return err
+	}
+	events := &corev1.EventList{}
+	if err := c.List(ctx, events, client.InNamespace(eventNamespace), about(name)); err != nil {
+		return fmt.Errorf("reading events: %w", explain(err))
+	}
+	lines := append(releases(s), handovers(events.Items)...)
+	slices.SortStableFunc(lines, func(a, b entry) int { return a.at.Compare(b.at) })
+	if len(lines) == 0 {
+		fmt.Fprintf(e.Streams.Out, "No machine config left for %s, and nobody was refused one.\n", name)
+	}
+	for _, l := range lines {
+		fmt.Fprintf(e.Streams.Out, "%s  %s\n", l.at.UTC().Format(time.RFC3339), l.text)
+	}
+	return nil
+}
+
+// releases are what the record says.
+func releases(s *metal.Server) (lines []entry) {
+	r := s.Spec.Record
+	if r == nil {
+		return nil
+	}
+	add := func(what, boot string, c *metal.ConfigRelease) {
+		if c != nil {
+			lines = append(lines, entry{c.At.Time, fmt.Sprintf("on record: %s %s got the machine config %s at %s", what, boot, c.SHA256, c.Source)})
+		}
+	}
+	if i := r.Installed; i != nil {
+		add("the installed system of the boot", i.BootID, i.Config)
+	}
+	if b := r.Boot; b != nil && (r.Installed == nil || r.Installed.BootID != b.ID) {
+		add("the boot", b.ID, b.Config)
+	}
+	return lines
+}
+
+// handovers are the events about machine configs.
+func handovers(events []corev1.Event) (lines []entry) {
+	about := []string{reasons.ConfigReleased, reasons.ConfigRefused, reasons.ConfigContested, reasons.ConfigChanged}
+	for i := range events {
+		if ev := &events[i]; slices.Contains(about, ev.Reason) {
+			lines = append(lines, eventEntry(ev))
+		}
+	}
+	return lines
+}
