@@ -8,6 +8,7 @@ export CGO_ENABLED := 0
 BIN     := build/bin
 TOOLS   := $(CURDIR)/build/tools
 IMAGE   := build/assets/agent-amd64
+TESTOS  := build/assets/testos-amd64
 MODULES := . metal-controller/ingot
 SERVERS ?= 3
 FUZZTIME ?= 10s
@@ -42,7 +43,7 @@ test: ## Run all tests that need no virtual machine
 e2e: ## Run the scenarios on the virtual rack: real firmware, real protocols (RUN=TestName for one, SKIP=TestName|TestName)
 	@.ci/setup e2e
 	@$(MAKE) images
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) go test -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(or $(RUN),.)' -skip '$(or $(SKIP),^$$)' ./sfyra-tests/rack/... ./sfyra-tests/scenarios/...
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TESTOS_IMAGE=$(CURDIR)/$(TESTOS) go test -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(or $(RUN),.)' -skip '$(or $(SKIP),^$$)' ./sfyra-tests/rack/... ./sfyra-tests/guest/... ./sfyra-tests/scenarios/...
 
 .PHONY: e2e-talos
 e2e-talos: ## Boot the real Talos on the virtual rack (comes with part 4)
@@ -109,9 +110,16 @@ kubectl: ## Build the real kubectl from its module, for tests
 	@cd metal-controller/ingot && go build -ldflags '$(LDFLAGS)' -o ../../$(BIN)/kubectl k8s.io/kubernetes/cmd/kubectl
 
 .PHONY: images
-images: build ## Build the agent's boot image into build/assets
+images: build testos ## Build the boot images of the agent and of the test OS into build/assets
 	@echo "images: agent image into $(IMAGE) (the first time downloads a kernel and firmware: about 150 MB)"
 	@go run ./boot-assets/initramfs/mkimage --arch amd64 --agent $(BIN)/agent --out $(IMAGE)
+
+.PHONY: testos
+testos: ## Build the test OS that scenarios install: the agent's kernel with a small program
+	@echo "testos: test OS into $(TESTOS) (of the same downloads as the agent's image)"
+	@mkdir -p $(BIN); go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/testos ./sfyra-tests/guest
+	@go run ./boot-assets/initramfs/mkimage --arch amd64 --agent $(BIN)/testos --modules sfyra-tests/guest/modules.list \
+	  --kernel-as payload/vmlinuz --add payload/bootx64.efi=boot-assets/ipxe/bin/ipxe.efi --out $(TESTOS)
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -13,7 +13,7 @@ type Files interface {
 	Read(name string) ([]byte, error)
 }
 
-// Parts is what an image is made of, beside the agent.
+// Parts is what an image is made of, beside the program.
 type Parts struct {
 	// Kernel is the release, as `uname -r` says it.
 	Kernel  string
@@ -24,6 +24,8 @@ type Parts struct {
 	// Firmware by path below /lib/firmware.
 	Firmware map[string][]byte
 	Index    Index
+	// Extra are more files of the image, by path without slash in front.
+	Extra map[string][]byte
 }
 
 // Collect reads what the lists ask for out of the kernel's package and the firmware packages.

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
+
+	"ingot.dev/ingot/boot-assets/initramfs/cpio"
 )
 
 // MaxTotal is how large kernel and initramfs may be together, in bytes: every server fetches them at each boot.
@@ -16,34 +18,35 @@ const MaxTotal = 40 << 20
 // mountPoints are the folders that the agent mounts or writes to.
 var mountPoints = []string{"dev", "etc", "lib", "modules", "proc", "run", "sys", "tmp"}
 
-// Image writes the initramfs: the agent as /init, and the parts. The same inputs give the same bytes.
-func Image(agent []byte, parts Parts) ([]byte, error) {
+// Image writes the initramfs: the program as /init, and the parts. The same inputs give the same bytes.
+func Image(program []byte, parts Parts) ([]byte, error) {
 	index, err := parts.Index.encode()
 	if err != nil {
 		return nil, err
 	}
 	files := map[string][]byte{"modules/index.json": index}
+	maps.Copy(files, parts.Extra)
 	for name, data := range parts.Content {
 		files["modules/"+name+".ko"] = data
 	}
 	for name, data := range parts.Firmware {
 		files["lib/firmware/"+name] = data
 	}
-	return compress(pack(agent, files))
+	return compress(pack(program, files))
 }
 
-func pack(agent []byte, files map[string][]byte) []byte {
-	var cpio archive
+func pack(program []byte, files map[string][]byte) []byte {
+	var a cpio.Archive
 	for _, dir := range folders(files) {
-		cpio.add(entry{name: dir, mode: modeDir})
+		a.Add(cpio.Entry{Name: dir, Mode: cpio.ModeDir})
 	}
 	// The kernel opens it for /init before anything is mounted; major 5, minor 1 (Linux, Documentation/admin-guide/devices.txt).
-	cpio.add(entry{name: "dev/console", mode: modeConsole, major: 5, minor: 1})
-	cpio.add(entry{name: "init", mode: modeProgram, data: agent})
+	a.Add(cpio.Entry{Name: "dev/console", Mode: cpio.ModeConsole, Major: 5, Minor: 1})
+	a.Add(cpio.Entry{Name: "init", Mode: cpio.ModeProgram, Data: program})
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		cpio.add(entry{name: name, mode: modeFile, data: files[name]})
+		a.Add(cpio.Entry{Name: name, Mode: cpio.ModeFile, Data: files[name]})
 	}
-	return cpio.close()
+	return a.Close()
 }
 
 // folders are the mount points and the parents of all files, parents first.
@@ -61,13 +64,13 @@ func folders(files map[string][]byte) []string {
 }
 
 // compress uses zstd: as small as xz, and the kernel unpacks it about a second faster.
-func compress(cpio []byte) ([]byte, error) {
+func compress(archive []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := zstd.NewWriter(&out, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(8<<20))
 	if err != nil {
 		return nil, fmt.Errorf("preparing zstd: %w", err)
 	}
-	if _, err := w.Write(cpio); err != nil {
+	if _, err := w.Write(archive); err != nil {
 		return nil, fmt.Errorf("compressing initramfs: %w", err)
 	}
 	if err := w.Close(); err != nil {

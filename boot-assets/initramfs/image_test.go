@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"ingot.dev/ingot/boot-assets/initramfs/cpio/cpiotest"
 	"ingot.dev/ingot/boot-assets/initramfs/kmod/kmodtest"
 )
 
@@ -33,23 +34,24 @@ func TestImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	parts.Extra = map[string][]byte{"payload/vmlinuz": []byte("kernel")}
 	image, err := Image([]byte("agent"), parts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries := readCpio(t, unzstd(t, image))
+	entries := cpiotest.Read(t, unzstd(t, image))
 	var names []string
 	content := map[string]string{}
 	for _, e := range entries {
-		names = append(names, e.name)
-		content[e.name] = string(e.data)
+		names = append(names, e.Name)
+		content[e.Name] = string(e.Data)
 	}
-	want := "dev etc lib lib/firmware lib/firmware/nic modules proc run sys tmp dev/console init lib/firmware/nic/fw.bin " +
-		"modules/crc_generic.ko modules/index.json modules/lib_crc.ko modules/nic.ko modules/nic_eth.ko"
+	want := "dev etc lib lib/firmware lib/firmware/nic modules payload proc run sys tmp dev/console init lib/firmware/nic/fw.bin " +
+		"modules/crc_generic.ko modules/index.json modules/lib_crc.ko modules/nic.ko modules/nic_eth.ko payload/vmlinuz"
 	if strings.Join(names, " ") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(names, " "), want)
 	}
-	if content["init"] != "agent" || content["lib/firmware/nic/fw.bin"] != "firmware" || !strings.HasPrefix(content["modules/nic.ko"], "\x7fELF") {
+	if content["init"] != "agent" || content["payload/vmlinuz"] != "kernel" || content["lib/firmware/nic/fw.bin"] != "firmware" || !strings.HasPrefix(content["modules/nic.ko"], "\x7fELF") {
 		t.Error("a file does not have its content")
 	}
 	var index Index

@@ -65,6 +65,15 @@ func ReadLists() (Lists, error) {
 	return lists, nil
 }
 
+// ReadModules reads a list in the form of modules.list, for images that need no more than it names.
+func ReadModules(text string) (Lists, error) {
+	lists := Lists{Provides: map[string]string{}, LeftOut: map[string]string{}}
+	if err := eachLine(text, lists.module); err != nil {
+		return Lists{}, fmt.Errorf("reading the list of modules: %w", err)
+	}
+	return lists, nil
+}
+
 // eachLine leaves out empty lines and those that begin with #.
 func eachLine(text string, line func(string) error) error {
 	number := 0

@@ -15,7 +15,7 @@ type Size struct {
 
 // Sizes says what makes the image large.
 type Sizes struct {
-	// Items are modules (NAME.ko), firmware (firmware/PATH) and the agent (init), the largest first.
+	// Items are modules (NAME.ko), firmware (firmware/PATH), the program (init) and more files, the largest first.
 	Items []Size
 	// Vmlinuz and Initramfs are the finished files.
 	Vmlinuz, Initramfs int
@@ -29,6 +29,9 @@ func NewSizes(parts Parts, agent, initramfs int) Sizes {
 	}
 	for name, data := range parts.Firmware {
 		s.Items = append(s.Items, Size{"firmware/" + name, len(data)})
+	}
+	for name, data := range parts.Extra {
+		s.Items = append(s.Items, Size{name, len(data)})
 	}
 	slices.SortFunc(s.Items, func(a, b Size) int {
 		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name))

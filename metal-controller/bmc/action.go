@@ -15,20 +15,23 @@ const (
 	PowerOnFromNetwork Verb = "PowerOnFromNetwork"
 	// PowerOff ensures that the host is off, at once and without asking its operating system.
 	PowerOff Verb = "PowerOff"
+	// ShutDown asks the operating system of a host that is on to switch it off. It is done when the BMC took the order: a system may take minutes, or
+	// never follow, so that a host that stays on is no lie of its BMC.
+	ShutDown Verb = "ShutDown"
 	// BootNetworkOnce ensures that the next boot is from the network.
 	BootNetworkOnce Verb = "BootNetworkOnce"
 	// BootNetworkAlways ensures that every boot is from the network.
 	BootNetworkAlways Verb = "BootNetworkAlways"
 )
 
-// wants is the power state that a verb ends in, "" for one that leaves the power alone.
+// wants is the power state that a verb ends in, "" for one that leaves the power alone, or to the host.
 func (v Verb) wants() PowerState {
 	switch v {
 	case PowerOn, PowerOnFromNetwork:
 		return On
 	case PowerOff:
 		return Off
-	case BootNetworkOnce, BootNetworkAlways:
+	case BootNetworkOnce, BootNetworkAlways, ShutDown:
 	}
 	return ""
 }
@@ -62,7 +65,7 @@ type Reading struct {
 	ActionID  string
 	ActionErr error
 	ActionAt  time.Time
-	// ActionWant is the power state that this action was to end in; empty when it left the power alone, or when the address changed since.
+	// ActionWant is the power state that this action was to end in; empty when it left the power alone or to the host, or when the address changed since.
 	ActionWant PowerState
 }
 

@@ -22,6 +22,9 @@ type Driver interface {
 	// SetPower asks for On or Off if the host is not there already. Off is hard: the operating system is not
 	// asked. It returns once the BMC took the order; whether the host follows is for the caller to read.
 	SetPower(ctx context.Context, want PowerState) error
+	// Shutdown asks the operating system of a host that is on to switch it off, as its power button does. It returns once the BMC took
+	// the order; whether and when the host follows is up to its system. A host that is off is left alone. ErrUnsupported: the BMC does not offer it.
+	Shutdown(ctx context.Context) error
 	// SetBootNetwork ensures that the next boot (once), or every boot, is from the network, and reads that
 	// back: an order that was acknowledged and does not show is ErrLied.
 	SetBootNetwork(ctx context.Context, once bool) error

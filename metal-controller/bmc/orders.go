@@ -67,17 +67,31 @@ func (w *worker) perform(action Action) error {
 
 // carryOut does what one verb asks.
 func (w *worker) carryOut(verb Verb) error {
-	want := verb.wants()
-	if want == "" {
-		return w.setBoot(verb)
-	}
-	if verb == PowerOnFromNetwork {
+	switch verb {
+	case ShutDown:
+		return w.shutDown()
+	case PowerOnFromNetwork:
 		if err := w.networkFirst(); err != nil {
 			return err
 		}
+	case PowerOn, PowerOff, BootNetworkOnce, BootNetworkAlways:
 	}
-	return w.setPower(want)
+	if want := verb.wants(); want != "" {
+		return w.setPower(want)
+	}
+	return w.setBoot(verb)
 }
+
+// shutDown hands the wish to the host's system and does not wait for it; the polls that follow come sooner for a while.
+func (w *worker) shutDown() error {
+	err := w.call(w.callShutdown)
+	if err == nil {
+		w.leaving = w.now().Add(w.plane.options.SettleTimeout)
+	}
+	return err
+}
+
+func (w *worker) callShutdown(ctx context.Context) error { return w.driver.Shutdown(ctx) }
 
 // networkFirst lets a host that is off boot from the network once. A BMC that cannot, or says so and does not, is no reason to leave the host off:
 // its firmware's own order may do.

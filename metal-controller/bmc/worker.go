@@ -25,6 +25,8 @@ type worker struct {
 	// Of the worker's goroutine alone.
 	driver   Driver
 	patience patience
+	// leaving is until when a host that was asked to switch itself off is looked at often.
+	leaving time.Time
 
 	mu      sync.Mutex
 	reading Reading
@@ -166,13 +168,21 @@ func (w *worker) readPower() (PowerState, error) {
 
 // rest waits for the next poll, a nudge or the end.
 func (w *worker) rest() {
-	wait := w.patience.delay(w.plane.options.Interval, w.now(), w.plane.options.Random())
+	wait := w.patience.delay(w.interval(), w.now(), w.plane.options.Random())
 	w.mu.Lock()
 	if w.next != nil {
 		wait = min(wait, w.next.since.Add(w.plane.options.ActionLife).Sub(w.now()))
 	}
 	w.mu.Unlock()
 	w.pause(wait, w.kick)
+}
+
+// interval is the time between polls of a BMC that answers.
+func (w *worker) interval() time.Duration {
+	if w.now().Before(w.leaving) && w.latest().Power != Off {
+		return min(lastLook, w.plane.options.Interval)
+	}
+	return w.plane.options.Interval
 }
 
 // pause waits for d, a signal or the end of the worker; false at its end.

@@ -92,10 +92,11 @@ const (
 	EnsurePowerOn ActionKind = "EnsurePowerOn"
 	// EnsurePowerOnFromNetwork does the same, and lets a machine that is off boot from the network this once, whatever its firmware's order says.
 	EnsurePowerOnFromNetwork ActionKind = "EnsurePowerOnFromNetwork"
-	// EnsureShutdown asks the operating system of a machine that is on to switch it off.
-	EnsureShutdown ActionKind = "EnsureShutdown"
 	// EnsurePowerOff makes the BMC switch the machine off unless it is off.
 	EnsurePowerOff ActionKind = "EnsurePowerOff"
+	// EnsureShutdown makes the BMC ask the operating system of a machine that is on to switch it off. It is done when the BMC passed that on: the system may
+	// take minutes, or never follow.
+	EnsureShutdown ActionKind = "EnsureShutdown"
 	// PublishErase writes the signed erase record of the wipe that the record holds.
 	PublishErase ActionKind = "PublishErase"
 	// ReadPower asks the BMC now, rather than at its next turn. It changes nothing.

@@ -32,4 +32,7 @@ func Unverify(s *metal.Server, now time.Time) {
 	if q := s.Spec.QuarantineRequest; q != nil {
 		r.QuarantineRequest = q.ID
 	}
+	if q := s.Spec.ReleaseRequest; q != nil {
+		r.ReleaseRequest = q.ID
+	}
 }

@@ -14,11 +14,7 @@ import (
 )
 
 // addClaims sets up what binds claims to servers, and counts the servers of classes. Both evaluate the same expressions.
-func (a *app) addClaims(ctx context.Context) error {
-	cel, err := expr.New()
-	if err != nil {
-		return err
-	}
+func (a *app) addClaims(ctx context.Context, cel *expr.Evaluator) error {
 	if err := claim.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
 		return err
 	}

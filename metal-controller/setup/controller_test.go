@@ -285,6 +285,7 @@ func (f *fakeBMC) SetPower(_ context.Context, want bmc.PowerState) error {
 	return nil
 }
 
+func (f *fakeBMC) Shutdown(context.Context) error             { return nil }
 func (f *fakeBMC) SetBootNetwork(context.Context, bool) error { return nil }
 func (f *fakeBMC) Close(context.Context) error                { return nil }
 

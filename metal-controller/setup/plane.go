@@ -38,6 +38,7 @@ func (p *plane) Ensure(name string, b server.BMC) {
 // verbs are the plane's words for actions. The zero action withdraws what was not begun, and wakes the worker to read.
 var verbs = map[lifecycle.ActionKind]bmc.Verb{
 	lifecycle.EnsurePowerOn: bmc.PowerOn, lifecycle.EnsurePowerOnFromNetwork: bmc.PowerOnFromNetwork, lifecycle.EnsurePowerOff: bmc.PowerOff,
+	lifecycle.EnsureShutdown: bmc.ShutDown,
 }
 
 // Submit hands an action over.

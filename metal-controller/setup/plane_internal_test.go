@@ -7,6 +7,7 @@ import (
 
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/bmc"
+	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
 // TestPinSeen: the certificate that a BMC showed reaches lifecycle, which pins it when the server is accepted.
@@ -42,6 +43,18 @@ func TestLiesAreToldUntilThePowerShows(t *testing.T) {
 	} {
 		if got := inWords(c.reading); got.Reason != c.want || got.Done != "" && errors.Is(c.reading.ActionErr, bmc.ErrLied) {
 			t.Errorf("%s: %s (%s), want %s", name, got.Reason, got.Message, c.want)
+		}
+	}
+}
+
+// TestEveryPowerActionHasAVerb: an action without a verb of the plane would end as one that the BMC cannot do.
+func TestEveryPowerActionHasAVerb(t *testing.T) {
+	for kind, want := range map[lifecycle.ActionKind]bmc.Verb{
+		lifecycle.EnsurePowerOn: bmc.PowerOn, lifecycle.EnsurePowerOnFromNetwork: bmc.PowerOnFromNetwork,
+		lifecycle.EnsurePowerOff: bmc.PowerOff, lifecycle.EnsureShutdown: bmc.ShutDown,
+	} {
+		if got := verbs[kind]; got != want {
+			t.Errorf("%s is %q to the plane, want %q", kind, got, want)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/allocate/expr"
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
@@ -150,10 +151,15 @@ func (a *app) assemble(ctx context.Context) error {
 	events := &recorder{reader: a.manager.GetClient(), events: a.manager.GetEventRecorder("ingot.dev/metal-controller")}
 	wakes := newWakes()
 	plane := newPlane(a.cfg, wakes)
+	cel, err := expr.New()
+	if err != nil {
+		return err
+	}
 	reconciler := &server.Reconciler{
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Plane: plane, Sightings: a.sightings,
 		Events: events, Installation: a.trust.installation, Now: a.cfg.Now, Random: a.cfg.Random,
 		Disks: a.disks(), Eraser: a.eraser(), Limit: a.cfg.limit, DryRun: a.cfg.DryRun,
+		Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
 	}
 	if err := disks.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
 		return err
@@ -161,7 +167,7 @@ func (a *app) assemble(ctx context.Context) error {
 	if err := reconciler.SetupWithManager(a.manager, wakes.out); err != nil {
 		return fmt.Errorf("setting up the Server reconciler: %w", err)
 	}
-	if err := a.addClaims(ctx); err != nil {
+	if err := a.addClaims(ctx, cel); err != nil {
 		return err
 	}
 	if err := a.watchChanges(ctx); err != nil {

@@ -19,6 +19,8 @@ type Fault struct {
 	IgnorePower bool
 	// IgnoreBoot acknowledges boot overrides and does nothing.
 	IgnoreBoot bool
+	// NoShutdown: GracefulShutdown is neither offered nor taken.
+	NoShutdown bool
 }
 
 // Faults is the port through which a test makes a BMC misbehave. It may be shared by many BMCs.

@@ -4,12 +4,21 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
 )
 
-// resetTypes are the ResetType values that the virtual server can honour (DSP0268, Resource.ResetType).
-var resetTypes = []string{"On", "ForceOff", "GracefulShutdown", "ForceRestart", "PowerCycle"}
+const gracefulShutdown = "GracefulShutdown"
+
+// resetTypes are the ResetType values that the virtual server can honour (DSP0268, Resource.ResetType). GracefulShutdown presses its power button.
+func (b *BMC) resetTypes() []string {
+	types := []string{"On", "ForceOff", "ForceRestart", "PowerCycle"}
+	if b.faults.get().NoShutdown {
+		return types
+	}
+	return append(types, gracefulShutdown)
+}
 
 func (b *BMC) postReset(w http.ResponseWriter, r *http.Request) {
 	var body struct{ ResetType string }
@@ -25,7 +34,7 @@ func (b *BMC) postReset(w http.ResponseWriter, r *http.Request) {
 
 func (b *BMC) reset(ctx context.Context, kind string) error {
 	order, ok := b.orders()[kind]
-	if !ok {
+	if !ok || !slices.Contains(b.resetTypes(), kind) {
 		return fmt.Errorf("%w: ResetType", machine.ErrInvalid)
 	}
 	if b.faults.get().IgnorePower {
@@ -37,11 +46,11 @@ func (b *BMC) reset(ctx context.Context, kind string) error {
 func (b *BMC) orders() map[string]func(context.Context) error {
 	m := b.config.Machine
 	return map[string]func(context.Context) error{
-		"On":               m.PowerOn,
-		"ForceOff":         m.ForceOff,
-		"GracefulShutdown": m.GracefulShutdown,
-		"ForceRestart":     m.Reset,
-		"PowerCycle":       b.cycle,
+		"On":             m.PowerOn,
+		"ForceOff":       m.ForceOff,
+		gracefulShutdown: m.GracefulShutdown,
+		"ForceRestart":   m.Reset,
+		"PowerCycle":     b.cycle,
 	}
 }
 

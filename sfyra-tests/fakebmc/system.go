@@ -45,7 +45,7 @@ func (b *BMC) system(on bool, override machine.BootOverride) object {
 		"Links":            object{"ManagedBy": []object{ref(managerPath)}, "Chassis": []object{ref(boxPath)}},
 		"Actions": object{"#ComputerSystem.Reset": object{
 			"target":                            resetPath,
-			"ResetType@Redfish.AllowableValues": resetTypes,
+			"ResetType@Redfish.AllowableValues": b.resetTypes(),
 		}},
 	}
 }

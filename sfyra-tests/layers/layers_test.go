@@ -46,6 +46,9 @@ var deep = []rule{
 	{from: "metal-controller/allocate", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/allocate"}, reason: "a pure package imports only layer 0"},
 	{from: "pxe-server/boot", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot"}, reason: "a pure package imports only layer 0"},
 	{from: "boot-assets/catalog", to: []string{module}, except: []string{module + "boot-assets/catalog"}, reason: "a pure package imports only layer 0"},
+	{from: "boot-assets/initramfs/cpio", to: []string{module}, except: []string{module + "boot-assets/initramfs/cpio"}, reason: "a pure package imports only layer 0"},
+	{from: "sfyra-tests/guest", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "the test OS is a customer's: it knows the contract and none of our code behind it"},
+	{from: "sfyra-tests/guest/config", to: []string{module}, except: []string{module + "sfyra-tests/guest/config"}, reason: "a pure package imports only layer 0"},
 	{from: "agent/wipe/plan", to: []string{module}, except: []string{module + "agent/wipe/plan"}, reason: "a pure package imports only layer 0"},
 }
 
@@ -56,6 +59,8 @@ var shallow = []rule{
 	{from: "metal-controller/reconcilers/class", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/class"}, reason: "reconcilers meet through API objects"},
 	{from: "pxe-server/boot", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
 	{from: "boot-assets/catalog", to: append([]string{"context"}, effects...), reason: "decisions are pure"},
+	{from: "boot-assets/initramfs/cpio", to: append([]string{"context"}, effects...), reason: "writing bytes is pure"},
+	{from: "sfyra-tests/guest/config", to: append([]string{"context"}, effects...), reason: "parsing is pure"},
 	{from: "agent/wipe/plan", to: append([]string{"context", "golang.org/x/sys"}, effects...), reason: "decisions are pure"},
 	{from: "agent/wipe", to: []string{module}, except: []string{module + "agent/wipe"}, reason: "adapters do not import each other; agent/main converts rows"},
 	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
@@ -69,6 +74,7 @@ var shallow = []rule{
 	{from: "agent/inventory", to: []string{module}, except: []string{module + "agent/inventory", module + "agent/protocol"}, reason: "adapters do not import each other"},
 	{from: "agent/session", to: []string{module}, except: []string{module + "agent/session", module + "agent/protocol"}, reason: "the session gets inventory and network from main"},
 	{from: "boot-assets/cache", to: []string{module}, except: []string{module + "boot-assets/cache"}, reason: "adapters do not import each other"},
+	{from: "boot-assets/blobs", to: []string{module}, except: []string{module + "boot-assets/cache", module + "boot-assets/blobs"}, reason: "the cache of fetched files proves them as the store does, and knows no one else"},
 	{from: "metal-controller/bmc", to: []string{module, "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, except: []string{module + "crds/", module + "metal-controller/bmc"}, reason: "the BMC plane writes no Kubernetes objects"},
 	{from: "metal-controller/disks", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/identity", module + "metal-controller/disks"}, reason: "adapters do not import each other"},
 	{from: "metal-controller/erase", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/erase"}, reason: "an auditor's check needs nothing of the controller"},

@@ -25,6 +25,8 @@ type (
 	NIC = qemu.NIC
 	// Board is the base board and the chassis of a server.
 	Board = qemu.Board
+	// Direct is a kernel that QEMU itself boots.
+	Direct = qemu.Direct
 	// Neighbor is the switch port behind a NIC.
 	Neighbor = lldp.Neighbor
 )

@@ -43,7 +43,7 @@ func build(ctx context.Context, cache *debian.Cache, o options) error {
 	if err := initramfs.CheckProgram(agent, o.arch); err != nil {
 		return fmt.Errorf("%s: %w", o.agent, err)
 	}
-	lists, err := initramfs.ReadLists()
+	lists, err := o.lists()
 	if err != nil {
 		return err
 	}
@@ -54,11 +54,42 @@ func build(ctx context.Context, cache *debian.Cache, o options) error {
 	if err := initramfs.Check(lists, parts); err != nil {
 		return fmt.Errorf("checking the lists against the packages: %w", err)
 	}
+	if parts.Extra, err = o.extra(parts.Vmlinuz); err != nil {
+		return err
+	}
 	image, err := initramfs.Image(agent, parts)
 	if err != nil {
 		return err
 	}
 	return write(o, parts, image, len(agent))
+}
+
+// lists are the built-in ones unless a flag names a file.
+func (o *options) lists() (initramfs.Lists, error) {
+	if o.modules == "" {
+		return initramfs.ReadLists()
+	}
+	text, err := os.ReadFile(o.modules)
+	if err != nil {
+		return initramfs.Lists{}, fmt.Errorf("reading --modules: %w", err)
+	}
+	return initramfs.ReadModules(string(text))
+}
+
+// extra are the files that flags add to the image.
+func (o *options) extra(vmlinuz []byte) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for name, path := range o.add {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("reading --add: %w", err)
+		}
+		files[name] = data
+	}
+	if o.kernelAs != "" {
+		files[o.kernelAs] = vmlinuz
+	}
+	return files, nil
 }
 
 func write(o options, parts initramfs.Parts, image []byte, agent int) error {

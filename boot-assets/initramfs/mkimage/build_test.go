@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"ingot.dev/ingot/boot-assets/initramfs"
+	"ingot.dev/ingot/boot-assets/initramfs/cpio/cpiotest"
 	"ingot.dev/ingot/boot-assets/initramfs/debian"
 	"ingot.dev/ingot/boot-assets/initramfs/kmod/kmodtest"
 )
@@ -59,6 +63,36 @@ func TestBuild(t *testing.T) {
 	// The certificate's subject lies in the kernel's signature; without it shim starts nothing.
 	if !bytes.Contains(file(t, first, "vmlinuz"), []byte("Debian Secure Boot")) {
 		t.Error("the kernel is not signed by Debian")
+	}
+}
+
+// An image of few drivers carries what was added, and the kernel once more.
+func TestBuildOther(t *testing.T) {
+	list, out := filepath.Join(t.TempDir(), "list"), t.TempDir()
+	if err := os.WriteFile(list, []byte("load virtio_rng\npack virtio_net\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"--agent", agentFile(t), "--out", out, "--modules", list, "--add", "payload/list=" + list, "--kernel-as", "payload/vmlinuz"}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := zstd.NewReader(bytes.NewReader(file(t, out, "initramfs.zst")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	archive, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := map[string][]byte{}
+	for _, e := range cpiotest.Read(t, archive) {
+		content[e.Name] = e.Data
+	}
+	if !bytes.Equal(content["payload/vmlinuz"], file(t, out, "vmlinuz")) || !bytes.HasPrefix(content["payload/list"], []byte("load")) {
+		t.Error("what was added is not there")
+	}
+	if content["modules/virtio_net.ko"] == nil || content["modules/nvme.ko"] != nil || len(content["modules/index.json"]) == 0 {
+		t.Error("the drivers are not those of the list")
 	}
 }
 
@@ -158,6 +192,11 @@ func TestRunRefuses(t *testing.T) {
 		"no lock file":       {[]string{"--update-lock", "--lock", script + "x"}, "--lock"},
 		"broken lock file":   {[]string{"--update-lock", "--lock", broken, "--cache", t.TempDir()}, "line 1"},
 		"unknown flag":       {[]string{"--agnet", script}, "agnet"},
+		"no name":            {[]string{"--agent", agentFile(t), "--out", out, "--add", script}, "NAME=FILE"},
+		"a path of the host": {[]string{"--agent", agentFile(t), "--out", out, "--add", "/x=" + script}, "NAME=FILE"},
+		"no list":            {[]string{"--agent", agentFile(t), "--out", out, "--modules", script + "x"}, "--modules"},
+		"broken list":        {[]string{"--agent", agentFile(t), "--out", out, "--modules", broken}, "line 1"},
+		"no added file":      {[]string{"--agent", agentFile(t), "--out", out, "--add", "x=" + script + "x"}, "--add"},
 	} {
 		if err := run(t.Context(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)

@@ -1,4 +1,4 @@
-// Command mkimage builds the agent image: kernel, initramfs and manifest, out of locked Debian packages and the agent's program.
+// Command mkimage builds the agent image: kernel, initramfs and manifest, out of locked Debian packages and a program, the agent unless flags say otherwise.
 //
 // It wires package initramfs (layer 4).
 package main
@@ -7,8 +7,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 )
 
 func main() {
@@ -23,16 +25,21 @@ func main() {
 
 type options struct {
 	arch, agent, out, cache, lock string
+	modules, kernelAs             string
+	add                           map[string]string
 	update, sizes                 bool
 }
 
 func parse(args []string) (options, error) {
-	var o options
+	o := options{add: map[string]string{}}
 	flags := flag.NewFlagSet("mkimage", flag.ContinueOnError)
 	flags.StringVar(&o.arch, "arch", "amd64", "architecture of the image; only amd64 today")
 	flags.StringVar(&o.agent, "agent", "", "static program that becomes /init")
 	flags.StringVar(&o.out, "out", "", "folder for vmlinuz, initramfs.zst and manifest.json")
 	flags.StringVar(&o.cache, "cache", "", "folder for fetched packages (default: ingot/debs in the user's cache folder)")
+	flags.StringVar(&o.modules, "modules", "", "file in the form of modules.list to use instead of the built-in lists, for an image with few drivers")
+	flags.StringVar(&o.kernelAs, "kernel-as", "", "path within the image at which the kernel lies once more, for a program that installs it")
+	flags.Func("add", "`NAME=FILE`: one more file of the image, and what it is called there; repeatable", o.addFile)
 	flags.BoolVar(&o.sizes, "sizes", false, "print the size of every module and firmware file")
 	flags.BoolVar(&o.update, "update-lock", false, "write the newest versions that the archive offers into the lock file, and stop")
 	flags.StringVar(&o.lock, "lock", "boot-assets/initramfs/packages.lock", "lock file that --update-lock rewrites")
@@ -46,4 +53,13 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("--agent and --out are needed; see mkimage --help")
 	}
 	return o, nil
+}
+
+func (o *options) addFile(value string) error {
+	name, file, ok := strings.Cut(value, "=")
+	if !ok || !fs.ValidPath(name) || file == "" {
+		return fmt.Errorf("%q is not NAME=FILE with a relative NAME", value)
+	}
+	o.add[name] = file
+	return nil
 }

@@ -13,6 +13,8 @@ import (
 type Oracle interface {
 	On() bool
 	SetOn(bool)
+	// Follow lets the operating system do what it was asked: go down if a shutdown came through.
+	Follow()
 	BootNetwork() (set, once bool)
 	// Orders counts the requests so far that asked the host to change.
 	Orders() int
@@ -32,6 +34,8 @@ func RunDriver(t *testing.T, open func(t *testing.T) (bmc.Driver, Oracle)) {
 		{"ensures on and off, once", ensuresPower},
 		{"refuses states that are none", refusesUnknown},
 		{"leaves judging an ignored order to reading", ignoredPower},
+		{"asks the system to go down, and leaves it at that", asksSystem},
+		{"asks nobody where the BMC does not offer it", asksNobody},
 		{"ensures network boot and reads it back", ensuresBoot},
 		{"tells an ignored boot order", ignoredBoot},
 		{"ends with its context and works again", endsWithContext},
@@ -115,6 +119,43 @@ func ignoredPower(t *testing.T, d bmc.Driver, o Oracle) {
 	wantPower(t, d, bmc.On)
 }
 
+func asksSystem(t *testing.T, d bmc.Driver, o Oracle) {
+	wantOK(t, d.Shutdown(t.Context()))
+	if o.Orders() != 0 {
+		t.Errorf("a host that is off was ordered something")
+	}
+	wantOK(t, d.SetPower(t.Context(), bmc.On))
+	o.Follow()
+	wantPower(t, d, bmc.On) // control: nobody asked yet
+	wantOK(t, d.Shutdown(t.Context()))
+	wantPower(t, d, bmc.On)
+	if o.Orders() != 2 {
+		t.Errorf("%d orders for on and shutdown", o.Orders())
+	}
+	o.Follow()
+	wantPower(t, d, bmc.Off)
+	o.SetOn(true)
+	o.Behave(Behaviour{IgnorePower: true})
+	wantOK(t, d.Shutdown(t.Context()))
+	o.Follow()
+	wantPower(t, d, bmc.On)
+}
+
+func asksNobody(t *testing.T, d bmc.Driver, o Oracle) {
+	o.SetOn(true)
+	o.Behave(Behaviour{NoShutdown: true})
+	wantClass(t, d.Shutdown(t.Context()), bmc.ErrUnsupported)
+	if o.Orders() != 0 {
+		t.Errorf("the host was ordered something")
+	}
+	o.Follow()
+	wantPower(t, d, bmc.On)
+	o.Behave(Behaviour{})
+	wantOK(t, d.Shutdown(t.Context()))
+	o.Follow()
+	wantPower(t, d, bmc.Off)
+}
+
 func ensuresBoot(t *testing.T, d bmc.Driver, o Oracle) {
 	for i, once := range []bool{true, true, false, false, true} {
 		wantOK(t, d.SetBootNetwork(t.Context(), once))
@@ -141,6 +182,7 @@ func endsWithContext(t *testing.T, d bmc.Driver, o Oracle) {
 	_, err := d.Power(ctx)
 	wantClass(t, err, bmc.ErrUnreachable)
 	wantClass(t, d.SetPower(ctx, bmc.On), bmc.ErrUnreachable)
+	wantClass(t, d.Shutdown(ctx), bmc.ErrUnreachable)
 	wantClass(t, d.SetBootNetwork(ctx, true), bmc.ErrUnreachable)
 	if o.On() || o.Orders() != 0 {
 		t.Errorf("an order came through although its context had ended")

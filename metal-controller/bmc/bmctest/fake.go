@@ -14,6 +14,8 @@ type Behaviour struct {
 	Dead bool
 	// IgnorePower and IgnoreBoot acknowledge orders and do nothing.
 	IgnorePower, IgnoreBoot bool
+	// NoShutdown: it cannot ask the operating system to go down.
+	NoShutdown bool
 }
 
 // BMC is a management controller in memory. Open is its driver. It is safe for concurrent use, and it is an Oracle.
@@ -24,6 +26,7 @@ type BMC struct {
 	behaviour  Behaviour
 	lag        time.Duration
 	on         bool
+	asked      bool
 	pending    *bool
 	due        time.Time
 	bootSet    bool
@@ -91,7 +94,7 @@ func (b *BMC) fail(class error, doing string) error {
 // settle lets an order that lagged take effect. The lock is held.
 func (b *BMC) settle() {
 	if b.pending != nil && !time.Now().Before(b.due) {
-		b.on, b.pending = *b.pending, nil
+		b.on, b.asked, b.pending = *b.pending, false, nil
 	}
 }
 
@@ -146,6 +149,23 @@ func (d *driver) SetPower(ctx context.Context, want bmc.PowerState) error {
 	}
 	d.bmc.pending, d.bmc.due = &on, time.Now().Add(d.bmc.lag)
 	d.bmc.settle()
+	return nil
+}
+
+func (d *driver) Shutdown(ctx context.Context) error {
+	const doing = "asking the operating system to shut down"
+	if err := d.enter(ctx, doing); err != nil {
+		return err
+	}
+	defer d.bmc.mu.Unlock()
+	if !d.bmc.on {
+		return nil
+	}
+	if d.bmc.behaviour.NoShutdown {
+		return d.bmc.fail(bmc.ErrUnsupported, doing)
+	}
+	d.bmc.orders++
+	d.bmc.asked = !d.bmc.behaviour.IgnorePower
 	return nil
 }
 

@@ -18,7 +18,16 @@ func (b *BMC) On() bool {
 func (b *BMC) SetOn(on bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.on = on
+	b.on, b.asked = on, false
+}
+
+// Follow is the operating system that obeys, if it was asked to switch the host off since it is on.
+func (b *BMC) Follow() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.on && b.asked {
+		b.on, b.asked = false, false
+	}
 }
 
 // BootNetwork is the boot override.

@@ -71,22 +71,31 @@ func (d *driver) checkBoot(doing string, target schema.BootSourceOverrideTarget,
 // readBoot reads the one system and its boot override.
 func (d *driver) readBoot() (*schema.ComputerSystem, override, error) {
 	var raw struct{ Boot override }
-	if d.boot == nil {
-		client, err := gofish.Connect(gofish.ClientConfig{Endpoint: "https://" + d.wire.host, HTTPClient: d.http})
-		if err != nil {
-			return nil, raw.Boot, err
-		}
-		d.boot = client
-	}
-	systems, err := d.boot.Service.Systems()
+	system, err := d.system()
 	if err != nil {
 		return nil, raw.Boot, err
 	}
-	if len(systems) != 1 {
-		return nil, raw.Boot, bmc.Fail(bmc.ErrUnsupported, "", "it manages %d systems; Ingot expects one", len(systems))
-	}
-	if err := json.Unmarshal(systems[0].RawData, &raw); err != nil {
+	if err := json.Unmarshal(system.RawData, &raw); err != nil {
 		return nil, raw.Boot, bmc.Fail(bmc.ErrUnsupported, "", "the boot settings make no sense")
 	}
-	return systems[0], raw.Boot, nil
+	return system, raw.Boot, nil
+}
+
+// system reads the one system.
+func (d *driver) system() (*schema.ComputerSystem, error) {
+	if d.direct == nil {
+		client, err := gofish.Connect(gofish.ClientConfig{Endpoint: "https://" + d.wire.host, HTTPClient: d.http})
+		if err != nil {
+			return nil, err
+		}
+		d.direct = client
+	}
+	systems, err := d.direct.Service.Systems()
+	if err != nil {
+		return nil, err
+	}
+	if len(systems) != 1 {
+		return nil, bmc.Fail(bmc.ErrUnsupported, "", "it manages %d systems; Ingot expects one", len(systems))
+	}
+	return systems[0], nil
 }

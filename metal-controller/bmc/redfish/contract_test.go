@@ -35,6 +35,8 @@ func (o *oracle) SetOn(on bool) {
 	o.button++
 }
 
+func (o *oracle) Follow() { o.machine.GuestEnds() }
+
 func (o *oracle) BootNetwork() (set, once bool) {
 	override, err := o.machine.BootOverride(o.t.Context())
 	if err != nil {
@@ -50,7 +52,7 @@ func (o *oracle) Sessions() int { return o.bmc.Sessions() }
 func (o *oracle) DropSessions() { o.bmc.DropSessions() }
 
 func (o *oracle) Behave(b bmctest.Behaviour) {
-	o.faults.Set(fakebmc.Fault{Dead: b.Dead, IgnorePower: b.IgnorePower, IgnoreBoot: b.IgnoreBoot})
+	o.faults.Set(fakebmc.Fault{Dead: b.Dead, IgnorePower: b.IgnorePower, IgnoreBoot: b.IgnoreBoot, NoShutdown: b.NoShutdown})
 }
 
 // TestContract runs the contract with sessions, through the fake BMC and its machine.

@@ -27,8 +27,9 @@ type driver struct {
 	session string
 	tokened bool
 
-	power *provider.Conn
-	boot  *gofish.APIClient
+	// power is bmclib's connection; direct is gofish's, for what bmclib does not pass on.
+	power  *provider.Conn
+	direct *gofish.APIClient
 }
 
 // Open asks the BMC what it speaks, logs in and returns the driver. After an error nothing stays open at the BMC.

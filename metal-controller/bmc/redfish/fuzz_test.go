@@ -41,7 +41,7 @@ func use(t *testing.T, b bodies) (bmc.PowerState, []error) {
 	if err != nil && state != bmc.Unknown {
 		t.Fatalf("%s with %v", state, err)
 	}
-	return state, []error{err, d.SetPower(t.Context(), bmc.Off), d.SetBootNetwork(t.Context(), true), d.Close(t.Context())}
+	return state, []error{err, d.SetPower(t.Context(), bmc.Off), d.Shutdown(t.Context()), d.SetBootNetwork(t.Context(), true), d.Close(t.Context())}
 }
 
 // FuzzAnswers gives the driver three answers of a hostile BMC. Whatever they are, it returns a state or a classified error.
@@ -55,6 +55,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(`{"RedfishVersion":"1","Systems":{"@odata.id":"/redfish/v1/Systems"},"SessionService":{"@odata.id":"/x"}}`, systemsBody, systemBody)
 	f.Add(rootBody, systemsBody, `{"PowerState":{"a":[1e999]},"Boot":[],"Actions":null,"Links":{"Chassis":[null]}}`)
 	f.Add(rootBody, systemsBody, `{"PowerState":"On","Boot":{"BootSourceOverrideTarget@Redfish.AllowableValues":["Hdd"]}}`)
+	f.Add(rootBody, systemsBody, `{"PowerState":"On","Actions":{"#ComputerSystem.Reset":{"target":"/r","@Redfish.ActionInfo":"/redfish/v1/Systems/1"}},"Parameters":[{"Name":"ResetType"}]}`)
 	f.Add(rootBody, systemsBody, `{"@odata.id":"@elsewhere","Actions":{"#ComputerSystem.Reset":{"target":"//elsewhere/x"}}}`)
 	f.Fuzz(func(t *testing.T, root, systems, system string) {
 		_, errs := use(t, bodies{"/redfish/v1/": root, "/redfish/v1/Systems": systems, "/redfish/v1/Systems/1": system})
@@ -70,7 +71,7 @@ func FuzzAnswers(f *testing.F) {
 // TestFuzzControl: the honest answers read On, so that the fuzzing starts from answers that get through.
 func TestFuzzControl(t *testing.T) {
 	state, errs := use(t, bodies{"/redfish/v1/": rootBody, "/redfish/v1/Systems": systemsBody, "/redfish/v1/Systems/1": systemBody})
-	if state != bmc.On || errs[0] != nil || errs[2] != nil {
+	if state != bmc.On || errs[0] != nil || errs[3] != nil {
 		t.Errorf("%s %v", state, errs)
 	}
 }

@@ -29,7 +29,9 @@ const (
 func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (err error) {
 	record := o.Server.Spec.Record
 	if record == nil || record.Claim == nil {
-		o.Warm, err = r.Idle.Warm(ctx, o.Server, o.Inventory)
+		if record != nil && record.Wipe != nil && record.Wipe.VerifiedAt != nil {
+			o.Warm, err = r.Idle.Warm(ctx, o.Server, o.Inventory)
+		}
 		return err
 	}
 	if o.Claim, err = r.claim(ctx, o.Server); err != nil {

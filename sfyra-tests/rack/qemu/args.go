@@ -38,7 +38,7 @@ type Launch struct {
 // Args is QEMU's command line after the program's name.
 func (l *Launch) Args() []string {
 	args := append(l.base(), l.firmware()...)
-	args = append(args, l.smbios()...)
+	args = append(append(args, l.smbios()...), l.direct()...)
 	order := l.order()
 	for i := range l.Spec.NICs {
 		args = append(args, l.nic(i, order)...)
@@ -87,6 +87,15 @@ func (l *Launch) firmware() []string {
 		"-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=" + yesNo(l.Spec.IPv6 && !http),
 		"-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=" + yesNo(l.Spec.IPv6),
 	}
+}
+
+// direct names the kernel, unless this start shall boot a disk.
+func (l *Launch) direct() []string {
+	d := l.Spec.Direct
+	if d == nil || l.Override.Target == machine.TargetHdd {
+		return nil
+	}
+	return []string{"-kernel", d.Kernel, "-initrd", d.Initramfs, "-append", d.Line}
 }
 
 // HTTPBoot says whether this start has PXE switched off.

@@ -63,10 +63,12 @@ func TestArgs(t *testing.T) {
 	bios, http := small(), small()
 	bios.Firmware = BIOS
 	http.HTTPBoot = true
+	direct := small()
+	direct.Direct = &Direct{Kernel: "/images/vmlinuz", Initramfs: "/images/initramfs", Line: "console=ttyS0 a,b"}
 	kvm := launch(small(), "")
 	kvm.Accel = KVM
 	for name, l := range map[string]*Launch{
-		"small": launch(small(), ""), "full": launch(full(), ""), "full-hdd": launch(full(), machine.TargetHdd),
+		"direct": launch(direct, ""), "direct-hdd": launch(direct, machine.TargetHdd), "small": launch(small(), ""), "full": launch(full(), ""), "full-hdd": launch(full(), machine.TargetHdd),
 		"small-cd": launch(small(), machine.TargetCd), "small-http": launch(small(), machine.TargetUefiHTTP),
 		"odd": launch(odd(), ""), "http-pxe": launch(http, machine.TargetPxe), "bios": launch(bios, ""), "kvm": kvm,
 	} {

@@ -83,6 +83,14 @@ type Board struct {
 	AssetTag                      string
 }
 
+// Direct is a kernel that QEMU hands to the firmware, instead of a boot from the network or a disk.
+type Direct struct {
+	// Kernel and Initramfs are files.
+	Kernel, Initramfs string
+	// Line is the kernel's command line.
+	Line string
+}
+
 // Spec is the hardware of one server.
 type Spec struct {
 	// Name of the server within the rack: letters, digits, hyphens.
@@ -102,4 +110,6 @@ type Spec struct {
 	HTTPBoot bool
 	// IPv6 leaves the firmware's IPv6 boot on; off saves a minute of attempts.
 	IPv6 bool
+	// Direct, if any, is booted by every start that has no Hdd override. A UEFI firmware starts it as an EFI program.
+	Direct *Direct
 }

@@ -1,41 +1,24 @@
 // Package testos writes an "installed operating system" onto a disk image: a
-// GPT, an EFI system partition, and a boot loader of about a kilobyte that says
+// boot loader of about a kilobyte, where firmware looks for one, that says
 // on the serial port that it runs and switches off at the power button.
 //
 // Layer 1 but for the writer that it fills. It needs no compiler, no mtools and
 // no root, and the same bytes come out every time, so a test can compare the
 // SHA-256 of a disk before and after.
 //
-// Sources: UEFI 2.10 chapter 5 (GPT) and section 13.3 (FAT, \EFI\BOOT), the
-// Microsoft FAT specification of 2000, the PE/COFF specification.
+// Source: the PE/COFF specification. The disk is written by rack/esp.
 package testos
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
+
+	"ingot.dev/ingot/sfyra-tests/rack/esp"
 )
 
-const (
-	sector       = 512
-	firstLBA     = 2048 // 1 MiB, where partitions usually start
-	entrySectors = 32   // 128 entries of 128 bytes
-	entrySize    = 128
-	entryCount   = 128
-	headerLength = 92
-	// MinBytes is the smallest disk: 1 MiB, the partition, 1 MiB.
-	MinBytes = (firstLBA + partitionSectors + 2048) * sector
-)
-
-// GUIDs in their order on disk. The first one marks EFI system partitions
-// (UEFI 2.10 table 5-7); the others are ours.
-var (
-	espType   = [16]byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
-	diskID    = [16]byte{'i', 'n', 'g', 'o', 't', ' ', 't', 0x41, 0x81, 's', 't', ' ', 'd', 'i', 's', 'k'}
-	partition = [16]byte{'i', 'n', 'g', 'o', 't', ' ', 't', 0x41, 0x81, 's', 't', ' ', 'b', 'o', 'o', 't'}
-)
+// partitionBytes is the size of the partition.
+const partitionBytes = 8 << 20
 
 // Write puts the system onto a blank image that has its final size.
 func Write(image *os.File) error {
@@ -47,68 +30,8 @@ func Write(image *os.File) error {
 }
 
 func write(image io.WriterAt, size int64) error {
-	if size < MinBytes {
-		return fmt.Errorf("writing the test system: the disk of %d bytes is smaller than %d", size, int64(MinBytes))
-	}
-	sectors := uint64(size / sector)
-	entries := partitionEntries()
-	pieces := []struct {
-		lba  uint64
-		data []byte
-	}{
-		{0, protectiveMBR(sectors)},
-		{1, gptHeader(1, sectors-1, 2, sectors, entries)},
-		{2, entries},
-		{firstLBA, fileSystem()},
-		{sectors - 1 - entrySectors, entries},
-		{sectors - 1, gptHeader(sectors-1, 1, sectors-1-entrySectors, sectors, entries)},
-	}
-	for _, piece := range pieces {
-		if _, err := image.WriteAt(piece.data, int64(piece.lba*sector)); err != nil {
-			return fmt.Errorf("writing the test system: %w", err)
-		}
+	if err := esp.Write(image, size, partitionBytes, []esp.File{{Path: esp.Loader, Data: program()}}); err != nil {
+		return fmt.Errorf("writing the test system: %w", err)
 	}
 	return nil
-}
-
-// protectiveMBR covers the disk with one partition of type 0xee.
-func protectiveMBR(sectors uint64) []byte {
-	mbr := make([]byte, sector)
-	entry := mbr[446:]
-	copy(entry, []byte{0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff})
-	binary.LittleEndian.PutUint32(entry[8:], 1)
-	binary.LittleEndian.PutUint32(entry[12:], uint32(min(sectors-1, 1<<32-1)))
-	mbr[510], mbr[511] = 0x55, 0xaa
-	return mbr
-}
-
-func partitionEntries() []byte {
-	entries := make([]byte, entryCount*entrySize)
-	copy(entries, espType[:])
-	copy(entries[16:], partition[:])
-	binary.LittleEndian.PutUint64(entries[32:], firstLBA)
-	binary.LittleEndian.PutUint64(entries[40:], firstLBA+partitionSectors-1)
-	for i, r := range "EFI system" {
-		binary.LittleEndian.PutUint16(entries[56+2*i:], uint16(r))
-	}
-	return entries
-}
-
-// gptHeader at lba own, whose twin is at other and whose entries start at table.
-func gptHeader(own, other, table, sectors uint64, entries []byte) []byte {
-	h := make([]byte, sector)
-	copy(h, "EFI PART")
-	binary.LittleEndian.PutUint32(h[8:], 0x00010000)
-	binary.LittleEndian.PutUint32(h[12:], headerLength)
-	binary.LittleEndian.PutUint64(h[24:], own)
-	binary.LittleEndian.PutUint64(h[32:], other)
-	binary.LittleEndian.PutUint64(h[40:], 2+entrySectors)
-	binary.LittleEndian.PutUint64(h[48:], sectors-2-entrySectors)
-	copy(h[56:], diskID[:])
-	binary.LittleEndian.PutUint64(h[72:], table)
-	binary.LittleEndian.PutUint32(h[80:], entryCount)
-	binary.LittleEndian.PutUint32(h[84:], entrySize)
-	binary.LittleEndian.PutUint32(h[88:], crc32.ChecksumIEEE(entries))
-	binary.LittleEndian.PutUint32(h[16:], crc32.ChecksumIEEE(h[:headerLength]))
-	return h
 }

@@ -81,6 +81,8 @@ func (b *bmcModel) obey(o order) error {
 			m.w.check.switchedOff(m, o)
 			m.switchOff("order " + o.ID)
 		}
+	case lifecycle.EnsureShutdown:
+		m.press(o)
 	case lifecycle.EnsurePowerOnFromNetwork:
 		if !m.on {
 			m.once = true

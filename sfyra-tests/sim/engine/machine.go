@@ -75,6 +75,15 @@ func (m *machine) switchOff(why string) {
 	m.on, m.runs = false, nothing
 }
 
+// press asks the system that runs to switch the machine off. Firmware and hung machines do not hear it, and a busy system takes longer than anybody waits.
+func (m *machine) press(o order) {
+	if m.runs != agentOS && m.runs != localOS {
+		return
+	}
+	m.w.check.switchedOff(m, o)
+	m.do(m.w.hardware.between(2*time.Second, 4*time.Minute), func() { m.switchOff("its system obeys " + o.ID) })
+}
+
 // restart is a warm reset.
 func (m *machine) restart(why string) {
 	if !m.on {

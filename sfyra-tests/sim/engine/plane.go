@@ -141,8 +141,13 @@ func (k *worker) perform() {
 		return
 	}
 	k.want = metal.PowerOn
-	if k.begun.Kind == lifecycle.EnsurePowerOff {
+	switch k.begun.Kind {
+	case lifecycle.EnsureShutdown: // up to the system: nothing to look for, and no lie
+		k.finish(true)
+		return
+	case lifecycle.EnsurePowerOff:
 		k.want = metal.PowerOff
+	case lifecycle.NoAction, lifecycle.EnsurePowerOn, lifecycle.EnsurePowerOnFromNetwork, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower:
 	}
 	k.plane.p.in(time.Second, func() { k.look(k.plane.p.w.now + settleTimeout) })
 }
