@@ -54,6 +54,9 @@ func (w *World) mishaps(m *machine) {
 		w.during(func() { w.losePower(m) })
 		w.during(func() { w.losePower(m) })
 	}
+	if w.kinds.Has(DeadDisks) {
+		w.during(func() { m.loseDisks() })
+	}
 	if w.kinds.Has(Hang) && w.accidents.chance(0.5) {
 		w.during(func() {
 			m.hangs = true
