@@ -68,17 +68,40 @@ func (o *operator) wish(namespace, name string) *metal.ServerClaim {
 
 // claimWhims plans gestures with one claim.
 func (o *operator) claimWhims(key string) {
+	for _, x := range o.wayward() {
+		if o.w.people.chance(0.3) {
+			o.w.during(func() { o.gesture(func() { x(key) }) })
+		}
+	}
+	o.w.in(o.w.people.between(0, 20*time.Minute), func() { o.tendClaim(key) })
+}
+
+// wayward are the gestures with claims that the seed allows.
+func (o *operator) wayward() (list []func(string)) {
 	for _, x := range []struct {
 		kind Kind
 		do   func(string)
 	}{
-		{Releases, o.release}, {Releases, o.release}, {Moves, o.move}, {Forced, o.force}, {GitApply, o.ask}, {ConfigEdits, o.editConfig},
+		{Releases, o.release}, {Moves, o.move}, {Forced, o.force}, {GitApply, o.ask}, {ConfigEdits, o.editConfig},
 	} {
-		if !o.w.kinds.Has(x.kind) || !o.w.people.chance(0.5) {
-			continue
+		if o.w.kinds.Has(x.kind) {
+			list = append(list, x.do)
 		}
-		o.w.during(func() { o.gesture(func() { x.do(key) }) })
 	}
+	return list
+}
+
+// tendClaim is what a person does who looks at a claim now and then: one that has a server is done with sometime.
+func (o *operator) tendClaim(key string) {
+	if o.w.calm {
+		return
+	}
+	all := o.wayward()
+	if c := o.claim(key); c != nil && c.Spec.Binding != nil && len(all) > 0 && o.w.people.chance(0.4) {
+		do := all[o.w.people.upTo(len(all))]
+		o.gesture(func() { do(key) })
+	}
+	o.w.in(o.w.people.between(2*time.Minute, 15*time.Minute), func() { o.tendClaim(key) })
 }
 
 // claim is a claim as it is stored; nil when there is none.

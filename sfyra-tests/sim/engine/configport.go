@@ -17,7 +17,10 @@ const (
 	forSignal = "signal"
 )
 
-var errRefused = errors.New("refused")
+var (
+	errRefused    = errors.New("refused")
+	errNotLeading = errors.New("this replica does not lead: try again")
+)
 
 // config does what the port for machine configs does: check the capability, let lifecycle judge, write what it says, and only then answer. It returns
 // what the config makes; nil when none left.
@@ -60,10 +63,14 @@ func (p *process) signal(s *system, g lifecycle.Signal) bool {
 			}
 			return record, nil
 		})
-		if err == nil && g.Phase == lifecycle.PhaseRunning {
-			p.seen.Told(s.server, p.clock())
+		if err != nil || g.Phase != lifecycle.PhaseRunning {
+			return err
 		}
-		return err
+		if !p.leads { // it would keep to itself what the leader decides by, so it sends the machine on
+			return errNotLeading
+		}
+		p.seen.Told(s.server, p.clock())
+		return nil
 	})
 	return err == nil
 }

@@ -79,6 +79,8 @@ func (w *World) moving(s *metal.Server) string {
 		return "its machine is to be fenced"
 	case ready(s) == reasons.DiskBootFailed && r.Boot != nil && r.Boot.Reason != reasons.DiskBootFailed:
 		return "its disks are to be looked at"
+	case w.pretends(s) != "":
+		return w.pretends(s)
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
 	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
@@ -106,7 +108,6 @@ func (w *World) concludes(s *metal.Server) {
 	}
 	if ready(s) == reasons.Running {
 		w.count(endRunning)
-		w.reallyRuns(s)
 		return
 	}
 	w.count(endWaiting)
@@ -153,7 +154,7 @@ func (w *World) untrue(s *metal.Server) string {
 	case reasons.NoBMC, reasons.AwaitingPower:
 		return is(awaitsPerson(m, s), "it has a BMC and nobody switched it off")
 	case reasons.IdentityConflict:
-		return is(r.Boot != nil && r.Boot.Reason == reasons.BootVoided || w.twins(m) > 1, "one Server has this identity, and its last boot was not contested")
+		return is(r.Boot != nil && (r.Boot.Reason == reasons.BootVoided || r.Boot.Reason == reasons.ConfigContested) || w.twins(m) > 1, "one Server has this identity, and its last boot was not contested")
 	case reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks:
 		return ""
 	}

@@ -67,7 +67,11 @@ func (o *operator) begin(m *machine) {
 	if w.people.chance(0.8) {
 		w.in(w.people.between(0, 10*time.Minute), func() { o.gesture(func() { o.declare(m) }) })
 	}
-	w.in(w.people.between(0, 20*time.Minute), func() { o.tend(m) })
+	soon := 20 * time.Minute
+	if w.kinds.Has(Claims) {
+		soon = 5 * time.Minute
+	}
+	w.in(w.people.between(0, soon), func() { o.tend(m) })
 	o.whims(m)
 }
 

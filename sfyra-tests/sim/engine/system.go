@@ -25,6 +25,7 @@ type system struct {
 const (
 	fetchTries   = 30
 	installTries = 12
+	runningTries = 10
 )
 
 // startOS starts the installer of a boot.
@@ -108,15 +109,20 @@ func (m *machine) runSystem(s *system) {
 	if s == nil {
 		return
 	}
-	m.do(m.w.hardware.between(20*time.Second, 90*time.Second), func() { m.tellRunning(s) })
+	m.do(m.w.hardware.between(20*time.Second, 90*time.Second), func() { m.tellRunning(s, runningTries) })
 }
 
 // tellRunning tells now and then for as long as the system runs.
-func (m *machine) tellRunning(s *system) {
-	if m.signal(s, lifecycle.Signal{Phase: lifecycle.PhaseRunning, EverySeconds: int32(s.every / time.Second)}) {
+func (m *machine) tellRunning(s *system, tries int) {
+	switch taken := m.signal(s, lifecycle.Signal{Phase: lifecycle.PhaseRunning, EverySeconds: int32(s.every / time.Second)}); {
+	case taken:
 		s.told = m.w.now
+		m.do(s.every, func() { m.tellRunning(s, runningTries) })
+	case tries > 1:
+		m.do(m.w.hardware.between(time.Second, 5*time.Second), func() { m.tellRunning(s, tries-1) })
+	default:
+		m.do(s.every, func() { m.tellRunning(s, runningTries) })
 	}
-	m.do(s.every, func() { m.tellRunning(s) })
 }
 
 // signal says whether the word was taken.
@@ -129,10 +135,10 @@ func (m *machine) signal(s *system, g lifecycle.Signal) bool {
 	return p != nil && p.signal(s, g)
 }
 
-// loseDisks takes away the disk of a system that runs; a blank one takes its place, and the machine starts again.
-func (m *machine) loseDisks() {
-	if m.system == nil || m.runs != localOS {
-		return
+// loseDisks takes away the disks of a system that runs; blank ones take their places, and the machine starts again. It says whether one ran.
+func (m *machine) loseDisks() bool {
+	if m.system == nil || m.runs != localOS || m.w.now-m.system.told > m.system.every {
+		return false
 	}
 	for _, d := range m.own() {
 		if d.content.system == nil {
@@ -144,4 +150,5 @@ func (m *machine) loseDisks() {
 	}
 	m.w.count(disksDied)
 	m.restart("its disks are gone")
+	return true
 }

@@ -200,7 +200,7 @@ func (o *operator) install(m *machine) {
 	r := recordOf(s)
 	waiting := s != nil && s.Spec.AcceptRequest != nil && s.Spec.AcceptRequest.ID != r.AcceptRequest
 	done := r.Wipe != nil && r.Wipe.VerifiedAt != nil
-	if m.runs == agentOS || len(own) == 0 || waiting || r.Acceptance != nil && !done && r.Unverified == nil || !m.feed {
+	if m.runs == agentOS || len(own) == 0 || waiting || r.Claim != nil || r.Acceptance != nil && !done && r.Unverified == nil || !m.feed {
 		return
 	}
 	m.switchOff("a person installs a system by hand")
