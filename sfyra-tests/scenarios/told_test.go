@@ -103,7 +103,7 @@ func (c *cluster) metrics(t *testing.T) string {
 	}
 	defer r.Body.Close()
 	text, err := io.ReadAll(r.Body)
-	if err != nil || !strings.Contains(string(text), "ingot_") {
+	if err != nil || !strings.Contains(string(text), `controller="claim"`) {
 		t.Errorf("control: the metrics have %d bytes and nothing of Ingot: %v", len(text), err)
 	}
 	return string(text)
