@@ -50,7 +50,7 @@ e2e-talos: ## Boot the real Talos on the virtual rack (comes with part 4)
 	@echo "e2e-talos: Talos comes with part 4 of the plan; nothing was run" >&2; exit 1
 
 .PHONY: bench
-bench: ## Measure DHCP, TFTP, HTTP, BMC and API beside a floor measured in the same run
+bench: ## Measure DHCP, TFTP, HTTP, BMC, claims and API beside a floor measured in the same run
 	@.ci/setup test
 	@$(MAKE) build
 	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot .ci/bench

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingot.dev/ingot/crds/version"
+	"ingot.dev/ingot/pxe-server/assets"
 	"ingot.dev/ingot/pxe-server/controller"
 	"ingot.dev/ingot/pxe-server/protocol"
 	"ingot.dev/ingot/pxe-server/setup"
@@ -71,7 +72,42 @@ func command() *cobra.Command {
 		Use: "check", Short: "Check the configuration, say what is wrong, and open nothing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, &o) },
 	})
+	root.AddCommand(assetsCommand(&o))
 	return root
+}
+
+// assetsCommand puts boot files into the cache of this site by hand, where there is no network to fetch them.
+func assetsCommand(o *options) *cobra.Command {
+	group := &cobra.Command{Use: "assets", Short: "Put boot files into this site's cache, or list them", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	group.AddCommand(&cobra.Command{
+		Use: "import FILE...", Short: "Put boot files into the cache; print their digests and where they go in an Environment", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			dir, err := o.assetsIn(cmd)
+			if err != nil {
+				return err
+			}
+			return assets.Import(cmd.Context(), cmd.OutOrStdout(), dir, files)
+		},
+	}, &cobra.Command{
+		Use: "list", Short: "List the boot files in the cache", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := o.assetsIn(cmd)
+			if err != nil {
+				return err
+			}
+			return assets.List(cmd.OutOrStdout(), dir)
+		},
+	})
+	return group
+}
+
+// assetsIn is the state folder of the file, or of the flag. What else a configuration lacks does not matter here.
+func (o *options) assetsIn(cmd *cobra.Command) (string, error) {
+	file, err := o.merged(cmd)
+	if err == nil && file.StateDir == "" {
+		err = errors.New("stateDir: name the folder that keeps the boot files (--state-dir)")
+	}
+	return file.StateDir, err
 }
 
 func (o *options) addFlags(c *cobra.Command) {
@@ -91,19 +127,25 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 }
 
-// settings merges the file and the flags that were given.
-func (o *options) settings(cmd *cobra.Command) (setup.File, setup.Config, error) {
+// merged is the file with the flags that were given over it.
+func (o *options) merged(cmd *cobra.Command) (setup.File, error) {
 	file := setup.File{StateDir: o.file.StateDir, HTTPPort: o.file.HTTPPort}
 	if o.config != "" {
 		text, err := os.ReadFile(o.config)
 		if err != nil {
-			return file, setup.Config{}, fmt.Errorf("reading --config: %w", err)
+			return file, fmt.Errorf("reading --config: %w", err)
 		}
 		if file, err = setup.ParseFile(text); err != nil {
-			return file, setup.Config{}, fmt.Errorf("%s: %w", o.config, err)
+			return file, fmt.Errorf("%s: %w", o.config, err)
 		}
 	}
-	if err := o.overlay(cmd, &file); err != nil {
+	return file, o.overlay(cmd, &file)
+}
+
+// settings checks what merged gives.
+func (o *options) settings(cmd *cobra.Command) (setup.File, setup.Config, error) {
+	file, err := o.merged(cmd)
+	if err != nil {
 		return file, setup.Config{}, err
 	}
 	c, err := file.Config()

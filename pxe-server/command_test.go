@@ -144,3 +144,22 @@ func TestHelp(t *testing.T) {
 		t.Errorf("version: %q, %v", out, err)
 	}
 }
+
+// TestAssets: files go into the folder of the configuration, and a configuration that cannot be read is not passed over.
+func TestAssets(t *testing.T) {
+	kernel, state := write(t, "vmlinuz", "MZ a kernel"), t.TempDir()
+	out, err := run(t, "assets", "import", kernel, "--state-dir", state)
+	if err != nil || !strings.Contains(out, "sha256: ") {
+		t.Fatalf("%q, %v", out, err)
+	}
+	_, digest, _ := strings.Cut(strings.TrimSpace(out), "sha256: ")
+	if out, err := run(t, "assets", "list", "--state-dir", state); err != nil || !strings.Contains(out, digest) {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, err := run(t, "assets", "import", kernel, "--config", state+"/none.yaml"); err == nil || !strings.Contains(err.Error(), "--config") {
+		t.Errorf("a configuration that is not there: %v", err)
+	}
+	if _, err := run(t, "assets", "import"); err == nil {
+		t.Error("nothing to import is taken")
+	}
+}

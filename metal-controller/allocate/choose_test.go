@@ -13,63 +13,65 @@ import (
 	"ingot.dev/ingot/metal-controller/allocate"
 )
 
-// TestObstacles: each row is an available server with one thing changed, and why the claim cannot have it then.
+// obstacles are rows of an available server with one thing changed, and why the claim cannot have it then.
+var obstacles = map[string]struct {
+	change func(*allocate.Request, *allocate.Candidate)
+	want   string
+}{
+	"nothing":           {func(*allocate.Request, *allocate.Candidate) {}, ""},
+	"it is wanted":      {func(r *allocate.Request, _ *allocate.Candidate) { r.Claim.Spec.ServerName = "s1" }, ""},
+	"another is wanted": {func(r *allocate.Request, _ *allocate.Candidate) { r.Claim.Spec.ServerName = "s2" }, reasons.OtherServerWanted},
+	"no manager":        {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.ManagedBy = nil }, reasons.UnmanagedHere},
+	"other manager": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Spec.Record.ManagedBy.Installation = "there"
+	}, reasons.UnmanagedHere},
+	"no id of our own": {func(r *allocate.Request, c *allocate.Candidate) {
+		r.Installation, c.Server.Spec.Record.ManagedBy.Installation = "", ""
+	}, reasons.UnmanagedHere},
+	"no record":    {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record = nil }, reasons.UnmanagedHere},
+	"no inventory": {func(_ *allocate.Request, c *allocate.Candidate) { c.Inventory = nil }, reasons.NotRegistered},
+	"labels": {func(r *allocate.Request, _ *allocate.Candidate) {
+		r.Class.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+	}, reasons.LabelsUnmet},
+	"requirements":      {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.Requirements.Arch = "arm64" }, reasons.RequirementUnmet},
+	"broken expression": {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.Requirements.CEL = []string{"?"} }, reasons.InvalidClass},
+	"trust level 1":     {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.MinimumTrust = 1 }, ""},
+	"trust level 2":     {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.MinimumTrust = 2 }, reasons.TrustNotReachable},
+	"claimed": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Spec.Record.Claim = &metal.ClaimRecord{Namespace: "n", Name: "c"}
+	}, reasons.Claimed},
+	"just taken": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.TakenBy = &types.NamespacedName{Namespace: "n", Name: "c"}
+	}, reasons.Claimed},
+	"released": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Spec.Record.Release = &metal.ReleaseRecord{}
+	}, reasons.Releasing},
+	"quarantined": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Spec.Record.Quarantine = &metal.QuarantineRecord{}
+	}, reasons.Quarantined},
+	"cordoned": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Cordoned = true }, reasons.Cordoned},
+	"paused": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Annotations = map[string]string{"metal.ingot.dev/paused": ""}
+	}, reasons.Paused},
+	"not accepted":  {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Accepted = false }, reasons.NotAccepted},
+	"no acceptance": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.Acceptance = nil }, reasons.NotAccepted},
+	"restored": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Spec.Record.Unverified = &metal.UnverifiedRecord{}
+	}, reasons.Restored},
+	"never wiped":     {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.Wipe = nil }, reasons.NotReady},
+	"wipe unverified": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.Wipe.VerifiedAt = nil }, reasons.NotReady},
+	"no status":       {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Status = metal.ServerStatus{} }, reasons.NotReady},
+	"not ready": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Status.Conditions[0].Status = metav1.ConditionFalse
+	}, reasons.NotReady},
+	"ready otherwise": {func(_ *allocate.Request, c *allocate.Candidate) {
+		c.Server.Status.Conditions[0].Reason = reasons.Running
+	}, reasons.NotReady},
+	"being deleted": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.DeletionTimestamp = &now }, reasons.NotReady},
+}
+
 func TestObstacles(t *testing.T) {
-	for name, c := range map[string]struct {
-		change func(*allocate.Request, *allocate.Candidate)
-		want   string
-	}{
-		"nothing":           {func(*allocate.Request, *allocate.Candidate) {}, ""},
-		"it is wanted":      {func(r *allocate.Request, _ *allocate.Candidate) { r.Claim.Spec.ServerName = "s1" }, ""},
-		"another is wanted": {func(r *allocate.Request, _ *allocate.Candidate) { r.Claim.Spec.ServerName = "s2" }, reasons.OtherServerWanted},
-		"no manager":        {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.ManagedBy = nil }, reasons.UnmanagedHere},
-		"other manager": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Spec.Record.ManagedBy.Installation = "there"
-		}, reasons.UnmanagedHere},
-		"no id of our own": {func(r *allocate.Request, c *allocate.Candidate) {
-			r.Installation, c.Server.Spec.Record.ManagedBy.Installation = "", ""
-		}, reasons.UnmanagedHere},
-		"no record":    {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record = nil }, reasons.UnmanagedHere},
-		"no inventory": {func(_ *allocate.Request, c *allocate.Candidate) { c.Inventory = nil }, reasons.NotRegistered},
-		"labels": {func(r *allocate.Request, _ *allocate.Candidate) {
-			r.Class.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
-		}, reasons.LabelsUnmet},
-		"requirements":      {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.Requirements.Arch = "arm64" }, reasons.RequirementUnmet},
-		"broken expression": {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.Requirements.CEL = []string{"?"} }, reasons.InvalidClass},
-		"trust level 1":     {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.MinimumTrust = 1 }, ""},
-		"trust level 2":     {func(r *allocate.Request, _ *allocate.Candidate) { r.Class.Spec.MinimumTrust = 2 }, reasons.TrustNotReachable},
-		"claimed": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Spec.Record.Claim = &metal.ClaimRecord{Namespace: "n", Name: "c"}
-		}, reasons.Claimed},
-		"just taken": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.TakenBy = &types.NamespacedName{Namespace: "n", Name: "c"}
-		}, reasons.Claimed},
-		"released": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Spec.Record.Release = &metal.ReleaseRecord{}
-		}, reasons.Releasing},
-		"quarantined": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Spec.Record.Quarantine = &metal.QuarantineRecord{}
-		}, reasons.Quarantined},
-		"cordoned": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Cordoned = true }, reasons.Cordoned},
-		"paused": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Annotations = map[string]string{"metal.ingot.dev/paused": ""}
-		}, reasons.Paused},
-		"not accepted":  {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Accepted = false }, reasons.NotAccepted},
-		"no acceptance": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.Acceptance = nil }, reasons.NotAccepted},
-		"restored": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Spec.Record.Unverified = &metal.UnverifiedRecord{}
-		}, reasons.Restored},
-		"never wiped":     {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.Wipe = nil }, reasons.NotReady},
-		"wipe unverified": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Spec.Record.Wipe.VerifiedAt = nil }, reasons.NotReady},
-		"no status":       {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.Status = metal.ServerStatus{} }, reasons.NotReady},
-		"not ready": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Status.Conditions[0].Status = metav1.ConditionFalse
-		}, reasons.NotReady},
-		"ready otherwise": {func(_ *allocate.Request, c *allocate.Candidate) {
-			c.Server.Status.Conditions[0].Reason = reasons.Running
-		}, reasons.NotReady},
-		"being deleted": {func(_ *allocate.Request, c *allocate.Candidate) { c.Server.DeletionTimestamp = &now }, reasons.NotReady},
-	} {
+	for name, c := range obstacles {
 		t.Run(name, func(t *testing.T) {
 			r, s := request(), available("s1")
 			c.change(&r, &s)

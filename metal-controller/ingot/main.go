@@ -14,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"ingot.dev/ingot/metal-controller/cli"
+	"ingot.dev/ingot/metal-controller/ingot/assets"
 	"ingot.dev/ingot/metal-controller/ingot/backup"
 	"ingot.dev/ingot/metal-controller/ingot/lab"
 	"ingot.dev/ingot/metal-controller/ingot/services"
@@ -30,6 +31,7 @@ func main() {
 	root := cli.New("ingot", env)
 	root.Long += "\n\nTry it without hardware: ingot lab\nUse it on a network:     ingot up --interface eth1"
 	root.AddCommand(cli.WithoutClientFlags(up.Command(&services.Network{}), lab.Command(), backup.Command(env), backup.RestoreCommand(env))...)
+	root.AddCommand(assets.Command(env))
 	pflag.CommandLine = pflag.NewFlagSet("ingot", pflag.ContinueOnError) // Kubernetes' libraries put a --version of theirs there, and cobra shows it
 	os.Exit(run(func(ctx context.Context) int { return cli.Main(ctx, root, env) }))
 }

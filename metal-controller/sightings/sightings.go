@@ -51,7 +51,7 @@ type seen struct {
 	conflictAt time.Time
 	progress   *metal.WipeStatus // as it was last news
 	alive      time.Time         // when the workload told last that it runs
-	localBoots int               // scripts for the local disk since then
+	localBoots []time.Time       // scripts for the local disk since then, the newest last
 }
 
 // New is an empty store.

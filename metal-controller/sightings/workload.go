@@ -2,8 +2,8 @@ package sightings
 
 import "time"
 
-// maxLocalBoots bounds the count of scripts for the local disk; more than a few say nothing new.
-const maxLocalBoots = 100
+// maxLocalBoots bounds the memory of scripts for the local disk; more than a few say nothing new.
+const maxLocalBoots = 8
 
 // Told remembers that a server's workload told, with its capability, that it runs. It wakes the server's readers only when it had not been heard for long.
 func (s *Store) Told(server string, at time.Time) {
@@ -13,10 +13,10 @@ func (s *Store) Told(server string, at time.Time) {
 	if m == nil {
 		return
 	}
-	if m.localBoots > 0 || at.Sub(m.alive) > aliveNews {
+	if len(m.localBoots) > 0 || at.Sub(m.alive) > aliveNews {
 		s.wake(server)
 	}
-	m.alive, m.localBoots = at, 0
+	m.alive, m.localBoots = at, nil
 }
 
 // aliveNews is how long a silence must have been for its end to be news.
@@ -39,18 +39,28 @@ func (s *Store) Watched() time.Time { return s.since }
 func (s *Store) LocalBoot(server string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.of(server); m != nil && m.localBoots < maxLocalBoots {
-		m.localBoots++
-		s.wake(server)
+	m := s.of(server)
+	if m == nil {
+		return
 	}
+	if len(m.localBoots) >= maxLocalBoots {
+		m.localBoots = m.localBoots[1:]
+	}
+	m.localBoots = append(m.localBoots, s.now())
+	s.wake(server)
 }
 
-// LocalBoots is how often it did since its workload told last that it runs, or since this process started.
-func (s *Store) LocalBoots(server string) int {
+// LocalBoots is how often it did since its workload told last that it runs, since this process started, and since a moment, whichever is latest; a few at
+// most. What it did before its system was installed says nothing of that.
+func (s *Store) LocalBoots(server string, since time.Time) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.servers[server]; m != nil {
-		return m.localBoots
+		for _, at := range m.localBoots {
+			if at.After(since) {
+				n++
+			}
+		}
 	}
-	return 0
+	return n
 }

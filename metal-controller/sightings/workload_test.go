@@ -11,7 +11,7 @@ import (
 func TestWorkload(t *testing.T) {
 	c := &clock{epoch}
 	s := sightings.New(c.read)
-	if !s.Alive("srv").IsZero() || s.LocalBoots("srv") != 0 || !s.Watched().Equal(epoch) {
+	if !s.Alive("srv").IsZero() || s.LocalBoots("srv", time.Time{}) != 0 || !s.Watched().Equal(epoch) {
 		t.Error("something is known from the start")
 	}
 	woken := func() bool { return len(s.Drain()) == 1 }
@@ -28,8 +28,8 @@ func TestWorkload(t *testing.T) {
 		{func() { s.Told("srv", epoch.Add(81*time.Second)) }, true, 0},
 	} {
 		step.do()
-		if got := woken(); got != step.woken || s.LocalBoots("srv") != step.boots {
-			t.Errorf("step %d: woken %v, %d local boots", i, got, s.LocalBoots("srv"))
+		if got := woken(); got != step.woken || s.LocalBoots("srv", time.Time{}) != step.boots {
+			t.Errorf("step %d: woken %v, %d local boots", i, got, s.LocalBoots("srv", time.Time{}))
 		}
 	}
 	if at := s.Alive("srv"); !at.Equal(epoch.Add(81 * time.Second)) {
@@ -38,7 +38,23 @@ func TestWorkload(t *testing.T) {
 	for range 200 {
 		s.LocalBoot("srv")
 	}
-	if n := s.LocalBoots("srv"); n != 100 {
+	if n := s.LocalBoots("srv", time.Time{}); n != 8 {
 		t.Errorf("%d local boots are counted", n)
+	}
+}
+
+// TestLocalBootsBefore: a machine that asked for its disk before a system was installed on it says nothing of that system.
+func TestLocalBootsBefore(t *testing.T) {
+	c := &clock{epoch}
+	s := sightings.New(c.read)
+	s.LocalBoot("srv")
+	installed := epoch.Add(time.Minute)
+	if n := s.LocalBoots("srv", installed); n != 0 {
+		t.Errorf("%d boots from before", n)
+	}
+	c.now = epoch.Add(2 * time.Minute)
+	s.LocalBoot("srv")
+	if n, all := s.LocalBoots("srv", installed), s.LocalBoots("srv", time.Time{}); n != 1 || all != 2 {
+		t.Errorf("control: %d boots since, %d at all", n, all)
 	}
 }

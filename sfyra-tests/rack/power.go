@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
@@ -33,12 +34,28 @@ func (s *Server) PowerState(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	if _, err := r.process.Monitor.Status(ctx); err != nil {
-		if errors.Is(err, qmp.ErrClosed) && s.running() == nil {
+		if errors.Is(err, qmp.ErrClosed) && ends(ctx, r) {
 			return false, nil // it ended while we asked
 		}
 		return false, fmt.Errorf("reading the power of %s: %w", s.spec.Name, err)
 	}
 	return true, nil
+}
+
+// endTime is how long QEMU may take to end after its monitor is gone.
+const endTime = 5 * time.Second
+
+// ends waits for the end of a process whose monitor is gone: QEMU closes it a moment before.
+func ends(ctx context.Context, r *run) bool {
+	bound := time.NewTimer(endTime)
+	defer bound.Stop()
+	select {
+	case <-r.process.Done():
+		return true
+	case <-bound.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // PowerOn implements machine.Machine.

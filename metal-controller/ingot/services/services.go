@@ -32,6 +32,9 @@ const (
 	defaultMetricsAddr     = "127.0.0.1:7490"
 )
 
+// PXEDir is the folder of the boot services in the state folder.
+const PXEDir = "pxe-server"
+
 // Network is the network that Ingot serves, as flags say it.
 type Network struct {
 	// Interface to serve; empty: controllers only, no boot services.
@@ -167,7 +170,7 @@ func (n *Network) startPXE(ctx context.Context, env up.Env) (func() error, error
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		return pxe.Run(ctx, pxe.Config{
 			Interface: n.Interface, Address: prefix.Addr(), HTTPPort: n.HTTPPort, DHCP: pxe.DHCP{Network: subnet},
-			StateDir: filepath.Join(env.StateDir, "pxe-server"), AgentImage: n.AgentImage, Controller: n.boot,
+			StateDir: filepath.Join(env.StateDir, PXEDir), AgentImage: n.AgentImage, Controller: n.boot,
 			Log: slog.New(slog.NewTextHandler(env.Log, nil)), Ready: ready,
 		})
 	})

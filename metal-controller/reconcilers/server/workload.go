@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -38,11 +39,19 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 		return err
 	}
 	name := o.Server.Name
-	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name)
+	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name, installedAt(record))
 	if o.Claim.Found && record.Release == nil && (record.Installed == nil || record.Installed.BindingID != record.Claim.BindingID) {
 		o.Claim.NotReady, o.Claim.NotReadyMessage, err = r.Workloads.Ready(ctx, o.Server)
 	}
 	return err
+}
+
+// installedAt is when the workload of the record's claim was installed; zero when it was not.
+func installedAt(record *metal.ServerRecord) time.Time {
+	if i := record.Installed; i != nil && i.BindingID == record.Claim.BindingID {
+		return i.At.Time
+	}
+	return time.Time{}
 }
 
 // claim is the claim as the cache knows it while nothing follows from it. A claim that is gone, deleted or bound elsewhere ends something, so that is read

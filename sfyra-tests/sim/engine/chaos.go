@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
@@ -53,11 +54,22 @@ func (w *World) preempt(p *process) {
 		if other == p || !other.alive || !other.leads {
 			continue
 		}
-		if m := w.machines[w.accidents.upTo(len(w.machines))]; w.operator.server(m) != nil {
-			name := w.operator.server(m).Name
+		if name := w.anyName(); name != "" && other.installation == here {
 			_ = other.call(func() error { other.reconcile(name); return nil })
 		}
 	}
+}
+
+// anyName is a Server or a claim.
+func (w *World) anyName() string {
+	if claims := store.All[metal.ServerClaim](w.store); len(claims) > 0 && w.accidents.chance(0.3) {
+		c := claims[w.accidents.upTo(len(claims))]
+		return c.Namespace + "/" + c.Name
+	}
+	if s := w.operator.server(w.machines[w.accidents.upTo(len(w.machines))]); s != nil {
+		return s.Name
+	}
+	return ""
 }
 
 // unrest plans what goes wrong with the controllers until the calm.

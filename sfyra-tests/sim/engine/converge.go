@@ -37,6 +37,9 @@ func (w *World) converge() {
 	for _, s := range store.All[metal.Server](w.store) {
 		w.concludes(s)
 	}
+	for _, c := range store.All[metal.ServerClaim](w.store) {
+		w.concludesClaim(c)
+	}
 	w.quiet()
 }
 
@@ -47,7 +50,8 @@ func (w *World) settled() bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(store.All[metal.Server](w.store), func(s *metal.Server) bool { return w.moving(s) != "" })
+	return !slices.ContainsFunc(store.All[metal.Server](w.store), func(s *metal.Server) bool { return w.moving(s) != "" }) &&
+		!slices.ContainsFunc(store.All[metal.ServerClaim](w.store), func(c *metal.ServerClaim) bool { return w.claimMoving(c) != "" })
 }
 
 // ready is the reason of the condition that sums up.
@@ -62,7 +66,7 @@ func ready(s *metal.Server) string {
 var onTheWay = []string{
 	"", reasons.Accepted, reasons.BootRunning, reasons.BootClaimed, reasons.WipeGranted, reasons.WipeRunning, reasons.ReceiptJudged, reasons.DestructiveLimit, reasons.BootVoided,
 	reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCLied, reasons.NeverWiped, reasons.OffNotProven, reasons.WipeTimeout, reasons.BootNotHonored,
-	reasons.PowerRequestRunning,
+	reasons.PowerRequestRunning, reasons.Provisioning, reasons.BindingIncomplete, reasons.Releasing, reasons.Installed, reasons.Fenced,
 }
 
 // moving says what a server still goes through; empty when it rests.
@@ -71,6 +75,12 @@ func (w *World) moving(s *metal.Server) string {
 	switch {
 	case r.ManagedBy != nil && r.ManagedBy.Installation != here:
 		return ""
+	case ready(s) == reasons.FencingUnconfirmed && s.Spec.BMC != nil && !pausedServer(s):
+		return "its machine is to be fenced"
+	case ready(s) == reasons.DiskBootFailed && r.Boot != nil && r.Boot.Reason != reasons.DiskBootFailed:
+		return "its disks are to be looked at"
+	case w.pretends(s) != "":
+		return w.pretends(s)
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
 	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
@@ -94,6 +104,10 @@ func (w *World) concludes(s *metal.Server) {
 	}
 	if ready(s) == reasons.Available || s.Status.State == metal.StateAvailable {
 		w.count(endAvailable)
+		return
+	}
+	if ready(s) == reasons.Running {
+		w.count(endRunning)
 		return
 	}
 	w.count(endWaiting)
@@ -129,6 +143,8 @@ func (w *World) untrue(s *metal.Server) string {
 		return is(s.Annotations != nil, "it is not paused")
 	case reasons.Claimed:
 		return is(r.Claim != nil, "there is no claim")
+	case reasons.ClaimMissing, reasons.FencingUnconfirmed, reasons.ConfigMissing, reasons.DiskBootFailed:
+		return w.untrueClaimed(m, s)
 	case reasons.Restored:
 		return is(r.Unverified != nil, "the record is verified")
 	case reasons.EvidenceNeeded:
@@ -138,7 +154,7 @@ func (w *World) untrue(s *metal.Server) string {
 	case reasons.NoBMC, reasons.AwaitingPower:
 		return is(awaitsPerson(m, s), "it has a BMC and nobody switched it off")
 	case reasons.IdentityConflict:
-		return is(r.Boot != nil && r.Boot.Reason == reasons.BootVoided || w.twins(m) > 1, "one Server has this identity, and its last boot was not contested")
+		return is(r.Boot != nil && (r.Boot.Reason == reasons.BootVoided || r.Boot.Reason == reasons.ConfigContested) || w.twins(m) > 1, "one Server has this identity, and its last boot was not contested")
 	case reasons.DataNeedsConfirmation, reasons.DisksBlocked, reasons.DisksChanged, reasons.NoDisks:
 		return ""
 	}
@@ -161,9 +177,15 @@ func (w *World) quiet() {
 		return
 	}
 	p := w.processes[0]
-	all := store.All[metal.Server](w.store)
-	for _, s := range all { // the age of a reading is written down every few minutes
-		_ = p.call(func() error { p.reconcile(s.Name); return nil }) // a failure shows below
+	var all []string
+	for _, s := range store.All[metal.Server](w.store) {
+		all = append(all, s.Name)
+	}
+	for _, c := range store.All[metal.ServerClaim](w.store) {
+		all = append(all, c.Namespace+"/"+c.Name)
+	}
+	for _, name := range all { // the age of a reading is written down every few minutes
+		_ = p.call(func() error { p.reconcile(name); return nil }) // a failure shows below
 	}
 	writes, orders := w.writes, w.counts[ordersGiven]
 	rounds := 3 * len(all)
@@ -174,7 +196,7 @@ func (w *World) quiet() {
 		return
 	}
 	for i := range rounds {
-		name := all[i%len(all)].Name
+		name := all[i%len(all)]
 		_ = p.call(func() error { p.reconcile(name); return nil }) // a failure shows as what it writes
 		if w.writes != writes || w.counts[ordersGiven] != orders {
 			w.check.fail("L2", "%s: reconcile %d after everything came to rest made %d writes and %d orders", name, i+1, w.writes-writes, w.counts[ordersGiven]-orders)

@@ -68,8 +68,42 @@ const (
 	disksAdded
 	systemsInstalled
 	claimsMade
+	claimsBound
+	claimsDeleted
+	claimsMoved
+	claimsForced
+	claimsRemade
+	clustersHeld
+	configsEdited
+	givenUp
+	confirmedOff
+	personsLied
+	bindingsBegun
+	bindingsEnded
+	releasesRecorded
+	fencesFooled
+	configsReleased
+	configsAgain
+	configsRefused
+	configsContested
+	configsChanged
+	configsTruncated
+	configsStolen
+	installsProven
+	workloadsRun
+	signalsLost
+	disksDied
+	disksLost
+	buttonsIgnored
+	localBoots
+	workloadsErased
+	warmShown
 	foreignServers
 	endAvailable
+	endRunning
+	endBound
+	endUnbound
+	endDeleting
 	endWaiting
 	counters
 )
@@ -91,7 +125,15 @@ var counterNames = [counters]string{
 	unaccepts: "accepts taken back", quarantinesAsked: "quarantines asked", liftsAsked: "lifts asked", pausesAsked: "pauses", powerAsked: "power requests",
 	manifestsApplied: "old manifests applied", serversDeleted: "servers deleted", disksIgnored: "disks ignored", storesRestored: "restores",
 	statusesLost: "statuses lost", disksAdded: "disks added or swapped", systemsInstalled: "systems installed by hand", claimsMade: "claims",
-	foreignServers: "servers of another installation", endAvailable: "servers Available at the end", endWaiting: "servers that wait for a named reason at the end",
+	claimsBound: "claims bound", claimsDeleted: "claims deleted", claimsMoved: "claims moved away", claimsForced: "finalizers taken off by force",
+	claimsRemade: "claims made again", clustersHeld: "Clusters paused or missing", configsEdited: "machine configs edited or missing", givenUp: "servers given up",
+	confirmedOff: "machines confirmed off", personsLied: "machines confirmed off that were on", bindingsBegun: "bindings complete", bindingsEnded: "bindings ended",
+	releasesRecorded: "releases", fencesFooled: "fences fooled by a BMC", configsReleased: "machine configs", configsAgain: "machine configs again", configsRefused: "machine configs refused",
+	configsContested: "machine configs contested", configsChanged: "machine configs changed meanwhile", configsTruncated: "machine configs in part", configsStolen: "machine configs stolen",
+	installsProven: "systems proven installed", workloadsRun: "systems proven to run", signalsLost: "signals lost", disksDied: "disks of systems lost", disksLost: "systems installed again",
+	buttonsIgnored: "power buttons ignored", localBoots: "scripts for the local disk", workloadsErased: "disks of workloads erased", warmShown: "idle servers in the agent",
+	foreignServers: "servers of another installation", endAvailable: "servers Available at the end", endRunning: "servers Running at the end", endBound: "claims bound at the end",
+	endUnbound: "claims that wait at the end", endDeleting: "claims that cannot end at the end", endWaiting: "servers that wait for a named reason at the end",
 }
 
 // Counts says how often each thing happened.

@@ -13,6 +13,8 @@ type content struct {
 	id int
 	// boots says that firmware would start it.
 	boots bool
+	// system is the workload whose bytes they are; nil for anything else.
+	system *system
 }
 
 // disk is one disk, which may hang on several machines.

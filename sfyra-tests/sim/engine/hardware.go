@@ -54,6 +54,9 @@ func (w *World) mishaps(m *machine) {
 		w.during(func() { w.losePower(m) })
 		w.during(func() { w.losePower(m) })
 	}
+	if w.kinds.Has(DeadDisks) {
+		w.loseDisksOf(m)
+	}
 	if w.kinds.Has(Hang) && w.accidents.chance(0.5) {
 		w.during(func() {
 			m.hangs = true
@@ -66,6 +69,15 @@ func (w *World) mishaps(m *machine) {
 			w.in(w.accidents.between(time.Minute, time.Hour), func() { m.deaf = false })
 		})
 	}
+}
+
+// loseDisksOf waits for a system that runs, and takes its disks.
+func (w *World) loseDisksOf(m *machine) {
+	w.in(w.accidents.between(5*time.Minute, 20*time.Minute), func() {
+		if !w.calm && !m.loseDisks() {
+			w.loseDisksOf(m)
+		}
+	})
 }
 
 // losePower takes the socket's power away for a moment; most machines come back by themselves.

@@ -8,6 +8,7 @@ import (
 
 // lure plans an attack on a boot that just began to matter: the stranger hears every broadcast on the segment.
 func (w *World) lure(s *metal.Server, b *metal.BootRecord) {
+	w.lureThief(s, b)
 	if !w.enabled(Impostor) || b.Phase == metal.BootVoid || b.Phase == metal.BootSwitchingOff || !w.accidents.chance(0.35) {
 		return
 	}

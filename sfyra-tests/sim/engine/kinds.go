@@ -35,6 +35,10 @@ const (
 	LostReceipts              // receipts get lost on the way
 	LyingDisks                // a disk reports to be erased and is not
 	FailingDisks              // a disk cannot be erased
+	Thieves                   // a stranger asks for machine configs
+	Truncated                 // a machine config arrives in part, and is fetched again
+	DeadDisks                 // the disk of a running system is lost
+	DeafSystems               // a system ignores that its power button is pressed
 	faults                    // how many faults there are
 
 	GitAccept     Kind = iota - 1 // spec.accepted comes from Git, without a gesture
@@ -49,7 +53,15 @@ const (
 	LostStatus                    // status is cleared
 	NewDisks                      // a person adds or swaps a disk
 	Squatters                     // a person installs a system by hand, past Ingot
-	Claims                        // a claim is in the record
+	Claims                        // people claim servers
+	Releases                      // people delete claims
+	Moves                         // clusterctl moves claims away
+	Forced                        // a person takes finalizers off
+	Clusters                      // Clusters are paused, and go missing
+	GiveUps                       // people give servers up without their claims
+	Liars                         // a person confirms off what is on
+	ConfigEdits                   // the machine config changes, or is missing for a while
+	WarmServers                   // idle servers wait in the agent
 	SharedDisks                   // two machines see one disk
 	ForeignDisks                  // USB sticks, fabric, disks without an identifier
 	Installations                 // another installation manages some servers
@@ -62,9 +74,11 @@ var kindNames = [Kinds]string{
 	ClockJumps: "clock-jumps", DeadBMC: "dead-bmc", SlowBMC: "slow-bmc", LyingBMC: "lying-bmc", InvertedBMC: "inverted-bmc", StaleBMC: "stale-bmc",
 	PowerLoss: "power-loss", Hang: "hang", Reboot: "reboot", DiskFirst: "disk-first", StaleView: "stale-view", Impostor: "impostor",
 	AgentCrash: "agent-crash", TwiceReceipts: "twice-receipts", LostReceipts: "lost-receipts", LyingDisks: "lying-disks", FailingDisks: "failing-disks",
+	Thieves: "thief", Truncated: "truncated", DeadDisks: "dead-disk", DeafSystems: "deaf-system",
 	GitAccept: "git-accept", Unaccept: "unaccept", Quarantines: "quarantine", Pauses: "pause", PowerRequests: "power-request", GitApply: "git-apply",
 	Deletes: "delete", Ignores: "ignore-disk", Restores: "restore", LostStatus: "lost-status", NewDisks: "new-disk", Squatters: "squatter",
-	Claims: "claim", SharedDisks: "shared-disk", ForeignDisks: "foreign-disk", Installations: "installations", NoBMC: "no-bmc",
+	Claims: "claim", Releases: "release", Moves: "move", Forced: "forced", Clusters: "cluster", GiveUps: "give-up", Liars: "liar", ConfigEdits: "config-edit",
+	WarmServers: "warm", SharedDisks: "shared-disk", ForeignDisks: "foreign-disk", Installations: "installations", NoBMC: "no-bmc",
 }
 
 // String is the name of the kind.
@@ -112,6 +126,9 @@ func swarm(seed uint64) (s Set) {
 		if r.chance(p) {
 			s |= 1 << k
 		}
+	}
+	if r.chance(0.5) { // without them nothing is released, moved or given up
+		s |= 1 << Claims
 	}
 	return s
 }

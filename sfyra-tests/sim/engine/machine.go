@@ -15,6 +15,7 @@ const (
 	firmware runs = "firmware"
 	script   runs = "script" // waits in the boot script
 	agentOS  runs = "agent"
+	installs runs = "the installer"
 	localOS  runs = "local system"
 	stuck    runs = "stuck" // no boot device, or a hang
 )
@@ -43,6 +44,8 @@ type machine struct {
 	lost time.Duration
 	// workload is the content of the disk whose system runs; 0 when none does.
 	workload int
+	// system is the claim's workload that runs or is being installed; nil when none is.
+	system *system
 }
 
 // do plans f for as long as the machine is in its present boot.
@@ -81,6 +84,10 @@ func (m *machine) press(o order) {
 		return
 	}
 	m.w.check.switchedOff(m, o)
+	if m.w.kinds.Has(DeafSystems) && m.runs == localOS {
+		m.w.count(buttonsIgnored)
+		return
+	}
 	m.do(m.w.hardware.between(2*time.Second, 4*time.Minute), func() { m.switchOff("its system obeys " + o.ID) })
 }
 
@@ -96,10 +103,11 @@ func (m *machine) restart(why string) {
 
 func (m *machine) stop() {
 	m.boots++
+	m.w.check.stops(m)
 	if m.agent != nil {
 		m.agent.die()
 	}
-	m.agent, m.workload = nil, 0
+	m.agent, m.workload, m.system = nil, 0, nil
 }
 
 // start runs the firmware's self-test and then boots.
@@ -130,6 +138,7 @@ func (m *machine) bootDisk() {
 		if d.content.boots {
 			m.runs, m.workload = localOS, d.content.id
 			m.w.log(m.name, "boots the system of content %d on %s", d.content.id, d.serial)
+			m.runSystem(d.content.system)
 			if m.w.enabled(Reboot) && m.w.accidents.chance(0.3) {
 				m.do(m.w.accidents.between(time.Minute, time.Hour), func() { m.w.count(machineRestarted); m.restart("by itself") })
 			}
@@ -154,6 +163,8 @@ func (m *machine) ask() {
 			id = m.w.ids.id(12)
 		}
 		m.do(m.w.hardware.between(5*time.Second, 40*time.Second), func() { m.startAgent(id) })
+	case "OS":
+		m.startOS(d.BootID)
 	case "Idle":
 		m.runs = script
 		m.do(m.w.hardware.between(10*time.Second, 20*time.Second), m.ask)

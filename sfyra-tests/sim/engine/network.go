@@ -13,6 +13,8 @@ import (
 type network struct {
 	w    *World
 	view boot.View
+	// by is the replica that the view came from, and that is told of what was fetched.
+	by *process
 	// first is the address that fetched the script of a boot first.
 	first map[string]string
 }
@@ -26,8 +28,24 @@ func (m *machine) identity() boot.Identity {
 func (n *network) script(id boot.Identity, source string) boot.Decision {
 	n.refresh()
 	d := boot.Decide(boot.Request{Identity: id, Arch: boot.AMD64, Firmware: "uefi-pxe"}, n.view)
-	if d.Target == boot.Agent && d.BootID != "" {
-		return n.sole(d, source)
+	d = n.system(d)
+	switch {
+	case (d.Target == boot.Agent || d.Target == boot.OS) && d.BootID != "":
+		d = n.sole(d, source)
+	case d.Target == boot.LocalDisk && d.Server != "" && n.by != nil && n.by.alive:
+		n.w.count(localBoots)
+		n.by.localBoot(d.Server)
+	}
+	n.w.check.scripts(d)
+	return d
+}
+
+// system is the target that the controller chose where that is an operating system: which files it boots is not modelled.
+func (n *network) system(d boot.Decision) boot.Decision {
+	for _, s := range n.view.Servers {
+		if s.Name == d.Server && s.Target == boot.OS && len(d.Conflict) == 0 {
+			d.Target, d.BootID = boot.OS, s.BootID
+		}
 	}
 	return d
 }
@@ -55,6 +73,7 @@ func (n *network) refresh() {
 		return
 	}
 	if p := n.w.anyProcess(); p != nil {
+		n.by = p
 		n.view = boot.View{Policy: boot.RegisterOnce, Servers: p.table()}
 	}
 }

@@ -17,7 +17,11 @@ type operator struct {
 	n int
 	// manifests are what Git has of each Server, by name.
 	manifests map[string]*metal.Server
-	backup    *backup
+	// wishes are what Git has of each claim, by namespace and name. clusters and configs are the Clusters and machine configs that there are.
+	wishes   map[string]*metal.ServerClaim
+	clusters map[string]clusterState
+	configs  map[string]int
+	backup   *backup
 }
 
 // gesture is something that a person does, unless it is left out.
@@ -63,7 +67,11 @@ func (o *operator) begin(m *machine) {
 	if w.people.chance(0.8) {
 		w.in(w.people.between(0, 10*time.Minute), func() { o.gesture(func() { o.declare(m) }) })
 	}
-	w.in(w.people.between(0, 20*time.Minute), func() { o.tend(m) })
+	soon := 20 * time.Minute
+	if w.kinds.Has(Claims) {
+		soon = 5 * time.Minute
+	}
+	w.in(w.people.between(0, soon), func() { o.tend(m) })
 	o.whims(m)
 }
 
@@ -130,6 +138,7 @@ func (o *operator) help(m *machine) {
 		o.accept(m)
 	case o.waits(s, reasons.NotRegistered) && !m.on:
 		m.switchOn("a person presses the button")
+	case o.rescue(m, s):
 	case o.waits(s, reasons.Quarantined) && o.w.people.chance(0.5):
 		o.lift(m)
 	case o.waits(s, reasons.AwaitingPower) && o.w.people.chance(0.5):
@@ -163,7 +172,7 @@ func (o *operator) accept(m *machine) {
 	o.w.count(acceptsAsked)
 	o.word(m)
 	for _, id := range named {
-		if d := m.find(id); d != nil && d.content.id != 0 {
+		if d := m.find(id); d != nil && d.content.id != 0 && (d.content.system == nil || recordOf(o.server(m)).Claim == nil) { // of a claimed server it is dropped
 			o.w.count(dataConfirmed)
 			o.w.check.confirmed[saw{m, d.content.id}] = true
 		}

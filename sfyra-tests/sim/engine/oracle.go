@@ -52,6 +52,10 @@ type oracle struct {
 	// unaccepted is when a person last took the yes back, by server; lost, when records were lost, restored, or a clock jumped.
 	unaccepted map[string]time.Duration
 	disturbed  time.Duration
+	// leases are bindings by id; configs are the addresses that machine configs left for, by boot; proven are boots whose system was installed.
+	leases  map[string]*lease
+	configs map[string]string
+	proven  map[string]bool
 }
 
 func newOracle(w *World) *oracle {
@@ -59,6 +63,7 @@ func newOracle(w *World) *oracle {
 		w: w, confirmed: map[saw]bool{}, revoked: map[saw]bool{}, known: map[int]bool{}, requests: map[string]bool{},
 		fooled: map[string]bool{}, handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{},
 		booted: map[string][]time.Duration{}, unaccepted: map[string]time.Duration{}, disturbed: -24 * time.Hour,
+		leases: map[string]*lease{}, configs: map[string]string{}, proven: map[string]bool{},
 	}
 }
 
@@ -70,7 +75,7 @@ func (c *oracle) fail(invariant, format string, args ...any) {
 	}
 }
 
-// record is the record as it is stored, never nil.
+// recordOf is the record as it is stored, never nil.
 func recordOf(s *metal.Server) *metal.ServerRecord {
 	if s == nil || s.Spec.Record == nil {
 		return &metal.ServerRecord{}
@@ -110,7 +115,8 @@ func (c *oracle) handsOut(p *process, a *agent, g lifecycle.WipeGrant) {
 
 // mayName checks one disk of a grant.
 func (c *oracle) mayName(s *metal.Server, r *metal.ServerRecord, d metal.DiskID, what string) {
-	named := r.Acceptance != nil && slices.ContainsFunc(r.Acceptance.Disks, func(i metal.DiskID) bool { return i.WWID == d.WWID })
+	listed := func(i metal.DiskID) bool { return i.WWID == d.WWID }
+	named := r.Acceptance != nil && (slices.ContainsFunc(r.Acceptance.Disks, listed) || r.Release != nil && r.Release.OffAt != nil && slices.ContainsFunc(r.Release.Disks, listed))
 	if !named && !c.saidBlank(s, r, d) {
 		c.fail("I1", "%s with the disk %s, which the acceptance does not name and this boot does not show as blank", what, d.Serial)
 	}
@@ -157,7 +163,9 @@ func (c *oracle) erases(a *agent, d *disk) {
 	if why := d.untouchable(); why != "" {
 		c.fail("I1", "%s erases the disk %s of %s, which is %s", a, d.serial, a.m, why)
 	}
-	if id := d.content.id; id != 0 && !c.confirmed[saw{a.m, id}] {
+	if d.content.system != nil {
+		c.workloadGoes(a.m, d, a.String())
+	} else if id := d.content.id; id != 0 && !c.confirmed[saw{a.m, id}] {
 		c.fail("I1", "%s erases the disk %s of %s: its content %d (%s, %s) was confirmed by nobody", a, d.serial, a.m, id, d.writer, d.writtenAt)
 	}
 	if d.content.id != 0 {
@@ -192,8 +200,13 @@ func (c *oracle) byPerson(id string) bool {
 // switchedOff checks that a running system is stopped only for a person (I6): one who asked for power, or who said yes to a wipe that is still to come, or
 // who said yes when that system was there already.
 func (c *oracle) switchedOff(m *machine, o order) {
+	if m.system != nil && m.workload != 0 {
+		c.workloadStops(m, o)
+		return
+	}
 	r := recordOf(store.Peek[metal.Server](c.w.store, "", o.server))
 	under := r.Acceptance != nil && r.Acceptance.RequestID != "" && r.Unverified == nil && (r.Wipe == nil || r.Wipe.VerifiedAt == nil)
+	under = under || r.Claim != nil && r.Claim.BoundAt != nil // it was clean, and whoever put something on it since knew that claims take it
 	if m.workload != 0 && !c.byPerson(o.ID) && !c.known[m.workload] && !under {
 		c.fail("I6", "%s switched %s off, which runs the system of content %d that came after any person's word", o.ID, m, m.workload)
 	}

@@ -9,10 +9,17 @@ import (
 
 // wrote looks at every write of a Server: what did the record become, and is it true?
 func (c *oracle) wrote(w *store.Write) {
+	if w.Kind == "ServerClaim" {
+		c.claimWrote(w)
+		return
+	}
 	before, _ := w.Before.(*metal.Server)
 	after, ok := w.After.(*metal.Server)
 	if !ok || after == nil || w.Who == restorer {
 		return
+	}
+	if w.Status && after.Status.Boot != nil && after.Status.Boot.Target == metal.BootTargetAgent && after.Status.State == metal.StateAvailable {
+		c.w.count(warmShown)
 	}
 	if w.Status {
 		c.shows(after)
@@ -20,6 +27,7 @@ func (c *oracle) wrote(w *store.Write) {
 	}
 	old, r := recordOf(before), recordOf(after)
 	c.wipeChanged(after, old, r, w.Who)
+	c.recordChanged(after, old, r)
 	c.bootChanged(after, old, r)
 	if r.Quarantine != nil && old.Quarantine == nil {
 		c.w.count(quarantinesRecorded)
@@ -146,6 +154,7 @@ func (c *oracle) bootChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	}
 	if old.Boot == nil || old.Boot.ID != r.Boot.ID {
 		c.w.count(bootsStarted)
+		c.opens(s, r.Boot)
 		if r.Boot.Attempt > 0 { // a person's power request starts attempt 0
 			c.boots(s.Name)
 		}
@@ -160,6 +169,13 @@ func (c *oracle) bootChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		c.w.count(bootsVoided)
 	}
 	c.w.lure(s, r.Boot)
+}
+
+// opens gives an operating system's boot its capability, as the controller does that tells the pxe-servers of it.
+func (c *oracle) opens(s *metal.Server, b *metal.BootRecord) {
+	if b.Target == metal.BootTargetOS {
+		c.w.boots[b.ID] = osBoot{server: s.Name, binding: b.BindingID, boot: b.ID, token: c.w.key.Token(forConfig, s.Name, b.ID, b.BindingID)}
+	}
 }
 
 func (c *oracle) boots(name string) {

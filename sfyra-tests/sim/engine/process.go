@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,7 +16,9 @@ import (
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/identity"
 	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/reconcilers/claim"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
+	"ingot.dev/ingot/metal-controller/records"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
@@ -36,6 +39,8 @@ type process struct {
 	view         *store.View
 	seen         *sightings.Store
 	reconciler   *server.Reconciler
+	claims       *claim.Reconciler
+	records      records.Store
 	desk         *desk.Desk
 	plane        *plane
 	due          map[string]time.Duration
@@ -63,6 +68,12 @@ func (p *process) start() {
 	p.desk = &desk.Desk{Client: p.cached, Live: p.live, Sightings: p.seen, Events: p, Installation: p.installation, Now: p.clock, Disks: finder}
 	p.reconciler = &server.Reconciler{
 		Client: p.cached, Live: p.live, Plane: p.plane, Sightings: p.seen, Events: p, Disks: finder, Eraser: p.w.eraser(p),
+		Installation: p.installation, Now: p.clock, Random: p.ids, Workloads: workloads{p.w}, Idle: idle{p.w},
+	}
+	p.reconciler.Live = clusterReader{p.live, p.w}
+	p.records = records.Store{Client: p.cached, Live: p.live, Installation: p.installation}
+	p.claims = &claim.Reconciler{
+		Client: p.cached, Live: p.live, Indexed: claim.Index(background(), p.view) == nil, Events: claimEvents{p}, CEL: noCEL{},
 		Installation: p.installation, Now: p.clock, Random: p.ids,
 	}
 	if p.w.cfg.Sabotage != nil {
@@ -79,11 +90,19 @@ func (p *process) wakeAll() {
 	for _, s := range store.All[metal.Server](p.w.store) {
 		p.wake(s.Name, p.w.hardware.between(100*time.Millisecond, time.Second))
 	}
+	p.wakeClaims()
 }
 
 // changed is what the watches of a replica do.
 func (p *process) changed(c store.Change) {
-	if c.Kind != "Server" && c.Kind != "ServerInventory" {
+	switch c.Kind {
+	case "Server":
+		p.claimsOf(c)
+	case "ServerClaim":
+		p.claimChanged(c)
+		return
+	case "ServerInventory":
+	default:
 		return
 	}
 	switch {
@@ -117,6 +136,7 @@ func (p *process) lag() {
 		if p.w.accidents.chance(0.5) {
 			p.w.count(staleReads)
 			p.view.Rewind("Server", p.w.accidents.upTo(20))
+			p.view.Rewind("ServerClaim", p.w.accidents.upTo(5))
 		}
 		p.catchUp()
 	}
@@ -125,7 +145,7 @@ func (p *process) lag() {
 // catchUp lets a lagging cache learn some of what it missed, now and then.
 func (p *process) catchUp() {
 	p.in(p.w.accidents.between(50*time.Millisecond, 4*time.Second), func() {
-		for _, kind := range []string{"ServerInventory", "Server"} {
+		for _, kind := range []string{"ServerInventory", "Server", "ServerClaim"} {
 			behind := p.view.Behind(kind)
 			if behind > 0 {
 				p.w.count(staleReads)
@@ -203,7 +223,7 @@ func background() context.Context {
 
 // wake plans a reconcile, unless an earlier one is planned.
 func (p *process) wake(name string, after time.Duration) {
-	if !p.leads || !p.alive {
+	if !p.leads || !p.alive || p.installation != here && strings.Contains(name, "/") { // claims belong to nobody: one installation alone looks after them
 		return
 	}
 	at := p.w.now + max(after, 0)
@@ -224,7 +244,12 @@ func (p *process) reconcile(name string) {
 	p.w.steps++
 	var request ctrl.Request
 	request.Name = name
-	result, err := p.reconciler.Reconcile(background(), request)
+	reconcile := p.reconciler.Reconcile
+	if namespace, of, ok := strings.Cut(name, "/"); ok { // of a claim
+		request.Namespace, request.Name = namespace, of
+		reconcile = p.claims.Reconcile
+	}
+	result, err := reconcile(background(), request)
 	switch {
 	case err != nil:
 		p.wake(name, p.w.hardware.between(time.Second, 10*time.Second))

@@ -5,6 +5,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/reconcilers/claim"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
@@ -15,11 +16,12 @@ const restorer = "restore"
 type backup struct {
 	servers     []*metal.Server
 	inventories []*metal.ServerInventory
+	claims      []*metal.ServerClaim
 }
 
 // keepBackup makes a backup; the newest is kept.
 func (o *operator) keepBackup() {
-	o.backup = &backup{servers: store.All[metal.Server](o.w.store), inventories: store.All[metal.ServerInventory](o.w.store)}
+	o.backup = &backup{servers: store.All[metal.Server](o.w.store), inventories: store.All[metal.ServerInventory](o.w.store), claims: store.All[metal.ServerClaim](o.w.store)}
 	o.w.log("", "a person makes a backup of %d servers", len(o.backup.servers))
 }
 
@@ -35,9 +37,7 @@ func (o *operator) restore() {
 		p.die("stopped for the restore")
 	}
 	c := o.w.store.Client(store.Identity{Name: restorer, Ingot: true})
-	for _, s := range store.All[metal.Server](o.w.store) {
-		_ = c.Delete(background(), s.DeepCopy()) // nothing refuses it: no fault concerns this client
-	}
+	o.clear(c)
 	o.w.store.CollectGarbage()
 	owners := map[string]metav1.OwnerReference{}
 	for _, old := range o.backup.servers {
@@ -54,5 +54,32 @@ func (o *operator) restore() {
 		if err := c.Create(background(), i); err != nil {
 			o.w.log(old.Name, "its inventory cannot be restored %s", text(err))
 		}
+	}
+	for _, old := range o.backup.claims {
+		again := &metal.ServerClaim{
+			ObjectMeta: metav1.ObjectMeta{Namespace: old.Namespace, Name: old.Name, Labels: old.Labels, Annotations: old.Annotations, Finalizers: old.Finalizers},
+			Spec:       *old.Spec.DeepCopy(),
+		}
+		if err := c.Create(background(), again); err != nil {
+			o.w.log(old.Name, "its claim cannot be restored %s", text(err))
+		} else if old.DeletionTimestamp != nil {
+			_ = c.Delete(background(), again)
+		}
+	}
+}
+
+// clear takes away what is there, whatever locks and finalizers hold it: the store itself is exchanged.
+func (o *operator) clear(c *store.Client) {
+	for _, s := range store.All[metal.Server](o.w.store) {
+		s = s.DeepCopy()
+		delete(s.Annotations, claim.LockAnnotation)
+		_ = c.Update(background(), s) // nothing refuses these: no fault concerns this client
+		_ = c.Delete(background(), s)
+	}
+	for _, x := range store.All[metal.ServerClaim](o.w.store) {
+		x = x.DeepCopy()
+		x.Finalizers = nil
+		_ = c.Update(background(), x)
+		_ = c.Delete(background(), x)
 	}
 }

@@ -11,6 +11,8 @@ const (
 	defaultChaos = 60 * time.Minute
 	// patience is how long servers may take to come to rest after the calm began: three boots in an hour may have failed before.
 	patience = 10 * time.Hour
+	// busy is how many reconciles for each server are more than any story needs.
+	busy = 20_000
 )
 
 // Run makes one run. The same seed and configuration give the same result, trace included.
@@ -31,6 +33,7 @@ func Run(seed uint64, cfg Config) Result {
 		w.operator.begin(m)
 		w.mishaps(m)
 	}
+	w.operator.beginClaims()
 	w.unrest()
 	w.until(cfg.Chaos)
 	w.heal()
@@ -50,6 +53,9 @@ func (w *World) until(end time.Duration) {
 		}
 		run, _ := w.next()
 		run()
+		if w.steps > busy*len(w.machines) {
+			w.check.fail("L2", "%d reconciles of %d servers: something goes round in circles", w.steps, len(w.machines))
+		}
 	}
 	if w.violation == nil {
 		w.now = max(w.now, end)

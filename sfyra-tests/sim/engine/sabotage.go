@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -17,6 +19,11 @@ type Sabotage struct {
 	// Server and Inventory change what the product reads.
 	Server    func(*metal.Server)
 	Inventory func(*metal.ServerInventory)
+	Claim     func(*metal.ServerClaim)
+	// ForClaims changes what the claim reconciler reads of Servers; ForConfigs, what the port for machine configs reads.
+	ForClaims, ForConfigs func(*metal.Server)
+	// Ghosts lets claims that are gone look like ones that are being deleted.
+	Ghosts bool
 	// Reading changes what the BMC plane says.
 	Reading func(*metal.Server, *lifecycle.PowerReading)
 	// Replica changes a replica's parts at its start.
@@ -27,6 +34,12 @@ type Sabotage struct {
 func (s *Sabotage) apply(p *process) {
 	p.desk.Client, p.desk.Live = liar{p.desk.Client, s}, liarReader{p.desk.Live, s}
 	p.reconciler.Client, p.reconciler.Live = liar{p.reconciler.Client, s}, liarReader{p.reconciler.Live, s}
+	if s.Ghosts {
+		p.reconciler.Live = ghosts{p.reconciler.Live, p.w}
+	}
+	forClaims := &Sabotage{Server: s.ForClaims, Claim: s.Claim}
+	p.claims.Client, p.claims.Live = liar{p.claims.Client, forClaims}, liarReader{p.claims.Live, forClaims}
+	p.records.Live = liarReader{p.records.Live, &Sabotage{Server: s.ForConfigs}}
 	p.reconciler.Plane = liarPlane{p.plane, s}
 	if s.Replica != nil {
 		s.Replica(p.reconciler)
@@ -39,6 +52,10 @@ func (s *Sabotage) lie(o client.Object) {
 	case *metal.Server:
 		if s.Server != nil {
 			s.Server(o)
+		}
+	case *metal.ServerClaim:
+		if s.Claim != nil {
+			s.Claim(o)
 		}
 	case *metal.ServerInventory:
 		if s.Inventory != nil {
@@ -73,6 +90,30 @@ func (l liarReader) Get(ctx context.Context, key client.ObjectKey, o client.Obje
 	err := l.Reader.Get(ctx, key, o, opts...)
 	if err == nil {
 		l.s.lie(o)
+	}
+	return err
+}
+
+// ghosts is a reader that finds claims which are gone.
+type ghosts struct {
+	client.Reader
+	w *World
+}
+
+// Get reads a ghost.
+func (g ghosts) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	err := g.Reader.Get(ctx, key, o, opts...)
+	c, ok := o.(*metal.ServerClaim)
+	if !ok || !apierrors.IsNotFound(err) {
+		return err
+	}
+	for _, s := range store.All[metal.Server](g.w.store) {
+		if r := recordOf(s).Claim; r != nil && r.Namespace == key.Namespace && r.Name == key.Name {
+			c.Namespace, c.Name, c.Finalizers = key.Namespace, key.Name, []string{metal.ReleaseFinalizer}
+			c.DeletionTimestamp = &metav1.Time{Time: g.w.time()}
+			c.Spec.Binding = &metal.Binding{Server: s.Name, BindingID: r.BindingID}
+			return nil
+		}
 	}
 	return err
 }

@@ -24,6 +24,9 @@ func (w *World) traced(x *store.Write) []string {
 			what += " " + recordLine(s)
 		}
 	}
+	if c, ok := x.After.(*metal.ServerClaim); ok && c != nil {
+		what += " " + objectLine(c)
+	}
 	w.log(x.Key.Name, "%s: %s", x.Who, what)
 	return w.trace
 }
@@ -36,7 +39,7 @@ func recordLine(s *metal.Server) string {
 		parts = append(parts, fmt.Sprintf("acceptance=%s%v", a.RequestID, serials(a.Disks)))
 	}
 	if b := r.Boot; b != nil {
-		parts = append(parts, fmt.Sprintf("boot=%.6s/%s/%d %s", b.ID, b.Phase, b.Attempt, b.Reason))
+		parts = append(parts, fmt.Sprintf("boot=%.6s/%s/%s/%d %s", b.ID, b.Target, b.Phase, b.Attempt, b.Reason))
 	}
 	if w := r.Wipe; w != nil {
 		parts = append(parts, fmt.Sprintf("wipe=%.6s/%d%v receipt=%v verified=%v", w.ID, w.Generation, serials(w.Disks), w.Receipt != nil, w.VerifiedAt != nil))
@@ -50,10 +53,39 @@ func recordLine(s *metal.Server) string {
 	if r.Unverified != nil {
 		parts = append(parts, "unverified="+r.Unverified.Reason)
 	}
-	if r.Claim != nil {
-		parts = append(parts, "claim="+r.Claim.Name)
+	return strings.Join(append(parts, claimLine(r)...), " ")
+}
+
+// claimLine is the part about claims.
+func claimLine(r *metal.ServerRecord) (parts []string) {
+	if c := r.Claim; c != nil {
+		parts = append(parts, fmt.Sprintf("claim=%s/%s %.6s bound=%v", c.Namespace, c.Name, c.BindingID, c.BoundAt != nil))
 	}
-	return strings.Join(parts, " ")
+	if i := r.Installed; i != nil {
+		parts = append(parts, fmt.Sprintf("installed=%.6s running=%v", i.BootID, i.RunningAt != nil))
+	}
+	if f := r.Release; f != nil {
+		parts = append(parts, fmt.Sprintf("release=%.6s%v off=%s", f.BindingID, serials(f.Disks), f.Proof))
+	}
+	return parts
+}
+
+// objectLine is a claim in one line.
+func objectLine(c *metal.ServerClaim) string {
+	line := fmt.Sprintf("finalizers=%d", len(c.Finalizers))
+	if c.DeletionTimestamp != nil {
+		line += " deleting"
+	}
+	if _, ok := c.Annotations[moveAnnotation]; ok {
+		line += " moving"
+	}
+	if b := c.Spec.Binding; b != nil {
+		line += fmt.Sprintf(" binding=%s/%.6s", b.Server, b.BindingID)
+	}
+	for _, x := range c.Status.Conditions {
+		line += " " + x.Type + "=" + x.Reason
+	}
+	return line
 }
 
 func serials(ids []metal.DiskID) (list []string) {

@@ -5,7 +5,6 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/lifecycle"
-	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
 // whims plans gestures that nothing asked for.
@@ -24,7 +23,7 @@ func (o *operator) whims(m *machine) {
 		{LostStatus, o.clearStatus},
 		{NewDisks, o.changeDisk},
 		{Squatters, o.install},
-		{Claims, o.claim},
+		{GiveUps, o.mistake},
 		{GitAccept, o.gitAccept},
 	} {
 		if !o.w.kinds.Has(x.kind) || !o.w.people.chance(0.7) {
@@ -201,7 +200,7 @@ func (o *operator) install(m *machine) {
 	r := recordOf(s)
 	waiting := s != nil && s.Spec.AcceptRequest != nil && s.Spec.AcceptRequest.ID != r.AcceptRequest
 	done := r.Wipe != nil && r.Wipe.VerifiedAt != nil
-	if m.runs == agentOS || len(own) == 0 || waiting || r.Acceptance != nil && !done && r.Unverified == nil || !m.feed {
+	if m.runs == agentOS || len(own) == 0 || waiting || r.Claim != nil || r.Acceptance != nil && !done && r.Unverified == nil || !m.feed {
 		return
 	}
 	m.switchOff("a person installs a system by hand")
@@ -210,23 +209,4 @@ func (o *operator) install(m *machine) {
 	m.on, m.runs, m.workload = true, localOS, d.content.id
 	o.w.log(m.name, "a person installs content %d on %s", d.content.id, d.serial)
 	o.w.count(systemsInstalled)
-}
-
-// claim puts a claim into the record of a clean server, with its workload on the disk.
-func (o *operator) claim(m *machine) {
-	s := o.server(m)
-	r := recordOf(s)
-	if r.Wipe == nil || r.Wipe.VerifiedAt == nil || r.Claim != nil || r.Unverified != nil || m.on || !m.feed || len(m.own()) == 0 {
-		return
-	}
-	s = s.DeepCopy()
-	s.Spec.Record.Claim = &metal.ClaimRecord{Namespace: "default", Name: "c-" + m.name, BindingID: o.w.people.id(8)}
-	if err := o.w.store.Client(store.Identity{Name: "claims", Ingot: true}).Update(background(), s); err != nil {
-		return
-	}
-	d := m.own()[0]
-	o.w.write(d, true, "workload of a claim")
-	m.on, m.runs, m.workload = true, localOS, d.content.id
-	o.w.log(m.name, "is claimed; its workload is content %d on %s", d.content.id, d.serial)
-	o.w.count(claimsMade)
 }

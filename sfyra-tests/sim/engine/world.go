@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/erase"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
@@ -43,6 +44,8 @@ type World struct {
 	byMAC     map[string]*machine
 	net       *network
 	operator  *operator
+	key       capability.Key
+	boots     map[string]osBoot // of operating systems, by id
 	watchers  map[string][]*agent
 	claimant  *agent
 
@@ -55,7 +58,7 @@ type World struct {
 }
 
 func newWorld(seed uint64, cfg Config) *World {
-	w := &World{seed: seed, cfg: cfg, kinds: (swarm(seed) | cfg.Enable) &^ cfg.Disable, bmcs: map[string]*bmcModel{}, byMAC: map[string]*machine{}, watchers: map[string][]*agent{}}
+	w := &World{seed: seed, cfg: cfg, kinds: (swarm(seed) | cfg.Enable) &^ cfg.Disable, bmcs: map[string]*bmcModel{}, byMAC: map[string]*machine{}, watchers: map[string][]*agent{}, boots: map[string]osBoot{}}
 	w.hardware, w.accidents, w.crashes = newStream(seed, "hardware"), newStream(seed, "accidents"), newStream(seed, "crashes")
 	w.people, w.ids = newStream(seed, "people"), newStream(seed, "ids")
 	w.store = store.New(w.time)
@@ -63,7 +66,7 @@ func newWorld(seed uint64, cfg Config) *World {
 	w.store.OnWrite = w.wrote
 	w.store.Fault = w.fault
 	w.net = &network{w: w, first: map[string]string{}}
-	w.operator = &operator{w: w, manifests: map[string]*metal.Server{}}
+	w.operator = &operator{w: w, manifests: map[string]*metal.Server{}, wishes: map[string]*metal.ServerClaim{}, clusters: map[string]clusterState{}, configs: map[string]int{}}
 	return w
 }
 
@@ -126,6 +129,9 @@ func (w *World) machineOf(s *metal.Server) *machine {
 func (w *World) build(servers int) error {
 	ingot := w.store.Client(store.Identity{Name: "setup", Ingot: true})
 	var err error
+	if w.key, err = capability.NewKey(make([]byte, capability.KeySize)); err != nil {
+		return fmt.Errorf("making the key of capabilities: %w", err)
+	}
 	if w.signer, err = ledger.Key(background(), ingot, w.ids); err != nil {
 		return fmt.Errorf("making the key of erase records: %w", err)
 	}
@@ -135,6 +141,9 @@ func (w *World) build(servers int) error {
 	}
 	if err := ingot.Create(background(), secret); err != nil {
 		return fmt.Errorf("making the Secret of the BMCs: %w", err)
+	}
+	if err := w.offer(ingot); err != nil {
+		return err
 	}
 	for n := range servers {
 		w.rack(n + 1)

@@ -76,7 +76,9 @@ func (k *kind) wrong(c check, old, next client.Object) field.ErrorList {
 var (
 	recordShape = compile(reflect.TypeFor[*metal.ServerRecord]())
 	acceptShape = compile(reflect.TypeFor[metal.AcceptRequest]())
-	specPath    = field.NewPath("spec")
+	// releaseShape compares gestures that give a server up.
+	releaseShape = compile(reflect.TypeFor[metal.ReleaseRequest]())
+	specPath     = field.NewPath("spec")
 )
 
 func equalRecord(a, b *metal.ServerRecord) bool {
@@ -110,6 +112,9 @@ func validateRequests(was, is *metal.ServerSpec) (errs field.ErrorList) {
 		(a.Action != b.Action || a.Message != b.Message || !a.RequestedAt.Equal(&b.RequestedAt)) {
 		errs = append(errs, field.Invalid(specPath, "object", "a changed quarantineRequest needs a new id"))
 	}
+	if a, b := was.ReleaseRequest, is.ReleaseRequest; a != nil && b != nil && a.ID == b.ID && !releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)) {
+		errs = append(errs, field.Invalid(specPath, "object", "a changed releaseRequest needs a new id"))
+	}
 	return errs
 }
 
@@ -124,6 +129,9 @@ func validateClaim(old, next *metal.ServerClaim) field.ErrorList {
 	}
 	if old.Spec.ClassName != next.Spec.ClassName {
 		errs = append(errs, field.Invalid(specPath, "object", "className is immutable once the claim is bound"))
+	}
+	if old.Spec.EnvironmentName != next.Spec.EnvironmentName {
+		errs = append(errs, field.Invalid(specPath, "object", "environmentName is immutable once the claim is bound"))
 	}
 	return errs
 }

@@ -73,6 +73,7 @@ var admissions = []behaviour{
 			func(s *metal.ServerClaimSpec) { s.Binding = nil },
 			func(s *metal.ServerClaimSpec) { s.Binding.Server = "s2" },
 			func(s *metal.ServerClaimSpec) { s.ClassName = "small" },
+			func(s *metal.ServerClaimSpec) { s.EnvironmentName = "other" },
 		} {
 			next := c.DeepCopy()
 			change(&next.Spec)
@@ -102,6 +103,7 @@ func requestsKeepTheirMeaning(w *world) {
 	s.Spec.PowerRequest = &metal.PowerRequest{ID: "p", Action: metal.PowerActionOn, RequestedAt: at}
 	s.Spec.AcceptRequest = &metal.AcceptRequest{ID: "a", WipeData: []metal.DiskID{{WWID: "w"}}, RequestedAt: at}
 	s.Spec.QuarantineRequest = &metal.QuarantineRequest{ID: "q", Action: metal.QuarantineSet, RequestedAt: at}
+	s.Spec.ReleaseRequest = &metal.ReleaseRequest{ID: "r", BindingID: "b", RequestedAt: at}
 	w.create(s)
 	for _, change := range []func(*metal.ServerSpec){
 		func(s *metal.ServerSpec) { s.PowerRequest.Action = metal.PowerActionOff },
@@ -111,16 +113,19 @@ func requestsKeepTheirMeaning(w *world) {
 		func(s *metal.ServerSpec) { s.AcceptRequest.Level = metal.WipePurge },
 		func(s *metal.ServerSpec) { s.QuarantineRequest.Action = metal.QuarantineLift },
 		func(s *metal.ServerSpec) { s.QuarantineRequest.Message = "why" },
+		func(s *metal.ServerSpec) { s.ReleaseRequest.ConfirmPoweredOff = true },
+		func(s *metal.ServerSpec) { s.ReleaseRequest.BindingID = "other" },
 	} {
 		next := s.DeepCopy()
 		change(&next.Spec)
 		w.refused(w.Ingot.Update(w.Context(), next.DeepCopy()), metav1.StatusReasonInvalid)
 		next.Spec.PowerRequest.ID, next.Spec.AcceptRequest.ID, next.Spec.QuarantineRequest.ID = s.Spec.PowerRequest.ID+"x", s.Spec.AcceptRequest.ID+"x", s.Spec.QuarantineRequest.ID+"x"
+		next.Spec.ReleaseRequest.ID = s.Spec.ReleaseRequest.ID + "x"
 		w.ok(w.Ingot.Update(w.Context(), next))
 		s = next
 	}
 	s.Spec.PowerRequest.RequestedAt = metav1.NewTime(s.Spec.PowerRequest.RequestedAt.Add(1e6)) // the same second
 	w.ok(w.Ingot.Update(w.Context(), s))
-	s.Spec.PowerRequest, s.Spec.AcceptRequest, s.Spec.QuarantineRequest = nil, nil, nil
+	s.Spec.PowerRequest, s.Spec.AcceptRequest, s.Spec.QuarantineRequest, s.Spec.ReleaseRequest = nil, nil, nil, nil
 	w.ok(w.Ingot.Update(w.Context(), s))
 }

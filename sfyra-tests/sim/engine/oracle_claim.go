@@ -1,0 +1,226 @@
+package engine
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/sfyra-tests/sim/store"
+)
+
+// recordChanged looks at what a Server's record says of claims (I10, I11).
+func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
+	if r.Claim != nil && c.leases[r.Claim.BindingID] == nil {
+		c.leases[r.Claim.BindingID] = &lease{
+			id: r.Claim.BindingID, server: s.Name, claim: types.NamespacedName{Namespace: r.Claim.Namespace, Name: r.Claim.Name},
+		}
+	}
+	if old.Claim != nil && (r.Claim == nil || r.Claim.BindingID != old.Claim.BindingID) {
+		c.ends(s, old)
+	}
+	if r.Claim != nil && r.Claim.BoundAt != nil && (old.Claim == nil || old.Claim.BoundAt == nil || old.Claim.BindingID != r.Claim.BindingID) {
+		c.completes(s, r.Claim)
+	}
+	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
+		c.w.count(releasesRecorded)
+		c.asked(s.Name)
+		if l := c.lease(r.Release.BindingID); l == nil || !l.given {
+			c.fail("I10", "a release of %s from %s/%s was recorded, and nobody gave it up", s.Name, r.Release.Namespace, r.Release.Name)
+		}
+	}
+	c.installChanged(s, old, r)
+}
+
+// installChanged counts.
+func (c *oracle) installChanged(s *metal.Server, old, r *metal.ServerRecord) {
+	if i := r.Installed; i != nil && i.RunningAt != nil && (old.Installed == nil || old.Installed.RunningAt == nil) {
+		c.w.count(workloadsRun)
+	}
+	if r.Installed != nil {
+		c.proven[r.Installed.BootID] = true
+	}
+	if r.Installed == nil && old.Installed != nil && r.Claim != nil {
+		c.w.count(disksLost)
+		c.asked(s.Name)
+	}
+}
+
+// ends checks the end of a binding (I10).
+func (c *oracle) ends(s *metal.Server, old *metal.ServerRecord) {
+	l := c.lease(old.Claim.BindingID)
+	if old.Claim.BoundAt == nil || l == nil {
+		return
+	}
+	c.w.count(bindingsEnded)
+	if why := c.over(l); why != "" {
+		c.fail("I10", "the binding of %s to %s ended, and %s", s.Name, l.claim, why)
+	}
+}
+
+// completes checks that a binding is complete, and the only one of its claim (I11).
+func (c *oracle) completes(s *metal.Server, side *metal.ClaimRecord) {
+	c.w.count(bindingsBegun)
+	c.asked(s.Name)
+	l := c.lease(side.BindingID)
+	l.begun = true
+	if !l.seen {
+		c.fail("I11", "%s is bound to %s, and no claim ever named that binding", s.Name, l.claim)
+	}
+}
+
+// claimWrote looks at every write of a ServerClaim (I10, I11).
+func (c *oracle) claimWrote(w *store.Write) {
+	before, _ := w.Before.(*metal.ServerClaim)
+	after, _ := w.After.(*metal.ServerClaim)
+	if after != nil {
+		if b := after.Spec.Binding; b != nil && (before == nil || before.Spec.Binding == nil) {
+			c.binds(after, w.Who)
+		}
+		if w.Who != restorer {
+			c.judge(after)
+		}
+	}
+	if before != nil && c.w.replica(w.Who) != nil && holdsFinalizer(before) && (after == nil || !holdsFinalizer(after)) {
+		c.letsGo(before)
+	}
+}
+
+// binds checks the claim's side.
+func (c *oracle) binds(x *metal.ServerClaim, who string) {
+	b := x.Spec.Binding
+	l := c.lease(b.BindingID)
+	if l == nil || l.server != b.Server {
+		c.fail("I11", "the claim %s/%s names a binding to %s that this server never had", x.Namespace, x.Name, b.Server)
+		return
+	}
+	l.seen = true
+	if who == restorer {
+		return
+	}
+	c.w.count(claimsBound)
+	for _, other := range store.All[metal.ServerClaim](c.w.store) {
+		if other.UID != x.UID && other.Spec.Binding != nil && *other.Spec.Binding == *b {
+			c.fail("I11", "%s has the claims %s/%s and %s/%s", b.Server, x.Namespace, x.Name, other.Namespace, other.Name)
+		}
+	}
+}
+
+// letsGo checks that our finalizer stays until the workload is stopped (I10). What clusterctl moves goes on elsewhere.
+func (c *oracle) letsGo(x *metal.ServerClaim) {
+	if _, moving := x.Annotations[moveAnnotation]; moving || x.Spec.Binding == nil {
+		return
+	}
+	l := c.lease(x.Spec.Binding.BindingID)
+	s := store.Peek[metal.Server](c.w.store, "", x.Spec.Binding.Server)
+	if l == nil || !l.begun || s == nil || c.ours(s) != "" {
+		return
+	}
+	if why := c.over(l); why != "" && c.runs(l) {
+		c.fail("I10", "the claim %s/%s was let go, and of its binding to %s: %s", x.Namespace, x.Name, l.server, why)
+	}
+}
+
+// workloadGoes checks that the bytes of a workload go only after it was given up and stopped (I9).
+func (c *oracle) workloadGoes(m *machine, d *disk, who string) {
+	s := d.content.system
+	l := c.lease(s.binding)
+	c.w.count(workloadsErased)
+	switch {
+	case c.confirmed[saw{m, d.content.id}]: // a person named it
+	case l == nil || !l.given:
+		c.fail("I9", "%s goes over the workload of binding %.6s on the disk %s of %s, which nobody gave up", who, s.binding, d.serial, m)
+	case !l.stopped:
+		c.fail("I9", "%s goes over the workload of binding %.6s on the disk %s of %s, which was not stopped since it was given up", who, s.binding, d.serial, m)
+	}
+}
+
+// overwrites checks what an installer writes over (I9). A system may be installed again until it told that it is installed.
+func (c *oracle) overwrites(m *machine, d *disk, s *system) {
+	was := d.content.system
+	if was == nil || was.binding == s.binding && !was.proven {
+		return
+	}
+	if l := c.lease(s.binding); l != nil && l.forged {
+		c.w.count(coincidences)
+		return
+	}
+	c.workloadGoes(m, d, "the installer of binding "+s.binding[:6])
+}
+
+// ours says why this installation must not touch a server; empty when it may.
+func (c *oracle) ours(s *metal.Server) string {
+	if by := recordOf(s).ManagedBy; by == nil || by.Installation != here {
+		return "this installation does not manage it"
+	}
+	return ""
+}
+
+// scripts checks that only servers of this installation that somebody accepted boot an operating system (I13).
+func (c *oracle) scripts(d boot.Decision) {
+	s := store.Peek[metal.Server](c.w.store, "", d.Server)
+	if d.Target != boot.OS || s == nil {
+		return
+	}
+	c.mayBoot(s, "gets the script of an operating system")
+}
+
+// mayBoot is I13. A stale view may be minutes old.
+func (c *oracle) mayBoot(s *metal.Server, what string) {
+	if why := c.ours(s); why != "" {
+		c.fail("I13", "%s %s, and %s", s.Name, what, why)
+	}
+	if at, taken := c.unaccepted[s.Name]; !s.Spec.Accepted && (!taken || c.w.now-at > 5*time.Minute) && !c.w.enabled(StaleView) {
+		c.fail("I13", "%s %s, and nobody accepted it", s.Name, what)
+	}
+}
+
+// configLeaves checks a machine config at the moment when it leaves (I12).
+func (c *oracle) configLeaves(p *process, b osBoot, source string) {
+	s := store.Peek[metal.Server](c.w.store, "", b.server)
+	r := recordOf(s)
+	what := "the config of boot " + b.boot + " of " + b.server + " left for " + source
+	switch first, left := c.configs[b.boot]; {
+	case s == nil:
+		return // deleted in the very moment
+	case left && first != source:
+		c.fail("I12", "%s, and for %s before", what, first)
+	case c.proven[b.boot]:
+		c.fail("I12", "%s after its system was installed", what)
+	case r.Boot == nil || r.Boot.ID != b.boot || r.Boot.Target != metal.BootTargetOS || r.Boot.Phase != metal.BootBooting:
+		c.fail("I12", "%s, and that is not the boot under way", what)
+	case r.Claim == nil || r.Claim.BindingID != b.binding || r.Claim.BoundAt == nil || r.Release != nil:
+		c.fail("I12", "%s, whose binding is not complete, or over", what)
+	}
+	c.configs[b.boot] = source
+	c.mayBoot(s, "gets its machine config")
+}
+
+// asksConfig counts.
+func (c *oracle) asksConfig(v lifecycle.Verdict) {
+	switch v {
+	case lifecycle.VerdictFirst:
+		c.w.count(configsReleased)
+	case lifecycle.VerdictAgain:
+		c.w.count(configsAgain)
+	case lifecycle.VerdictContested:
+		c.w.count(configsContested)
+	case lifecycle.VerdictChanged:
+		c.w.count(configsChanged)
+	case lifecycle.VerdictRefused:
+		c.w.count(configsRefused)
+	}
+}
+
+// workloadStops checks that a claim's workload that runs and tells so is switched off only when it was given up, or for a person (I13).
+func (c *oracle) workloadStops(m *machine, o order) {
+	s := m.system
+	l := c.lease(s.binding)
+	silent := c.w.now-s.told > max(3*s.every, 2*time.Minute)
+	if c.byPerson(o.ID) || c.known[m.workload] || !s.proven || silent || l != nil && (l.given || l.forged) {
+		return
+	}
+	c.fail("I13", "%s switched %s off, which runs the workload of binding %.6s, and nobody gave it up", o.ID, m, s.binding)
+}
