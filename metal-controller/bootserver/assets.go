@@ -2,11 +2,8 @@ package bootserver
 
 import (
 	"context"
-	"fmt"
 	"regexp"
 	"slices"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/bootfiles"
@@ -22,16 +19,12 @@ var (
 )
 
 // assets are the files that sites should have in their caches.
-func (s *Server) assets(ctx context.Context) ([]*protocol.Asset, error) {
-	var environments metal.EnvironmentList
-	if err := s.cfg.Reader.List(ctx, &environments, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("listing Environments: %w", err)
-	}
+func assets(environments []metal.Environment) []*protocol.Asset {
 	var out []*protocol.Asset
-	for _, f := range bootfiles.All(environments.Items) {
+	for _, f := range bootfiles.All(environments) {
 		out = append(out, &protocol.Asset{Sha256: f.SHA256, Url: f.URL})
 	}
-	return out, nil
+	return out
 }
 
 // files takes in how the files of the caller's site fare. No list at all is a report of boots only.

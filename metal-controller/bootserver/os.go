@@ -1,11 +1,6 @@
 package bootserver
 
 import (
-	"context"
-	"fmt"
-
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/pxe-server/boot"
@@ -51,23 +46,19 @@ type systems struct {
 	pin          string
 }
 
-// systems reads the Environments. Servers and inventories are those of the view.
-func (s *Server) systems(ctx context.Context, servers []metal.Server, inventories []metal.ServerInventory) (systems, error) {
-	var environments metal.EnvironmentList
-	if err := s.cfg.Reader.List(ctx, &environments, client.UnsafeDisableDeepCopy); err != nil {
-		return systems{}, fmt.Errorf("listing Environments: %w", err)
-	}
+// systems are those of one view.
+func (s *Server) systems(servers []metal.Server, inventories []metal.ServerInventory, environments []metal.Environment) systems {
 	y := systems{servers: map[string]*metal.Server{}, environments: map[string]*metal.Environment{}, arches: map[string]string{}, links: s.cfg.Links, pin: s.cfg.Agent.GetPin()}
 	for i := range servers {
 		y.servers[servers[i].Name] = &servers[i]
 	}
-	for i := range environments.Items {
-		y.environments[environments.Items[i].Name] = &environments.Items[i]
+	for i := range environments {
+		y.environments[environments[i].Name] = &environments[i]
 	}
 	for i := range inventories {
 		y.arches[inventories[i].Name] = inventories[i].Spec.Arch
 	}
-	return y, nil
+	return y
 }
 
 // of is the operating system of a row of the view, if that is what the row's boot is for.

@@ -49,6 +49,7 @@ func (s *Server) WatchView(_ *protocol.WatchViewRequest, stream grpc.ServerStrea
 func (s *Server) view(ctx context.Context) (*protocol.View, error) {
 	var servers metal.ServerList
 	var inventories metal.ServerInventoryList
+	var environments metal.EnvironmentList
 	// What is listed is only read, so the cache need not copy it.
 	if err := s.cfg.Reader.List(ctx, &servers, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing Servers: %w", err)
@@ -56,15 +57,11 @@ func (s *Server) view(ctx context.Context) (*protocol.View, error) {
 	if err := s.cfg.Reader.List(ctx, &inventories, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing ServerInventories: %w", err)
 	}
-	assets, err := s.assets(ctx)
-	if err != nil {
-		return nil, err
+	if err := s.cfg.Reader.List(ctx, &environments, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing Environments: %w", err)
 	}
-	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent, Assets: assets}
-	systems, err := s.systems(ctx, servers.Items, inventories.Items)
-	if err != nil {
-		return nil, err
-	}
+	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent, Assets: assets(environments.Items)}
+	systems := s.systems(servers.Items, inventories.Items, environments.Items)
 	for _, row := range identity.Table(servers.Items, inventories.Items) {
 		m := message(row)
 		m.Os = systems.of(row)
