@@ -64,7 +64,7 @@ func TestConfigCapability(t *testing.T) {
 			t.Error("the machine's first answer was not cut")
 		}
 	})
-	c.ingot("power", "cycle", "d1") // a person looked, and lets it go on
+	c.ingot("power", "cycle", "d1", "--yes") // a person looked, and lets it go on
 	c.step("another boot", func(t *testing.T) {
 		v := c.awaitServer("d1", "another boot is open", runLimit, func(v *metal.Server) bool {
 			return v.Spec.Record.Boot.ID != first.ID && v.Spec.Record.Boot.Target == metal.BootTargetOS && v.Spec.Record.Boot.Phase == metal.BootBooting

@@ -40,6 +40,9 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 	}
 	name := o.Server.Name
 	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name, installedAt(record))
+	if r.Replicas {
+		o.Claim.Watched = o.Now
+	}
 	if o.Claim.Found && record.Release == nil && (record.Installed == nil || record.Installed.BindingID != record.Claim.BindingID) {
 		o.Claim.NotReady, o.Claim.NotReadyMessage, err = r.Workloads.Ready(ctx, o.Server)
 	}
