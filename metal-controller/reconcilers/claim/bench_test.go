@@ -41,6 +41,7 @@ const (
 // time for as many patches of ServerClaims. It fails when a server or a claim is bound twice, or a claim that waits does not say why.
 func TestBenchRace(t *testing.T) {
 	log.SetLogger(logr.Discard())
+	bench := t
 	var floors []func() // at the end: their claims would take part in the next race
 	for _, servers := range []int{1000, 100} {
 		t.Run(strconv.Itoa(servers), func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestBenchRace(t *testing.T) {
 			took := w.benchRace(t, servers)
 			writes := w.writes
 			floors = append(floors, func() {
-				floor := floor(t, writes)
+				floor := floor(bench, writes)
 				fmt.Printf("%d claims race for %4d servers: %5.1f s, %d writes; as many patches of claims: %5.1f s; ratio %.2f\n",
 					benchClaims, servers, took.Seconds(), writes, floor.Seconds(), took.Seconds()/floor.Seconds())
 			})
