@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -18,18 +19,15 @@ const watchPause = time.Second
 // seen is told what became of one object; nil when it is gone. It says whether that is the end.
 type seen func(client.Object) (done bool, err error)
 
-// watchOne tells see what one object is and becomes, until see has seen enough or the context ends. It survives the end of watches: what happened in
-// between is read again.
+// watchOne tells see what one object is and becomes, until see has seen enough or the context ends. It survives the end of watches and an API server
+// that is away for a while: what happened in between is read again.
 func watchOne(ctx context.Context, c client.WithWatch, list client.ObjectList, key client.ObjectKey, see seen) error {
 	one := []client.ListOption{
 		client.InNamespace(key.Namespace), client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", key.Name)},
 	}
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
 		done, err := readAndWatch(ctx, c, list, one, see)
-		if done {
-			return err
-		}
-		if err != nil && ctx.Err() == nil {
+		if done || err != nil && ctx.Err() == nil && (first || apierrors.IsForbidden(err)) {
 			return err
 		}
 		idle(ctx, watchPause)

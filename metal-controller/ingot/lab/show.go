@@ -220,6 +220,8 @@ Try, in another terminal:
   export KUBECONFIG=KUBECONFIG_FILE
   INGOT get servers -o wide
   INGOT accept SERVER --wait      # wiped, proven, Available
+  INGOT get classes               # then: INGOT claim NAME --class CLASS --wait
+  INGOT release NAME --wait       # gives it back: shut down, proven off, wiped
   INGOT get serverinventory SERVER -o yaml
   INGOT why SERVER
   INGOT power cycle SERVER        # through its BMC, read back
