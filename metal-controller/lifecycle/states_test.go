@@ -111,7 +111,7 @@ fails when it is old. An arrow names the last thing that happened before the dec
 
 For people only: code and selectors read conditions.
 
-` + e.mermaid([]string{"[*]", "Unverified", "Discovered", "Wiping", "Available"}) + `
+` + e.mermaid([]string{"[*]", "Unverified", "Discovered", "Wiping", "Available", "Provisioning", "Running", "Releasing"}) + `
 ## An expected boot
 
 Trust level 1 rests on it. It is part of the record.
