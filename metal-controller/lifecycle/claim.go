@@ -31,6 +31,8 @@ func ClaimBoot(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, C
 	}
 	b := r.Boot
 	switch {
+	case purposeOf(b).target != metal.BootTargetAgent: // an operating system never enrols, so whoever does is a stranger who read the script
+		return nil, ClaimRefused
 	case b.Phase == metal.BootClaimed && b.Claimant == c.Key:
 		return nil, ClaimAccepted
 	case b.Phase == metal.BootClaimed:

@@ -129,9 +129,14 @@ func startBoot(o *Observation, p *Plan) {
 }
 
 // maySwitchOff wants a person's word before a machine that is on is switched: one that was accepted by its spec and blank disks alone may have got a system
-// since, and the boot that showed the disks may have been an impostor's.
+// since, and the boot that showed the disks may have been an impostor's. An idle one is switched for nobody.
 func maySwitchOff(o *Observation, r *metal.ServerRecord) refusal {
-	if r.Acceptance == nil || r.Acceptance.RequestID != "" || r.Release != nil || r.Claim != nil || poweredOff(o) {
+	switch {
+	case r.Release != nil || r.Claim != nil || poweredOff(o):
+		return refusal{}
+	case r.Wipe != nil && r.Wipe.VerifiedAt != nil: // its wipe left it off, so somebody uses it since
+		return refusal{reason: reasons.AwaitingPower, message: "The server is idle and on, and Ingot does not switch off what runs on it: whoever uses it shuts it down; then it waits in the agent."}
+	case r.Acceptance == nil || r.Acceptance.RequestID != "":
 		return refusal{}
 	}
 	return refusal{reason: reasons.AwaitingPower, message: "The server is accepted by its spec alone, and nobody said that it may be switched off: `ingot accept " + o.Server.Name +

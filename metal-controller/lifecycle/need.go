@@ -133,16 +133,21 @@ func lost(o *Observation, r *metal.ServerRecord) bool {
 
 // aliveSince says that the system told since then that it runs, or could not have been heard all the while.
 func aliveSince(o *Observation, r *metal.ServerRecord, then time.Time) bool {
-	heard := []time.Time{o.Claim.Alive, o.Claim.Watched, r.Installed.At.Time}
+	told := []time.Time{r.Installed.At.Time}
 	if r.Installed.RunningAt != nil {
-		heard = append(heard, r.Installed.RunningAt.Time)
+		told = append(told, r.Installed.RunningAt.Time)
 	}
-	return slices.ContainsFunc(heard, then.Before)
+	told = slices.DeleteFunc(told, o.Now.Before) // by a clock that ran ahead, and would speak for the system for as long
+	return slices.ContainsFunc(append(told, o.Claim.Alive, o.Claim.Watched), then.Before)
 }
 
 // looked ends a look at the disks of a system that does not boot. All of them blank: they were lost or swapped, and there is nothing to lose; the system is
 // installed again. Otherwise a person has to look.
 func looked(o *Observation, p *Plan, b *metal.BootRecord) {
+	if age := o.Now.Sub(b.At.Time); age.Abs() < settle { // claimed just now: the machine itself, if this is another one, shows up meanwhile
+		p.again(min(settle-age, settle))
+		return
+	}
 	disks := judgeDisks(o, p.record(o))
 	ids, _ := pick(disks, isOwn)
 	_, used := pick(disks, func(d metal.DiskStatus) bool { return d.Contents != metal.DiskBlank })

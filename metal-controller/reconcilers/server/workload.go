@@ -39,7 +39,7 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 		return err
 	}
 	name := o.Server.Name
-	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name, installedAt(record))
+	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name, r.installedAt(record))
 	if r.Replicas {
 		o.Claim.Watched = o.Now
 	}
@@ -49,9 +49,9 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 	return err
 }
 
-// installedAt is when the workload of the record's claim was installed; zero when it was not.
-func installedAt(record *metal.ServerRecord) time.Time {
-	if i := record.Installed; i != nil && i.BindingID == record.Claim.BindingID {
+// installedAt is when the workload of the record's claim was installed; zero when it was not, or by a clock that ran ahead.
+func (r *Reconciler) installedAt(record *metal.ServerRecord) time.Time {
+	if i := record.Installed; i != nil && i.BindingID == record.Claim.BindingID && !i.At.After(r.Now()) {
 		return i.At.Time
 	}
 	return time.Time{}

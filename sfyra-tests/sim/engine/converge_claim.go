@@ -134,11 +134,11 @@ func (w *World) untrueClaimed(m *machine, s *metal.Server) string {
 	return ""
 }
 
-// pretends says that a server shows Running, and its machine does not run the workload: Ingot has to find out. It cannot where the machine lost its disk
-// and never asks the network, is off, or a stranger lied.
+// pretends says that a server shows Running, and its machine does not run the workload: Ingot has to find out. It cannot where the machine is off, hangs, or
+// lost its disk and never asks the network, where a stranger lied, and while it started by a clock that ran ahead.
 func (w *World) pretends(s *metal.Server) string {
 	m, r := w.machineOf(s), recordOf(s)
-	if ready(s) != reasons.Running || m == nil || !m.on || !m.network || w.twins(m) > 1 {
+	if ready(s) != reasons.Running || w.kinds.Has(ClockJumps) || m == nil || !m.on || m.hung || !m.network || w.twins(m) > 1 {
 		return ""
 	}
 	l := w.check.lease(r.Claim.BindingID)

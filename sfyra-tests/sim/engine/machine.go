@@ -40,6 +40,8 @@ type machine struct {
 	network, once bool
 	// stuckUntil and deaf are faults: the firmware hangs, or ignores the network.
 	hangs, deaf bool
+	// hung says that this start hangs; only a person, or who needs the machine, ends that.
+	hung bool
 	// lost is when the machine went off or its BMC went wrong without anybody's order, for the last time.
 	lost time.Duration
 	// workload is the content of the disk whose system runs; 0 when none does.
@@ -113,6 +115,7 @@ func (m *machine) stop() {
 // start runs the firmware's self-test and then boots.
 func (m *machine) start() {
 	m.runs = firmware
+	m.hung = m.hangs
 	if m.hangs {
 		m.runs = stuck
 		m.w.count(firmwareHung)
@@ -146,8 +149,8 @@ func (m *machine) bootDisk() {
 		}
 	}
 	m.runs = stuck
-	if m.network && !m.deaf {
-		m.do(2*time.Minute, m.ask)
+	if m.network {
+		m.do(2*time.Minute, m.boot)
 	}
 }
 

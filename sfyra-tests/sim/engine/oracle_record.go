@@ -70,6 +70,7 @@ func (c *oracle) wipeChanged(s *metal.Server, old, r *metal.ServerRecord, who st
 // BMC starts to lie, in the very minutes in which it should switch itself off. Such coincidences are counted, and are no violation.
 func (c *oracle) verified(s *metal.Server, t task, w *metal.WipeRecord) {
 	c.w.count(wipesVerified)
+	c.asked(s.Name) // what comes next is another thing
 	by := c.receipts[t]
 	if by == nil {
 		c.fail("I3", "%s became clean, and nobody sent a receipt of wipe %s generation %d", s.Name, t.id, t.generation)

@@ -35,16 +35,10 @@ func goodReceipt(w *metal.WipeRecord) *metal.WipeReceipt {
 	return r
 }
 
-var wreckage = []broken{
+var wreckage = append(wreckageOfClaims, []broken{
 	{name: "every disk reads blank", invariant: "I1", sabotage: engine.Sabotage{Inventory: func(i *metal.ServerInventory) {
 		for n := range i.Spec.Disks {
 			i.Spec.Disks[n].Contents = metal.DiskBlank
-		}
-	}}},
-	{name: "a claim is overlooked", invariant: "I6", kinds: engine.SetOf(engine.Claims), sabotage: engine.Sabotage{Server: func(s *metal.Server) {
-		if r := s.Spec.Record; r != nil && r.Claim != nil { // as after a release, which comes with a later part
-			r.Claim, r.Wipe = nil, nil
-			r.Boot.Attempt = 1
 		}
 	}}},
 	{name: "ignored disks are forgotten", invariant: "I1", kinds: engine.SetOf(engine.Ignores), sabotage: engine.Sabotage{
@@ -108,7 +102,7 @@ var wreckage = []broken{
 	}}},
 	{name: "erase records are lost", invariant: "L1", sabotage: engine.Sabotage{Replica: func(r *server.Reconciler) { r.Eraser = forgetful{} }}},
 	{name: "each look writes", invariant: "L2", sabotage: engine.Sabotage{Reading: chatter()}},
-}
+}...)
 
 func recordOf(s *metal.Server) *metal.ServerRecord {
 	if s.Spec.Record == nil {
