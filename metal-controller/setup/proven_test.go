@@ -76,6 +76,10 @@ func (l *lab) expected(last string) string {
 		}
 		return id != ""
 	})
+	eventually(l.t, l.name, func(s *metal.Server) bool { // before its BMC reads on nobody may claim it
+		b := s.Spec.Record.Boot
+		return b != nil && b.ID == id && b.Phase == metal.BootBooting
+	})
 	return id
 }
 
