@@ -81,6 +81,8 @@ func (w *World) moving(s *metal.Server) string {
 		return "its disks are to be looked at"
 	case w.pretends(s) != "":
 		return w.pretends(s)
+	case ready(s) == reasons.Installed && w.asleep(s): // and nobody but a person can see that
+		return ""
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
 	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
@@ -143,6 +145,8 @@ func (w *World) untrue(s *metal.Server) string {
 		return is(s.Annotations != nil, "it is not paused")
 	case reasons.Claimed:
 		return is(r.Claim != nil, "there is no claim")
+	case reasons.Installed:
+		return is(w.asleep(s), "its machine is on")
 	case reasons.ClaimMissing, reasons.FencingUnconfirmed, reasons.ConfigMissing, reasons.DiskBootFailed:
 		return w.untrueClaimed(m, s)
 	case reasons.Restored:

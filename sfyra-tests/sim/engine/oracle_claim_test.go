@@ -20,12 +20,8 @@ func bound(s *metal.Server) bool {
 
 // wreckageOfClaims breaks the rules about claims, one after the other.
 var wreckageOfClaims = []broken{
-	{name: "an installed system is forgotten while its machine is off", invariant: "I9", kinds: engine.SetOf(engine.Claims, engine.PowerLoss), sabotage: engine.Sabotage{
-		Server: func(s *metal.Server) {
-			if p := s.Status.Power; bound(s) && p != nil && p.State == metal.PowerOff {
-				s.Spec.Record.Installed = nil
-			}
-		},
+	{name: "an installed system is forgotten once its machine was off", invariant: "I9", kinds: engine.SetOf(engine.Claims, engine.PowerLoss), sabotage: engine.Sabotage{
+		Server: amnesia(),
 	}},
 	{name: "a missing claim is a release", invariant: "I10", kinds: engine.SetOf(engine.Claims, engine.Forced), sabotage: engine.Sabotage{Ghosts: true}},
 	{name: "a moved claim is a release", invariant: "I10", kinds: engine.SetOf(engine.Claims, engine.Moves), sabotage: engine.Sabotage{Claim: func(c *metal.ServerClaim) {
@@ -46,7 +42,7 @@ var wreckageOfClaims = []broken{
 			s.Spec.Record.Claim = nil
 		}
 	}}},
-	{name: "claims name other bindings than their servers", invariant: "I11", kinds: engine.SetOf(engine.Claims), sabotage: engine.Sabotage{ForClaims: func(s *metal.Server) {
+	{name: "claims name other bindings than their servers", invariant: "I11", kinds: engine.SetOf(engine.Claims, engine.Crash, engine.Timeouts), sabotage: engine.Sabotage{ForClaims: func(s *metal.Server) {
 		if r := recordOf(s); r.Claim != nil {
 			r.Claim.BindingID = "x" + r.Claim.BindingID
 		}
@@ -65,4 +61,21 @@ var wreckageOfClaims = []broken{
 	{name: "no server is ever free", invariant: "L1", kinds: engine.SetOf(engine.Claims), sabotage: engine.Sabotage{ForClaims: func(s *metal.Server) {
 		s.Status.Conditions = nil
 	}}},
+}
+
+// amnesia forgets that a system was installed, once its machine read off.
+func amnesia() func(*metal.Server) {
+	off := map[string]bool{}
+	return func(s *metal.Server) {
+		if !bound(s) || s.Spec.Record.Installed == nil {
+			return
+		}
+		id := s.Spec.Record.Claim.BindingID
+		if p := s.Status.Power; p != nil && p.State == metal.PowerOff {
+			off[id] = true
+		}
+		if off[id] {
+			s.Spec.Record.Installed = nil
+		}
+	}
 }
