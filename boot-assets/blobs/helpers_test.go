@@ -198,7 +198,7 @@ func (k *kept) until(t *testing.T, what string, fits func(blobs.State) bool) blo
 
 func (k *kept) untilPhase(t *testing.T, p blobs.Phase) blobs.State {
 	t.Helper()
-	return k.until(t, string(p), func(s blobs.State) bool { return s.Phase == p })
+	return k.until(t, p, func(s blobs.State) bool { return s.Phase == p })
 }
 
 func (k *kept) read(t *testing.T, digest string) []byte {

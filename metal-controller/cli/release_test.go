@@ -105,8 +105,8 @@ func TestReleaseWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			boundServer(t, name, nil)
-			claim := boundClaim(t, name, name)
-			claim = fetchClaim(t, name)
+			boundClaim(t, name, name)
+			claim := fetchClaim(t, name)
 			claim.Finalizers = []string{"metal.ingot.dev/release"}
 			if err := controller(t).Update(t.Context(), claim); err != nil {
 				t.Fatal(err)

@@ -79,13 +79,14 @@ func (s *Server) judge(ctx context.Context, server *metal.Server, c call) (relea
 		return release{}, record, errContested
 	case lifecycle.VerdictChanged:
 		return release{}, record, errChanged
+	case lifecycle.VerdictRefused:
 	}
 	return release{}, nil, errClosed
 }
 
 // refuseFetch tells the machine as little as it needs, and people why.
 func (s *Server) refuseFetch(w http.ResponseWriter, c call, err error) {
-	var unready *NotReady
+	var unready *NotReadyError
 	switch {
 	case errors.Is(err, errContested):
 		s.journal.voided(c, reasons.ConfigContested, "A second address, "+c.from.String()+", asked for the machine config of the boot "+c.id+"; the boot is void.")

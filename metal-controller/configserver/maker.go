@@ -19,8 +19,8 @@ import (
 	"ingot.dev/ingot/metal-controller/machineconfig"
 )
 
-// NotReady says why a server cannot have its machine config now, for people.
-type NotReady struct {
+// NotReadyError says why a server cannot have its machine config now, for people.
+type NotReadyError struct {
 	// Reason is one of the reasons of Ingot.
 	Reason string
 	// Message names what to do; it holds no value of the config.
@@ -28,10 +28,10 @@ type NotReady struct {
 }
 
 // Error is the message.
-func (n *NotReady) Error() string { return n.Message }
+func (n *NotReadyError) Error() string { return n.Message }
 
 func notReady(reason, format string, args ...any) error {
-	return &NotReady{reason, fmt.Sprintf(format, args...)}
+	return &NotReadyError{reason, fmt.Sprintf(format, args...)}
 }
 
 // Maker makes machine configs out of what the API server holds at that moment.
@@ -43,7 +43,7 @@ type Maker struct {
 	Pin string
 }
 
-// Make makes the config of the binding and the boot that a Server's record holds. An error is a *NotReady, or trouble with the API server.
+// Make makes the config of the binding and the boot that a Server's record holds. An error is a *NotReadyError, or trouble with the API server.
 func (m Maker) Make(ctx context.Context, s *metal.Server) (machineconfig.Result, error) {
 	claim, err := m.claim(ctx, s)
 	if err != nil {
@@ -161,7 +161,7 @@ func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message stri
 	if err == nil {
 		err = m.bootable(ctx, s)
 	}
-	var unready *NotReady
+	var unready *NotReadyError
 	if errors.As(err, &unready) {
 		return unready.Reason, unready.Message, nil
 	}

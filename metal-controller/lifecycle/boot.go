@@ -19,10 +19,8 @@ func bootTarget(o *Observation, p *Plan) {
 		p.Boot.ID, p.Boot.Deadline = r.Boot.ID, r.Boot.Deadline.DeepCopy()
 	case r.Unverified != nil && r.Acceptance != nil: // since the backup it may have got a workload, which must not be kept from starting
 		p.boot(metal.BootTargetLocalDisk, r.Unverified.Reason)
-	case r.Claim != nil && r.Release == nil && (installed(r) || r.Unverified != nil):
-		p.boot(metal.BootTargetLocalDisk, reasons.Claimed)
-	case r.Claim != nil: // before it is installed, or given back: nothing of a workload shall start
-		p.boot(metal.BootTargetIdle, reasons.Claimed)
+	case r.Claim != nil:
+		p.boot(targetOfClaimed(r), reasons.Claimed)
 	case r.Wipe != nil && r.Wipe.VerifiedAt != nil && r.Unverified == nil:
 		p.boot(metal.BootTargetIdle, reasons.Available)
 	case o.Inventory == nil && r.Acceptance == nil:
@@ -34,6 +32,14 @@ func bootTarget(o *Observation, p *Plan) {
 	default:
 		p.boot(metal.BootTargetAgent, reasons.WaitingForAcceptance)
 	}
+}
+
+// targetOfClaimed is the workload's own disk. Before it is installed, and once it is given back, nothing of a workload shall start.
+func targetOfClaimed(r *metal.ServerRecord) metal.BootTarget {
+	if r.Release == nil && (installed(r) || r.Unverified != nil) {
+		return metal.BootTargetLocalDisk
+	}
+	return metal.BootTargetIdle
 }
 
 // boot plans the target and adds its line of the report.

@@ -191,6 +191,7 @@ func (m *merger) fresh(patch *yaml.Node, path []string) (*yaml.Node, bool, error
 			}
 			out.Content = append(out.Content, value)
 		}
+	default: // a scalar is its value
 	}
 	return out, true, nil
 }

@@ -26,9 +26,10 @@ const (
 
 func TestBind(t *testing.T) {
 	w := newWorld(t)
-	s, c := w.server("a"), w.claim("m1")
+	w.server("a")
+	c := w.claim("m1")
 	w.settle(c)
-	s = w.bound(c)
+	s := w.bound(c)
 	side := s.Spec.Record.Claim
 	if side.Class != w.class.Name || side.Environment != w.ns || side.WipeLevel != metal.WipePurge || side.PlainConfig || side.BoundAt != nil || !side.At.Time.Equal(w.now) || len(side.BindingID) != 32 {
 		t.Errorf("the server's side is %+v", side)

@@ -25,7 +25,7 @@ import (
 
 const (
 	// Finalizer keeps a claim until its server is proven not to run its workload any more.
-	Finalizer = "metal.ingot.dev/release"
+	Finalizer = metal.ReleaseFinalizer
 	// LockAnnotation keeps a Server from being deleted by accident; its value says who uses it.
 	LockAnnotation = "metal.ingot.dev/lock"
 	// moveAnnotation is clusterctl's: the object goes on in another cluster, so its end here means nothing.

@@ -126,12 +126,12 @@ func TestNotReleased(t *testing.T) {
 			orders := len(w.plane.orders)
 			must(w, w.admin.Get(t.Context(), client.ObjectKeyFromObject(claim), claim))
 			c.end(w, claim)
-			s := w.until(c.reason, func(s *metal.Server) bool {
+			w.until(c.reason, func(s *metal.Server) bool {
 				return condition(s, reasons.Released).Reason == c.reason || condition(s, reasons.Provisioned).Reason == c.reason
 			})
 			w.now = w.now.Add(24 * time.Hour)
 			w.settle()
-			if s = w.server(); s.Spec.Record.Claim == nil || s.Spec.Record.Release != nil || len(w.plane.orders) != orders || s.Status.Boot.Target != metal.BootTargetLocalDisk {
+			if s := w.server(); s.Spec.Record.Claim == nil || s.Spec.Record.Release != nil || len(w.plane.orders) != orders || s.Status.Boot.Target != metal.BootTargetLocalDisk {
 				t.Errorf("orders %v, record %+v", w.plane.orders[orders:], s.Spec.Record)
 			}
 		})

@@ -45,11 +45,12 @@ func TestParse(t *testing.T) {
 
 // TestParseRefuses: above all what a broken transfer leaves.
 func TestParseRefuses(t *testing.T) {
+	cut, _, _ := strings.Cut(whole, "boot: boot-1")
 	for name, text := range map[string]string{
 		"nothing":         "",
 		"no Callback":     "kind: Other\n",
 		"another version": strings.Replace(whole, "ingot.dev/v1alpha1", "ingot.dev/v9", 1),
-		"cut":             whole[:strings.Index(whole, "boot: boot-1")],
+		"cut":             cut,
 		"no YAML":         "a: [\n",
 		"a wrong type":    strings.Replace(whole, "everySeconds: 5", "everySeconds: often", 1),
 		"a negative time": strings.Replace(whole, "everySeconds: 5", "everySeconds: -5", 1),

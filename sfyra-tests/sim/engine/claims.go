@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -240,14 +239,4 @@ func (o *operator) editConfig(key string) {
 		o.w.in(o.w.people.between(time.Minute, 10*time.Minute), func() { o.configs[key] = next + 1 })
 	}
 	o.w.log(key, "its machine config is edited: %d", o.configs[key])
-}
-
-// sortedKeys are the wishes in order.
-func (o *operator) sortedKeys() []string {
-	keys := make([]string, 0, len(o.wishes))
-	for k := range o.wishes {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

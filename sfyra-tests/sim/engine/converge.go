@@ -85,10 +85,17 @@ func (w *World) moving(s *metal.Server) string {
 		return ""
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
-	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
-		return "its boot is " + string(r.Boot.Phase)
 	case w.operator.waits(s, reasons.ReceiptJudged):
 		return "its wipe waits for its proof"
+	}
+	return switching(r)
+}
+
+// switching says what its machine is ordered to do.
+func switching(r *metal.ServerRecord) string {
+	switch {
+	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
+		return "its boot is " + string(r.Boot.Phase)
 	case r.Power != nil && (r.Power.Step == metal.PowerSwitchingOff || r.Power.Step == metal.PowerSwitchingOn):
 		return "its power request is " + string(r.Power.Step)
 	}

@@ -102,18 +102,22 @@ func validateServer(old, next *metal.Server) field.ErrorList {
 
 // validateRequests: a one-time request that changes is another one.
 func validateRequests(was, is *metal.ServerSpec) (errs field.ErrorList) {
-	if a, b := was.PowerRequest, is.PowerRequest; a != nil && b != nil && a.ID == b.ID && (a.Action != b.Action || !a.RequestedAt.Equal(&b.RequestedAt)) {
-		errs = append(errs, field.Invalid(specPath, "object", "a changed powerRequest needs a new id"))
+	changed := func(name string, kept bool) {
+		if !kept {
+			errs = append(errs, field.Invalid(specPath, "object", "a changed "+name+" needs a new id"))
+		}
 	}
-	if a, b := was.AcceptRequest, is.AcceptRequest; a != nil && b != nil && a.ID == b.ID && !acceptShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)) {
-		errs = append(errs, field.Invalid(specPath, "object", "a changed acceptRequest needs a new id"))
+	if a, b := was.PowerRequest, is.PowerRequest; a != nil && b != nil {
+		changed("powerRequest", a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt))
 	}
-	if a, b := was.QuarantineRequest, is.QuarantineRequest; a != nil && b != nil && a.ID == b.ID &&
-		(a.Action != b.Action || a.Message != b.Message || !a.RequestedAt.Equal(&b.RequestedAt)) {
-		errs = append(errs, field.Invalid(specPath, "object", "a changed quarantineRequest needs a new id"))
+	if a, b := was.AcceptRequest, is.AcceptRequest; a != nil && b != nil {
+		changed("acceptRequest", a.ID != b.ID || acceptShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)))
 	}
-	if a, b := was.ReleaseRequest, is.ReleaseRequest; a != nil && b != nil && a.ID == b.ID && !releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)) {
-		errs = append(errs, field.Invalid(specPath, "object", "a changed releaseRequest needs a new id"))
+	if a, b := was.QuarantineRequest, is.QuarantineRequest; a != nil && b != nil {
+		changed("quarantineRequest", a.ID != b.ID || a.Action == b.Action && a.Message == b.Message && a.RequestedAt.Equal(&b.RequestedAt))
+	}
+	if a, b := was.ReleaseRequest, is.ReleaseRequest; a != nil && b != nil {
+		changed("releaseRequest", a.ID != b.ID || releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)))
 	}
 	return errs
 }
