@@ -15,7 +15,7 @@ import (
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
-// Secrets of tenants are out of the controllers' reach; those of the installation can be had by name only.
+// Secrets of tenants are fetched by name and never listed or changed; nor are those of the installation listed.
 func TestControllersAndSecrets(t *testing.T) {
 	api, tenant := testapi.Config(t), testapi.Namespace(t)
 	admin, controller := clientset(t, api.AdminConfig).CoreV1(), clientset(t, api.ControllerConfig).CoreV1()
