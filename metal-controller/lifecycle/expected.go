@@ -341,6 +341,8 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 		}
 	case wentOff(o, r.Boot.At.Time): // it was off already when the receipt came, so another machine sent that
 		p.void(o, reasons.OffNotProven)
+	case o.Power.Reason == reasons.BMCLied && o.Now.Sub(told).Abs() > offTimeout: // it is believed again only once it obeys, so it needs another order
+		p.void(o, reasons.OffNotProven)
 	case poweredOn(o) && o.Power.At.Sub(told).Abs() > offTimeout:
 		p.void(o, reasons.OffNotProven)
 	default:

@@ -39,8 +39,9 @@ func (c *oracle) installChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	if i := r.Installed; i != nil && i.RunningAt != nil && (old.Installed == nil || old.Installed.RunningAt == nil) {
 		c.w.count(workloadsRun)
 	}
-	if r.Installed != nil {
-		c.proven[r.Installed.BootID] = true
+	if i := r.Installed; i != nil && !c.proven[i.BootID] {
+		c.proven[i.BootID] = true
+		c.asked(s.Name) // what comes next is another thing
 	}
 	if r.Installed == nil && old.Installed != nil && r.Claim != nil {
 		c.w.count(disksLost)

@@ -119,10 +119,14 @@ func (p *process) wakeWaiting() {
 
 // claimChanged wakes the claim and its Server.
 func (p *process) claimChanged(c store.Change) {
-	p.wake(c.Key.Namespace+"/"+c.Key.Name, 10*time.Millisecond)
+	soon := 10 * time.Millisecond
+	if p.w.contended() {
+		soon = 500 * time.Millisecond
+	}
+	p.wake(c.Key.Namespace+"/"+c.Key.Name, soon)
 	for _, o := range []client.Object{c.Before, c.After} {
 		if x, ok := o.(*metal.ServerClaim); ok && x != nil && x.Spec.Binding != nil {
-			p.wake(x.Spec.Binding.Server, 10*time.Millisecond)
+			p.wake(x.Spec.Binding.Server, soon)
 		}
 	}
 }
