@@ -19,7 +19,7 @@ type Binding struct {
 // ServerClaimSpec asks for one server.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.binding) && self.binding == oldSelf.binding)",message="binding is immutable: delete the claim to release the server"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || self.?environmentName == oldSelf.?environmentName",message="environmentName is immutable once the claim is bound"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.environmentName) == has(oldSelf.environmentName) && (!has(self.environmentName) || self.environmentName == oldSelf.environmentName))",message="environmentName is immutable once the claim is bound"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || self.className == oldSelf.className",message="className is immutable once the claim is bound"
 type ServerClaimSpec struct {
 	// ClassName names the ServerClass to take a server from.
