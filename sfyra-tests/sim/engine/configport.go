@@ -80,6 +80,11 @@ func (p *process) localBoot(server string) {
 	_ = p.call(func() error { p.seen.LocalBoot(server); return nil }) // a hint
 }
 
+// conflict is what the pxe-server tells of a machine that several Servers describe.
+func (p *process) conflict(servers []string) {
+	_ = p.call(func() error { p.seen.Conflict(servers); return nil }) // a hint
+}
+
 // configOf is the digest of the machine config of a claimed server; empty when there is none.
 func (w *World) configOf(s *metal.Server) string {
 	c := recordOf(s).Claim

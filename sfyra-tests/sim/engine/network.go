@@ -32,6 +32,8 @@ func (n *network) script(id boot.Identity, source string) boot.Decision {
 	switch {
 	case (d.Target == boot.Agent || d.Target == boot.OS) && d.BootID != "":
 		d = n.sole(d, source)
+	case len(d.Conflict) > 0 && n.by != nil && n.by.alive:
+		n.by.conflict(d.Conflict)
 	case d.Target == boot.LocalDisk && d.Server != "" && n.by != nil && n.by.alive:
 		n.w.count(localBoots)
 		n.by.localBoot(d.Server)

@@ -138,10 +138,12 @@ func (c *oracle) workloadGoes(m *machine, d *disk, who string) {
 	}
 }
 
-// overwrites checks what an installer writes over (I9). A system may be installed again until it told that it is installed.
+// overwrites checks what an installer writes over (I9). A system may be installed again until it told that it is installed. Disks that a person told Ingot
+// to ignore are left to whoever writes the machine config.
 func (c *oracle) overwrites(m *machine, d *disk, s *system) {
 	was := d.content.system
-	if was == nil || was.binding == s.binding && !was.proven {
+	server := store.Peek[metal.Server](c.w.store, "", s.server)
+	if was == nil || was.binding == s.binding && !was.proven || server != nil && ignored(server, d) {
 		return
 	}
 	if l := c.lease(s.binding); l != nil && l.forged {

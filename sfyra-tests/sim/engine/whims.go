@@ -95,6 +95,19 @@ func (o *operator) anyPower(m *machine) {
 func (o *operator) gitAccept(m *machine) {
 	if o.edit(m, "accepts by Git", func(s *metal.Server) bool { s.Spec.Accepted = true; return true }) {
 		o.w.count(gitAccepts)
+		o.unseen(m)
+	}
+}
+
+// unseen notes that a yes was taken back and given again before anybody saw that: it is the same yes.
+func (o *operator) unseen(m *machine) {
+	if s := o.server(m); s == nil || !s.Spec.Accepted || recordOf(s).Acceptance == nil {
+		return
+	}
+	for _, d := range m.disks {
+		if o.w.check.revoked[saw{m, d.content.id}] {
+			o.w.check.confirmed[saw{m, d.content.id}] = true
+		}
 	}
 }
 
@@ -115,6 +128,7 @@ func (o *operator) apply(m *machine) {
 		s.Spec.Record = record
 		return true
 	})
+	o.unseen(m)
 }
 
 func (o *operator) recreate(manifest *metal.Server) {
