@@ -48,8 +48,11 @@ func TestIdentities(t *testing.T) {
 	if _, err := admin.CoreV1().Secrets(ns).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatalf("administrator creating a Secret: %v", err)
 	}
-	if _, err := controller.CoreV1().Secrets(ns).Get(t.Context(), "s", metav1.GetOptions{}); !apierrors.IsForbidden(err) {
-		t.Errorf("controller reading a tenant's Secret: %v, want forbidden", err)
+	if err := controller.CoreV1().Secrets(ns).Delete(t.Context(), "s", metav1.DeleteOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("controller deleting a tenant's Secret: %v, want forbidden", err)
+	}
+	if err := admin.CoreV1().Secrets(ns).Delete(t.Context(), "s", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("administrator deleting it: %v", err)
 	}
 }
 
