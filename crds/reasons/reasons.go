@@ -165,6 +165,8 @@ const (
 	Installed = "Installed"
 	// Running: the workload proved that it runs.
 	Running = "Running"
+	// WorkloadSilent: the workload proved that it runs and promised to tell so again, and it does not.
+	WorkloadSilent = "WorkloadSilent"
 	// DiskBootFailed: the installed system does not boot from its disk.
 	DiskBootFailed = "DiskBootFailed"
 	// DiskLost: the disk of the installed system shows blank; it is installed again.

@@ -112,7 +112,7 @@ func nextSteps(s *metal.Server) []string {
 	add(has(reasons.Clean, reasons.DisksBlocked), "ingot accept %s --ignore-disk SERIAL")
 	add(has(reasons.Released, reasons.FencingUnconfirmed), "ingot release --server %s --confirm-powered-off  # only when you saw that it is off")
 	add(hasReason(s, reasons.ClaimMissing), "ingot release --server %s  # if its claim shall not come back")
-	add(hasReason(s, reasons.DiskBootFailed), "ingot console %s")
+	add(hasReason(s, reasons.DiskBootFailed) || hasReason(s, reasons.WorkloadSilent), "ingot console %s")
 	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot console %s")
 	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot power cycle %s  # tries again")
 	return steps

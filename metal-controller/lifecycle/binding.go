@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"time"
+
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 )
@@ -73,6 +75,9 @@ func provisioned(o *Observation, p *Plan) {
 		p.set(reasons.Provisioned, False, reasons.ClaimMissing, "The claim "+claimName(r)+" is gone and did not release the server, so it is left as it is. Bring the claim back, or give the server up: `ingot release --server "+o.Server.Name+"`.")
 	case installed(r):
 		p.set(installedCondition(o, r))
+		if left, promised := quietLeft(o, r); promised && left > 0 {
+			p.again(left + time.Second)
+		}
 	default:
 		p.set(provisioning(o, p, r))
 	}
@@ -81,10 +86,12 @@ func provisioned(o *Observation, p *Plan) {
 // installedCondition is about a workload that was installed.
 func installedCondition(o *Observation, r *metal.ServerRecord) (string, Status, string, string) {
 	switch {
-	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !aliveSince(o, r, r.Boot.At.Time):
+	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !heard(o, r).After(r.Boot.At.Time):
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The system is installed, its disk holds data, and the machine does not boot from it. Look at its console (`ingot console " + o.Server.Name + "`) and its firmware's boot order, then `ingot power cycle " + o.Server.Name + "`."
 	case lost(o, r):
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The machine asks for its boot again and again, and its system is silent: Ingot looks after its disks."
+	case r.Installed.RunningAt != nil && silent(o, r):
+		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " promised to tell again and again that it runs, and is silent: it is off, hangs, is cut off from the network, or the machine runs something else. Look at its console: `ingot console " + o.Server.Name + "`."
 	case r.Installed.RunningAt != nil:
 		return reasons.Provisioned, True, reasons.Running, "The workload of " + claimName(r) + " proved that it runs from its disk."
 	}

@@ -283,6 +283,9 @@ func booting(o *Observation, p *Plan, b *metal.BootRecord) {
 	}
 }
 
+// ahead says that a moment was recorded by a clock that ran ahead.
+func ahead(o *Observation, at time.Time) bool { return at.After(stamp(o).Add(time.Minute)) }
+
 // wentOff says that the BMC read off after a moment.
 func wentOff(o *Observation, since time.Time) bool { return poweredOff(o) && o.Power.At.After(since) }
 
@@ -323,7 +326,7 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 	ours := r.Power != nil && r.Power.Step != metal.PowerExpired && !r.Power.At.Time.Before(told) && !r.Power.At.After(stamp(o).Time)
 	ours = ours || o.Power.CommandAt.After(told) // of a request that was taken back while the BMC worked on it
 	switch {
-	case told.After(stamp(o).Add(time.Minute)): // by a clock that ran ahead: nothing could be said to come after it for long
+	case ahead(o, told): // nothing could be said to come after it for long
 		p.void(o, reasons.OffNotProven)
 	case wentOff(o, told) && ours:
 		p.void(o, reasons.OffNotProven)

@@ -81,8 +81,11 @@ func ReleaseConfig(s *metal.Server, bootID, sha256, source string, now time.Time
 	source = from.Unmap().WithZone("").String()
 	switch was := s.Spec.Record.Boot.Config; {
 	case was == nil:
-		out := s.Spec.Record.DeepCopy()
-		out.Boot.Config = &metal.ConfigRelease{SHA256: sha256, Source: source, At: whole(now)}
+		out, at := s.Spec.Record.DeepCopy(), whole(now)
+		out.Boot.Config = &metal.ConfigRelease{SHA256: sha256, Source: source, At: at}
+		if out.Claim.ConfigAt == nil {
+			out.Claim.ConfigAt = &at
+		}
 		return out, VerdictFirst
 	case was.Source != source:
 		return VoidBoot(s, bootID, reasons.ConfigContested, now), VerdictContested

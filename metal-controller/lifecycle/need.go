@@ -117,28 +117,35 @@ const (
 // lost says that the installed system does not boot: it is silent, although it promised to tell, and its machine asks for its boot again and again. That the
 // machine asks is a hint that a neighbour can forge, so it never counts against a system that tells that it runs.
 func lost(o *Observation, r *metal.ServerRecord) bool {
-	if !installed(r) || o.Claim.LocalBoots < lostBoots {
-		return false
-	}
-	i := r.Installed
+	return installed(r) && o.Claim.LocalBoots >= lostBoots && silent(o, r)
+}
+
+// silent says that an installed system did not tell that it runs for longer than it promised, although somebody listened.
+func silent(o *Observation, r *metal.ServerRecord) bool {
+	left, promised := quietLeft(o, r)
+	return promised && left <= 0
+}
+
+// quietLeft is how much longer an installed system may be quiet; false when it promised nothing.
+func quietLeft(o *Observation, r *metal.ServerRecord) (time.Duration, bool) {
 	patience := neverRan
-	if i.RunningAt != nil {
+	if i := r.Installed; i.RunningAt != nil {
 		if i.EverySeconds <= 0 {
-			return false
+			return 0, false
 		}
 		patience = max(3*time.Duration(i.EverySeconds)*time.Second, leastSilence)
 	}
-	return !aliveSince(o, r, o.Now.Add(-patience))
+	return heard(o, r).Add(patience).Sub(o.Now), true
 }
 
-// aliveSince says that the system told since then that it runs, or could not have been heard all the while.
-func aliveSince(o *Observation, r *metal.ServerRecord, then time.Time) bool {
+// heard is when the system last told that it runs, or could not have been heard.
+func heard(o *Observation, r *metal.ServerRecord) time.Time {
 	told := []time.Time{r.Installed.At.Time}
 	if r.Installed.RunningAt != nil {
 		told = append(told, r.Installed.RunningAt.Time)
 	}
 	told = slices.DeleteFunc(told, o.Now.Before) // by a clock that ran ahead, and would speak for the system for as long
-	return slices.ContainsFunc(append(told, o.Claim.Alive, o.Claim.Watched), then.Before)
+	return slices.MaxFunc(append(told, o.Claim.Alive, o.Claim.Watched), time.Time.Compare)
 }
 
 // looked ends a look at the disks of a system that does not boot. All of them blank: they were lost or swapped, and there is nothing to lose; the system is

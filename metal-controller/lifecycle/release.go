@@ -37,7 +37,7 @@ func givenBack(o *Observation, r *metal.ServerRecord) bool {
 	return c.Found && c.Bound && c.Deleting && !c.Moving && c.ClusterHeld == "" && r.Unverified == nil
 }
 
-// beginRelease records the release, with the disks that the workload was given.
+// beginRelease records the release, with the disks that the workload was given: none before it got a config.
 func (p *Plan) beginRelease(o *Observation) {
 	p.edit(o, func(r *metal.ServerRecord) {
 		c := r.Claim
@@ -46,7 +46,7 @@ func (p *Plan) beginRelease(o *Observation) {
 			level = metal.WipeClear
 		}
 		r.Release = &metal.ReleaseRecord{Namespace: c.Namespace, Name: c.Name, BindingID: c.BindingID, At: stamp(o), Level: level}
-		if r.Wipe != nil && r.Wipe.VerifiedAt != nil {
+		if c.ConfigAt != nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil {
 			r.Release.Disks = append([]metal.DiskID(nil), r.Wipe.Disks...)
 		}
 		if r.Boot != nil && r.Boot.Phase != metal.BootVoid { // and with it the capability for the machine config
@@ -94,15 +94,17 @@ func (p *Plan) refuseRelease(o *Observation, q *metal.ReleaseRequest) string {
 // fence switches the machine off, gently first, and waits for the proof.
 func fence(o *Observation, p *Plan, f *metal.ReleaseRecord) {
 	switch {
-	case wentOff(o, f.At.Time):
+	case wentOff(o, f.At.Time), poweredOff(o) && strings.HasPrefix(o.Power.Done, offPrefix(f)):
 		p.endBinding(o, metal.ProofPowerOff)
 	case paused(o), o.Server.Spec.BMC == nil, requested(o, p):
-	case poweredOff(o):
+	case poweredOff(o) && !ahead(o, f.At.Time):
 		p.askNow(o) // it was off before; what counts is a reading from after the release
+	case poweredOff(o): // by a clock that ran ahead no reading comes after the release for long; the end of an order of the release does
+		p.order(o, f.BindingID, offPrefix(f), EnsurePowerOff)
 	case gentle(o, f):
 		p.order(o, f.BindingID, shutdownPrefix(f), EnsureShutdown)
 	case !asked(o, f) || o.Now.Sub(f.At.Time).Abs() >= grace:
-		p.order(o, f.BindingID, f.BindingID+".PowerOff.", EnsurePowerOff)
+		p.order(o, f.BindingID, offPrefix(f), EnsurePowerOff)
 	default:
 		p.again(grace - o.Now.Sub(f.At.Time).Abs() + time.Second)
 	}
@@ -120,11 +122,16 @@ func asked(o *Observation, f *metal.ReleaseRecord) bool {
 
 func shutdownPrefix(f *metal.ReleaseRecord) string { return f.BindingID + ".Shutdown." }
 
+func offPrefix(f *metal.ReleaseRecord) string { return f.BindingID + ".PowerOff." }
+
 // endBinding is the only place where a binding ends on which something was begun. What was installed, and the wipe before it, say nothing of the disks any more.
 func (p *Plan) endBinding(o *Observation, proof metal.ReleaseProof) {
 	p.edit(o, func(r *metal.ServerRecord) {
 		at := second(o)
 		r.Release.OffAt, r.Release.Proof = &at, proof
+		if r.Claim.ConfigAt == nil && r.Acceptance != nil { // what is on the disks now is not the workload's, and came after the wipe that they were confirmed for
+			r.Acceptance.Disks = nil
+		}
 		r.Claim, r.Installed, r.Wipe = nil, nil, nil
 		if r.Boot != nil {
 			if r.Boot.Phase != metal.BootVoid {
@@ -197,6 +204,9 @@ func unfenced(o *Observation, f *metal.ReleaseRecord) bool {
 func whyUnfenced(o *Observation) string {
 	if o.Server.Spec.BMC == nil {
 		return "the server declares no BMC."
+	}
+	if poweredOff(o) {
+		return "its BMC reads off, and did not from after the release yet."
 	}
 	if o.Power.Reason == reasons.BMCAnswers {
 		return "its BMC does not read off."

@@ -65,7 +65,11 @@ func claimSays(w *world, args []string) {
 }
 
 func config(w *world, _ []string) {
-	w.record().Boot.Config = &metal.ConfigRelease{SHA256: "c0ffee", Source: "192.0.2.7", At: w.second()}
+	at := w.second()
+	w.record().Boot.Config = &metal.ConfigRelease{SHA256: "c0ffee", Source: "192.0.2.7", At: at}
+	if c := w.record().Claim; c != nil {
+		c.ConfigAt = &at
+	}
 }
 
 func proveInstalled(w *world, _ []string) {

@@ -83,6 +83,7 @@ func vocabulary() map[string]verb {
 		"installed":   does(proveInstalled),                                                                  // the system proved that it is installed
 		"running":     does(proveRunning),                                                                    // running [SECONDS]: the system told that it runs, and promised to tell again
 		"local-boots": does(func(w *world, a []string) { w.o.Claim.LocalBoots, _ = strconv.Atoi(first(a)) }), // local-boots N: the machine asked so often for its boot since it was last heard of
+		"alive":       does(func(w *world, _ []string) { w.o.Claim.Alive = w.o.Now }),                        // the system told again that it runs
 		"warm":        does(func(w *world, a []string) { w.o.Warm = first(a) != "off" }),                     // warm [off]: the class lets Available servers wait in the agent
 		"give-up":     giveUp,                                                                                // give-up ID [confirm] [binding=B] [age=D]: ingot release --server
 

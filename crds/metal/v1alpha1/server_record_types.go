@@ -145,6 +145,9 @@ type ClaimRecord struct {
 	// BoundAt is when both sides were seen. Before it nothing is begun on the server, so an ended claim leaves nothing to release.
 	// +optional
 	BoundAt *metav1.Time `json:"boundAt,omitempty"`
+	// ConfigAt is when a machine config left first. Before it nothing of the workload can be on the disks, so its release lets nobody wipe data that shows on them.
+	// +optional
+	ConfigAt *metav1.Time `json:"configAt,omitempty"`
 }
 
 // ReleaseProof says what proved that a machine no longer runs its workload.

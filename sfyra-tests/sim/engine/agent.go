@@ -130,6 +130,16 @@ func (a *agent) report() {
 	}
 }
 
+// lookAgain reads the hardware after a wipe, and reports once: what gets lost stays as it was told before. A stranger goes on telling its tale.
+func (a *agent) lookAgain() {
+	p := a.connected()
+	if a.impostor || p == nil || a.w.enabled(LostReceipts) && a.w.accidents.chance(0.2) {
+		return
+	}
+	a.shows = a.m.inventory()
+	a.w.log(a.m.name, "%s reports its disks after a wipe to %s %s", a, a.server, text(p.inventory(a)))
+}
+
 // wake plans the next look at the task; the latest plan holds.
 func (a *agent) wake(after time.Duration) {
 	a.plans++

@@ -81,6 +81,8 @@ func (w *World) moving(s *metal.Server) string {
 		return "its disks are to be looked at"
 	case w.pretends(s) != "":
 		return w.pretends(s)
+	case ready(s) == reasons.WorkloadSilent && r.Claim != nil && w.machineOf(s) != nil && works(w.machineOf(s), r.Claim.BindingID):
+		return "its system runs, and is to be heard"
 	case ready(s) == reasons.Installed && w.asleep(s): // and nobody but a person can see that
 		return ""
 	case slices.Contains(onTheWay, ready(s)):
@@ -154,7 +156,7 @@ func (w *World) untrue(s *metal.Server) string {
 		return is(r.Claim != nil, "there is no claim")
 	case reasons.Installed:
 		return is(w.asleep(s), "its machine is on")
-	case reasons.ClaimMissing, reasons.FencingUnconfirmed, reasons.ConfigMissing, reasons.DiskBootFailed:
+	case reasons.ClaimMissing, reasons.FencingUnconfirmed, reasons.ConfigMissing, reasons.DiskBootFailed, reasons.WorkloadSilent:
 		return w.untrueClaimed(m, s)
 	case reasons.Restored:
 		return is(r.Unverified != nil, "the record is verified")

@@ -134,21 +134,26 @@ func (w *World) untrueClaimed(m *machine, s *metal.Server) string {
 		return "there is a machine config"
 	case ready(s) == reasons.FencingUnconfirmed && s.Spec.BMC != nil && !pausedServer(s):
 		return "it has a BMC"
-	case ready(s) == reasons.DiskBootFailed && m.system != nil && m.system.binding == r.Claim.BindingID:
+	case (ready(s) == reasons.DiskBootFailed || ready(s) == reasons.WorkloadSilent) && works(m, r.Claim.BindingID):
 		return "its system runs"
 	}
 	return ""
 }
 
-// pretends says that a server shows Running, and its machine does not run the workload: Ingot has to find out. It cannot where the machine is off, hangs, or
-// lost its disk and never asks the network, where a stranger lied, and while it started by a clock that ran ahead.
+// works says that the machine runs the workload of a binding.
+func works(m *machine, binding string) bool {
+	return m.on && !m.hung && m.system != nil && m.system.binding == binding
+}
+
+// pretends says that a server shows Running, and its machine does not run the workload: Ingot has to find out, since that promised to tell. It cannot where a
+// stranger lied, and while it started by a clock that ran ahead.
 func (w *World) pretends(s *metal.Server) string {
 	m, r := w.machineOf(s), recordOf(s)
-	if ready(s) != reasons.Running || w.kinds.Has(ClockJumps) || m == nil || !m.on || m.hung || !m.network || w.twins(m) > 1 {
+	if ready(s) != reasons.Running || w.kinds.Has(ClockJumps) || m == nil || w.twins(m) > 1 || r.Installed.EverySeconds == 0 {
 		return ""
 	}
 	l := w.check.lease(r.Claim.BindingID)
-	if l == nil || l.forged || m.system != nil && m.system.binding == l.id {
+	if l == nil || l.forged || works(m, l.id) {
 		return ""
 	}
 	return "it shows Running, and its machine runs " + string(m.runs)

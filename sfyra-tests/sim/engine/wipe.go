@@ -101,6 +101,7 @@ func (j *job) ended() {
 		j.a.do(j.a.w.accidents.between(time.Second, 20*time.Minute), func() { j.send(r, 1) })
 	}
 	j.a.do(late, func() { j.send(r, 50) })
+	j.a.do(j.a.w.hardware.between(time.Second, 5*time.Second), j.a.lookAgain)
 }
 
 func (j *job) send(r desk.Report, tries int) {
