@@ -390,7 +390,7 @@ func bootExpected(o *Observation, p *Plan) {
 		p.set(reasons.BootExpected, True, reasons.BootClaimed, "The agent of the boot that Ingot started is there.")
 	case live:
 		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b))
-	case f.reason == reasons.AwaitingPower || r.Claim != nil && !f.ok() && f.reason != reasons.Installed || f.reason == reasons.BootNotHonored || f.reason == reasons.BootVoided || f.reason == reasons.DestructiveLimit:
+	case keptBack(r, f):
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():
 		p.set(reasons.BootExpected, True, reasons.BootNotNeeded, "No boot is needed now.")
@@ -400,6 +400,15 @@ func bootExpected(o *Observation, p *Plan) {
 	default:
 		p.set(reasons.BootExpected, False, reasons.BootRunning, "Waiting for the BMC, to start the boot: see the condition "+reasons.BMCReachable+".")
 	}
+}
+
+// keptBack says that a boot is needed, and may not begin now.
+func keptBack(r *metal.ServerRecord, f refusal) bool {
+	switch f.reason {
+	case reasons.AwaitingPower, reasons.BootNotHonored, reasons.BootVoided, reasons.DestructiveLimit, reasons.NotRegistered:
+		return true
+	}
+	return r.Claim != nil && !f.ok() && f.reason != reasons.Installed
 }
 
 func waitingFor(b *metal.BootRecord) string {

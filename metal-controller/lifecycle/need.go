@@ -32,6 +32,8 @@ func need(o *Observation, p *Plan) (purpose, refusal) {
 		return purpose{}, f
 	case o.Server.Spec.BMC == nil:
 		return purpose{}, refusal{reason: reasons.AwaitingPower, message: "Ingot must start the boot itself to trust it, and the server declares no BMC: set spec.bmc."}
+	case unrecognisable(o): // a boot would register another Server
+		return purpose{}, refusal{reason: reasons.NotRegistered, message: howToRegister(o)}
 	case want.binding == "" && o.Inventory != nil && !diskTrouble(o, judgeDisks(o, r)).ok():
 		return purpose{}, diskTrouble(o, judgeDisks(o, r))
 	case personOff(o, r):

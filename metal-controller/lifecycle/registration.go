@@ -46,12 +46,17 @@ func registration(o *Observation, p *Plan) {
 	p.set(reasons.Registered, True, reasons.InventoryReported, "The agent reported the inventory.")
 }
 
+// unrecognisable says that no machine can ever be matched to this server: neither an inventory nor a person describes it.
+func unrecognisable(o *Observation) bool { return o.Inventory == nil && o.Server.Spec.Identity == nil }
+
 // howToRegister names the next actor for a server that no agent reported yet.
 func howToRegister(o *Observation) string {
 	name := o.Server.Name
 	switch {
 	case foreign(o):
 		return "Waiting for the installation that manages this server to register it."
+	case unrecognisable(o):
+		return "Nothing says how to recognise the machine: set spec.identity, its serial number with the manufacturer or a MAC address."
 	case o.Agent != nil:
 		return "Waiting for the agent, which is connected, to report the inventory."
 	case o.Server.Spec.BMC == nil:

@@ -95,9 +95,8 @@ type world struct {
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 600e6, time.UTC)
 
 func newWorld() *world {
-	return &world{o: lifecycle.Observation{
-		Now: epoch, Installation: "here", Server: &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "s1"}}, Budget: lifecycle.Budget{Limit: 5},
-	}}
+	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "s1"}, Spec: metal.ServerSpec{Identity: &metal.Identity{MACs: []string{"52:54:00:00:00:01"}}}}
+	return &world{o: lifecycle.Observation{Now: epoch, Installation: "here", Server: server, Budget: lifecycle.Budget{Limit: 5}}}
 }
 
 // idle verbs change nothing by themselves.

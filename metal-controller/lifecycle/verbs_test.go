@@ -47,14 +47,16 @@ func vocabulary() map[string]verb {
 		"unplug":        does(unplug),                                                                               // unplug NAME
 		"report":        does(report),                                                                               // report [proven]: the agent reports the disks, at trust level 1 from the expected boot
 		"agent":         does(func(w *world, a []string) { w.o.Agent = &lifecycle.AgentSession{BootID: first(a)} }), // agent BOOT: an agent is connected
-		"conflict":      does(func(w *world, a []string) { w.o.ConflictsWith = a }),                                 // conflict SERVER...
-		"elsewhere":     does(elsewhere),                                                                            // elsewhere WWID SERVER: another Server shows the disk too
-		"claim":         says(claim),                                                                                // claim KEY [BOOT]: an agent enrols with the id of the expected boot, or another
-		"second-source": does(secondSource),                                                                         // a second address fetched the script of the expected boot
-		"hand-out":      says(handOut),                                                                              // hand-out KEY [BOOT]: the agent asks what to do
-		"progress":      does(progress),                                                                             // the agent tells how far the wipe is
-		"receipt":       receipt,                                                                                    // receipt [error=S] [missing=S] [level=S:LEVEL] [unread=S] [generation=N]: the agent reports the end of the wipe
-		"boots":         boots,                                                                                      // boots KEY: the expected boot is claimed and proven, from start to settled, without printing
+		"identity":      does(func(w *world, a []string) { w.o.Server.Spec.Identity = &metal.Identity{MACs: a} }),   // identity MAC...: a person says how to recognise the machine; every story begins with one
+		"no-identity":   does(func(w *world, _ []string) { w.o.Server.Spec.Identity = nil }),
+		"conflict":      does(func(w *world, a []string) { w.o.ConflictsWith = a }), // conflict SERVER...
+		"elsewhere":     does(elsewhere),                                            // elsewhere WWID SERVER: another Server shows the disk too
+		"claim":         says(claim),                                                // claim KEY [BOOT]: an agent enrols with the id of the expected boot, or another
+		"second-source": does(secondSource),                                         // a second address fetched the script of the expected boot
+		"hand-out":      says(handOut),                                              // hand-out KEY [BOOT]: the agent asks what to do
+		"progress":      does(progress),                                             // the agent tells how far the wipe is
+		"receipt":       receipt,                                                    // receipt [error=S] [missing=S] [level=S:LEVEL] [unread=S] [generation=N]: the agent reports the end of the wipe
+		"boots":         boots,                                                      // boots KEY: the expected boot is claimed and proven, from start to settled, without printing
 
 		// The BMC.
 		"bmc":  does(bmc),                                                         // bmc [none]
