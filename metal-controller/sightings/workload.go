@@ -35,7 +35,8 @@ func (s *Store) Alive(server string) time.Time {
 // Watched is since when this process listens.
 func (s *Store) Watched() time.Time { return s.since }
 
-// LocalBoot counts that a server's machine asked for its script and got its own disk. A neighbour can forge that.
+// LocalBoot counts a sign that a server's machine does not run its system: it asked for its script and got its own disk, or its agent enrolled although no
+// boot of an agent is expected. A neighbour can forge that.
 func (s *Store) LocalBoot(server string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

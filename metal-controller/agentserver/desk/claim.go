@@ -12,9 +12,10 @@ import (
 // Claim judges an agent that enrols for a Server. The level is 1 for the first and only claimant of the boot that the Server expects, and 0 for any
 // other boot of a Server that is not accepted. Refusals: ErrGone, ErrForeign, ErrNotExpected, ErrVoided.
 func (d *Desk) Claim(ctx context.Context, server string, c lifecycle.Caller) (level int32, err error) {
+	installed := false
 	err = d.records().Update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
 		record, verdict := lifecycle.ClaimBoot(s, c, d.Now())
-		level = 0
+		level, installed = 0, s.Spec.Record != nil && s.Spec.Record.Installed != nil
 		switch {
 		case verdict == lifecycle.ClaimVoided:
 			return record, ErrVoided
@@ -27,6 +28,9 @@ func (d *Desk) Claim(ctx context.Context, server string, c lifecycle.Caller) (le
 	})
 	if errors.Is(err, ErrVoided) {
 		d.Events.Event(server, true, reasons.IdentityConflict, "Two machines claimed the expected boot "+c.BootID+"; it is void for both.")
+	}
+	if errors.Is(err, ErrNotExpected) && installed { // its machine runs an agent, where its system should run
+		d.Sightings.LocalBoot(server)
 	}
 	if err != nil {
 		return 0, err

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -63,6 +64,23 @@ func TestClaim(t *testing.T) {
 	w := newWorld(t, nil)
 	if _, err := w.Claim(t.Context(), "nobody", owner); !errors.Is(err, desk.ErrGone) {
 		t.Errorf("a Server that is not there: %v", err)
+	}
+}
+
+// TestAstray: an agent that enrols for a server whose system is installed is a sign that its machine does not run that system; for any other it is none.
+func TestAstray(t *testing.T) {
+	for installed, signs := range map[bool]int{true: 1, false: 0} {
+		record := expecting(metal.BootVoid)
+		if installed {
+			record.Installed = &metal.InstalledRecord{BootID: "b0", BindingID: "binding", At: metav1.Now()}
+		}
+		w := newWorld(t, record)
+		if _, err := w.Claim(t.Context(), w.name, old); !errors.Is(err, desk.ErrNotExpected) {
+			t.Fatalf("installed %v: %v", installed, err)
+		}
+		if n := w.Sightings.LocalBoots(w.name, time.Time{}); n != signs {
+			t.Errorf("installed %v: %d signs, want %d", installed, n, signs)
+		}
 	}
 }
 

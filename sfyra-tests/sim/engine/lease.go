@@ -21,6 +21,8 @@ type lease struct {
 	givenAt time.Duration
 	// stopped says that no machine ran its workload at some moment after that, or that a person said so.
 	stopped bool
+	// configured says that a machine config left for it.
+	configured bool
 	// forged says that a stranger told what only the machine should.
 	forged bool
 	// why it was given, for messages.

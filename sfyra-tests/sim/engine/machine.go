@@ -3,8 +3,6 @@ package engine
 import (
 	"fmt"
 	"time"
-
-	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
 // runs is what a machine does.
@@ -189,6 +187,6 @@ func (m *machine) startAgent(bootID string) {
 func (m *machine) String() string { return fmt.Sprintf("machine %d (%s)", m.n, m.name) }
 
 // accident says that the machine lost its power, or its BMC told untruths, since a receipt came in.
-func (m *machine) accident(w *metal.WipeRecord) bool {
-	return m.bmc.mode != honest || w.Receipt == nil || epoch.Add(m.lost).After(w.Receipt.At.Add(-time.Minute))
+func (m *machine) accident(received time.Duration) bool {
+	return m.bmc.mode != honest || m.lost > received-time.Minute
 }

@@ -44,6 +44,8 @@ type oracle struct {
 	// handed, begun and receipts say which process got a task, carried it out, and sent the receipt that was recorded.
 	handed, begun, receipts map[task]*agent
 	sender                  *agent
+	// received is when the receipt was recorded; no clock of a replica tells that for sure.
+	received map[task]time.Duration
 	// fooled are servers whose proof is a coincidence that level 1 cannot tell from the truth.
 	fooled map[string]bool
 	// granted are the grants; booted are the moments of boots that Ingot began by itself, by server.
@@ -61,7 +63,7 @@ type oracle struct {
 func newOracle(w *World) *oracle {
 	return &oracle{
 		w: w, confirmed: map[saw]bool{}, revoked: map[saw]bool{}, known: map[int]bool{}, requests: map[string]bool{},
-		fooled: map[string]bool{}, handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{},
+		fooled: map[string]bool{}, handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{}, received: map[task]time.Duration{},
 		booted: map[string][]time.Duration{}, unaccepted: map[string]time.Duration{}, disturbed: -24 * time.Hour,
 		leases: map[string]*lease{}, configs: map[string]string{}, proven: map[string]bool{},
 	}

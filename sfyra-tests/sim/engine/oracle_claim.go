@@ -29,9 +29,25 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		c.asked(s.Name)
 		if l := c.lease(r.Release.BindingID); l == nil || !l.given {
 			c.fail("I10", "a release of %s from %s/%s was recorded, and nobody gave it up", s.Name, r.Release.Namespace, r.Release.Name)
+		} else if l.configured && old.Wipe != nil {
+			c.lent(s, old.Wipe.Disks)
 		}
 	}
 	c.installChanged(s, old, r)
+}
+
+// lent notes what is on the disks that a configured workload had, which were clean when it got them: whoever put something on them since knew that claims
+// take them, and nobody can tell it from what the workload wrote.
+func (c *oracle) lent(s *metal.Server, disks []metal.DiskID) {
+	m := c.w.machineOf(s)
+	if m == nil {
+		return
+	}
+	for _, id := range disks {
+		if d := m.find(id); d != nil && d.content.system == nil {
+			c.confirmed[saw{m, d.content.id}] = true
+		}
+	}
 }
 
 // installChanged counts.
@@ -198,6 +214,9 @@ func (c *oracle) configLeaves(p *process, b osBoot, source string) {
 		c.fail("I12", "%s, whose binding is not complete, or over", what)
 	}
 	c.configs[b.boot] = source
+	if l := c.lease(b.binding); l != nil {
+		l.configured = true
+	}
 	c.mayBoot(s, "gets its machine config")
 }
 

@@ -53,7 +53,7 @@ func (c *oracle) wipeChanged(s *metal.Server, old, r *metal.ServerRecord, who st
 		c.w.count(generations)
 	}
 	if w.Receipt != nil && (old.Wipe == nil || old.Wipe.Receipt == nil) {
-		c.receipts[t] = c.sender
+		c.receipts[t], c.received[t] = c.sender, c.w.now
 		c.w.count(receiptsRecorded)
 		if c.sender != nil && c.sender.impostor {
 			c.w.count(impostorReceipts)
@@ -76,7 +76,7 @@ func (c *oracle) verified(s *metal.Server, t task, w *metal.WipeRecord) {
 		c.fail("I3", "%s became clean, and nobody sent a receipt of wipe %s generation %d", s.Name, t.id, t.generation)
 		return
 	}
-	if by.impostor && by.m.accident(w) {
+	if by.impostor && by.m.accident(c.received[t]) {
 		c.w.count(coincidences)
 		c.fooled[s.Name] = true
 		return
