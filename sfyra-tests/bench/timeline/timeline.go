@@ -11,16 +11,20 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
-// Wipe is the name of the time that the agent wipes.
-const Wipe = "the wipe"
+// Names of stretches that somebody asks for.
+const (
+	// WipeBegins is from the grant to the agent's first word of the wipe, a second after it began. Wipe is the rest of it.
+	WipeBegins = "the agent begins to wipe, until its first word"
+	Wipe       = "the wipe goes on"
+	// SecondClaimant is the time that Ingot waits on purpose, whatever the machine does.
+	SecondClaimant = "Ingot waits for a second claimant"
+)
 
 // Stretch is the time between two stages.
 type Stretch struct {
 	// Name says what went on; empty when nobody knows.
 	Name     string
 	From, To time.Time
-	// Firmware says that nothing but the machine's firmware ran.
-	Firmware bool
 }
 
 // Length of the stretch.
@@ -40,8 +44,8 @@ var names = map[pair]string{
 	{metal.StageInitramfs, metal.StageLoaded}:         "the initramfs is fetched",
 	{metal.StageLoaded, metal.StageEnrolled}:          "kernel and agent start, until it enrols",
 	{metal.StageEnrolled, metal.StageInventory}:       "the agent reads the hardware",
-	{metal.StageInventory, metal.StageWipeGranted}:    "waiting for a second claimant",
-	{metal.StageWipeGranted, metal.StageWiping}:       "the agent gets the wipe",
+	{metal.StageInventory, metal.StageWipeGranted}:    SecondClaimant,
+	{metal.StageWipeGranted, metal.StageWiping}:       WipeBegins,
 	{metal.StageWiping, metal.StageReceipt}:           Wipe,
 	{metal.StageReceipt, metal.StagePoweredOff}:       "the machine switches itself off, until its BMC reads it",
 	{metal.StagePoweredOff, metal.StageVerified}:      "the erase record is signed and kept",
@@ -49,11 +53,8 @@ var names = map[pair]string{
 	{metal.StageConfig, metal.StageInstalled}:         "the system is installed",
 	{metal.StageInstalled, metal.StageRestarted}:      "shutdown and firmware, until its first word on the network",
 	{metal.StageRestarted, metal.StageLocalDisk}:      "firmware gets the first stage, and that the script",
-	{metal.StageLocalDisk, metal.StageRunning}:        "the system starts from its disk",
+	{metal.StageLocalDisk, metal.StageRunning}:        "firmware finds the disk, and the system starts from it",
 }
-
-// firmware are those in which nothing else runs. The shutdown before a restart is in one of them: Ingot does not see where it ends.
-var firmware = []pair{{metal.StagePoweredOn, metal.StageDHCP}, {metal.StageInstalled, metal.StageRestarted}}
 
 // Of are the stretches of one boot, in order of time.
 func Of(stages []metal.BootStage) []Stretch {
@@ -61,8 +62,8 @@ func Of(stages []metal.BootStage) []Stretch {
 	slices.SortStableFunc(sorted, func(a, b metal.BootStage) int { return a.At.Compare(b.At.Time) })
 	var out []Stretch
 	for i := 1; i < len(sorted); i++ {
-		p := pair{sorted[i-1].Stage, sorted[i].Stage}
-		out = append(out, Stretch{Name: names[p], From: sorted[i-1].At.Time, To: sorted[i].At.Time, Firmware: slices.Contains(firmware, p)})
+		name := names[pair{sorted[i-1].Stage, sorted[i].Stage}]
+		out = append(out, Stretch{Name: name, From: sorted[i-1].At.Time, To: sorted[i].At.Time})
 	}
 	return out
 }
