@@ -50,6 +50,7 @@ var names = map[pair]string{
 	{metal.StageReceipt, metal.StagePoweredOff}:       "the machine switches itself off, until its BMC reads it",
 	{metal.StagePoweredOff, metal.StageVerified}:      "the erase record is signed and kept",
 	{metal.StageLoaded, metal.StageConfig}:            "kernel and system start, until it fetches its config",
+	{metal.StageKernel, metal.StageConfig}:            "kernel and initramfs in one file are fetched and start",
 	{metal.StageConfig, metal.StageInstalled}:         "the system is installed",
 	{metal.StageInstalled, metal.StageRestarted}:      "shutdown and firmware, until its first word on the network",
 	{metal.StageRestarted, metal.StageLocalDisk}:      "firmware gets the first stage, and that the script",

@@ -25,10 +25,13 @@ func boot(stages ...string) (out []metal.BootStage) {
 
 // TestWhole: every way through a boot is named from its first stage to its last.
 func TestWhole(t *testing.T) {
-	netboot := []string{metal.StageSwitchingOff, metal.StageSwitchingOn, metal.StagePoweredOn, metal.StageDHCP, metal.StageFirstStage, metal.StageScript, metal.StageKernel, metal.StageInitramfs, metal.StageLoaded}
+	netboot := []string{metal.StageSwitchingOff, metal.StageSwitchingOn, metal.StagePoweredOn, metal.StageDHCP, metal.StageFirstStage, metal.StageScript, metal.StageKernel}
+	system := []string{metal.StageConfig, metal.StageInstalled, metal.StageRestarted, metal.StageLocalDisk, metal.StageRunning}
+	loaded := []string{metal.StageInitramfs, metal.StageLoaded}
 	for name, rest := range map[string][]string{
-		"the agent's": {metal.StageEnrolled, metal.StageInventory, metal.StageWipeGranted, metal.StageWiping, metal.StageReceipt, metal.StagePoweredOff, metal.StageVerified},
-		"a system's":  {metal.StageConfig, metal.StageInstalled, metal.StageRestarted, metal.StageLocalDisk, metal.StageRunning},
+		"the agent's": {metal.StageInitramfs, metal.StageLoaded, metal.StageEnrolled, metal.StageInventory, metal.StageWipeGranted, metal.StageWiping, metal.StageReceipt, metal.StagePoweredOff, metal.StageVerified},
+		"a system's":  slices.Concat(loaded, system),
+		"a UKI's":     system,
 	} {
 		stages := slices.Concat(netboot, rest)
 		last := float64(len(stages) - 1)
