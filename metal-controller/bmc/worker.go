@@ -182,7 +182,10 @@ func (w *worker) rest() {
 func (w *worker) interval() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.now().Before(w.leaving) || w.reading.Power == Off {
+	if w.reading.Power == Off {
+		w.leaving = time.Time{}
+	}
+	if !w.now().Before(w.leaving) {
 		return w.plane.options.Interval
 	}
 	look := w.look

@@ -37,8 +37,8 @@ func (s *Store) Adopt(server, bootID, stage string) {
 	s.add(server, b)
 }
 
-// After adds stages to the newest boot of a server, which is over: what its machine did next, outside of any boot that Ingot expects. Only the first
-// time of each stage counts, so later restarts add nothing.
+// After adds stages to the newest boot of a server: what its machine did next, outside of any boot that Ingot expects. Only the first time of each stage
+// counts, so later restarts add nothing.
 func (s *Store) After(server string, stages ...metal.BootStage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

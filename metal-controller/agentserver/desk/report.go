@@ -41,7 +41,7 @@ func (d *Desk) Report(ctx context.Context, c lifecycle.Caller, server string, r 
 	return err
 }
 
-// mark adds the wipe to the timeline of its boot: the first word of it, and its end.
+// mark adds the wipe to the timeline of its boot: the first word of it, and its end. What is said again changes nothing there.
 func (d *Desk) mark(server, bootID string, r Report) {
 	d.Sightings.Adopt(server, bootID, metal.StageWiping)
 	if r.Receipt != nil {
