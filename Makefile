@@ -50,10 +50,10 @@ e2e-talos: ## Boot the real Talos on the virtual rack (comes with part 4)
 	@echo "e2e-talos: Talos comes with part 4 of the plan; nothing was run" >&2; exit 1
 
 .PHONY: bench
-bench: ## Measure DHCP, TFTP, HTTP, BMC, claims and API beside a floor measured in the same run
-	@.ci/setup test
-	@$(MAKE) build
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot .ci/bench
+bench: ## Measure DHCP, TFTP, HTTP, BMC, claims, API and whole boots beside a floor measured in the same run
+	@.ci/setup e2e
+	@$(MAKE) images
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TESTOS_IMAGE=$(CURDIR)/$(TESTOS) .ci/bench
 
 .PHONY: sim
 sim: ## Attack the decision core under virtual time: SEEDS=n of 2 to 8 servers, one seed of 1,000 servers; SEED=n plays one again

@@ -31,7 +31,7 @@ func (s *Server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 		s.cfg.Events.Event(who.server, true, reasons.InventoryTruncated, "The agent reported more than Ingot keeps; cut: "+strings.Join(cut, ", ")+".")
 	}
 	s.cfg.Sightings.At(who.server, claims.Addresses(r.GetInventory().GetAddresses()))
-	s.cfg.Sightings.Adopt(who.server, who.BootID, "Inventory")
+	s.cfg.Sightings.Adopt(who.server, who.BootID, metal.StageInventory)
 	return &protocol.ReportInventoryResponse{}, nil
 }
 

@@ -10,6 +10,8 @@ const (
 	// firstLook and lastLook are the waits between readings after a power order.
 	firstLook = time.Second
 	lastLook  = 5 * time.Second
+	// offLook is the first of the waits that grow to lastLook, for a host that was told to switch itself off by others than its BMC.
+	offLook = 2 * time.Second
 	// bootTries and bootPause bound how often a boot override that does not show is ordered again. Some BMCs show
 	// a new value seconds later.
 	bootTries = 3
@@ -86,9 +88,19 @@ func (w *worker) carryOut(verb Verb) error {
 func (w *worker) shutDown() error {
 	err := w.call(w.callShutdown)
 	if err == nil {
-		w.leaving = w.now().Add(w.plane.options.SettleTimeout)
+		w.leave(lastLook)
 	}
 	return err
+}
+
+// leave looks often for a while at a host that is about to switch itself off.
+func (w *worker) leave(look time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.now().Before(w.leaving) {
+		w.look = look
+	}
+	w.leaving = w.now().Add(w.plane.options.SettleTimeout)
 }
 
 func (w *worker) callShutdown(ctx context.Context) error { return w.driver.Shutdown(ctx) }

@@ -117,6 +117,15 @@ func (p *Plane) Refresh(server string) {
 	}
 }
 
+// AwaitOff asks for a reading soon, and for more of them within seconds until the host reads off or SettleTimeout has passed: it is about to switch itself
+// off, and somebody waits for that.
+func (p *Plane) AwaitOff(server string) {
+	if w := p.worker(server); w != nil {
+		w.leave(offLook)
+		w.nudge()
+	}
+}
+
 // Latest is what is known now; the power of a server that is not watched is Unknown.
 func (p *Plane) Latest(server string) Reading {
 	if w := p.worker(server); w != nil {

@@ -53,6 +53,44 @@ func TestShutdownIsFollowed(t *testing.T) {
 	})
 }
 
+// TestOffIsAwaited: a host that somebody else told to switch itself off is read at once and soon after, while one that stays on is left in peace again after
+// a while; the control is a host that nobody waits for.
+func TestOffIsAwaited(t *testing.T) {
+	for wait, want := range map[bool]bmc.PowerState{true: bmc.Off, false: bmc.On} {
+		inBubble(t, func(t *testing.T, b *bench) {
+			b.SetOn(true)
+			b.plane.Ensure(server, right)
+			pass(2 * time.Second)
+			if wait {
+				b.plane.AwaitOff(server)
+				if r := b.latest(); !r.At.Equal(time.Now()) || r.Power != bmc.On {
+					t.Errorf("it was not read at once: %+v", r)
+				}
+			}
+			pass(time.Second)
+			b.SetOn(false)
+			pass(1500 * time.Millisecond)
+			if r := b.latest(); r.Power != want {
+				t.Errorf("awaited %t: it reads %s, want %s", wait, r.Power, want)
+			}
+		})
+	}
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.SetOn(true)
+		b.plane.Ensure(server, right)
+		b.plane.AwaitOff("somebody else")
+		b.plane.AwaitOff(server)
+		pass(time.Minute)
+		if age := time.Since(b.latest().At); age > 6*time.Second {
+			t.Errorf("control: after a minute it was read %s ago", age)
+		}
+		pass(4 * time.Minute)
+		if age := time.Since(b.latest().At); age < 10*time.Second {
+			t.Errorf("after five minutes it was read %s ago", age)
+		}
+	})
+}
+
 // TestShutdownThatIsNotOffered: the order ends with the reason, and the BMC goes on answering.
 func TestShutdownThatIsNotOffered(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {

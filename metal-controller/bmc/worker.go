@@ -25,10 +25,11 @@ type worker struct {
 	// Of the worker's goroutine alone.
 	driver   Driver
 	patience patience
-	// leaving is until when a host that was asked to switch itself off is looked at often.
-	leaving time.Time
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// leaving is until when a host that is about to switch itself off is looked at often; look is the wait for the next time.
+	leaving time.Time
+	look    time.Duration
 	reading Reading
 	next    *order
 	begun   *order
@@ -179,10 +180,17 @@ func (w *worker) rest() {
 
 // interval is the time between polls of a BMC that answers.
 func (w *worker) interval() time.Duration {
-	if w.now().Before(w.leaving) && w.latest().Power != Off {
-		return min(lastLook, w.plane.options.Interval)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reading.Power == Off {
+		w.leaving = time.Time{}
 	}
-	return w.plane.options.Interval
+	if !w.now().Before(w.leaving) {
+		return w.plane.options.Interval
+	}
+	look := w.look
+	w.look = min(2*look, lastLook)
+	return min(look, w.plane.options.Interval)
 }
 
 // pause waits for d, a signal or the end of the worker; false at its end.

@@ -197,6 +197,13 @@ func TestReport(t *testing.T) {
 	if len(boots) != 1 || boots[0].Firmware != "uefi-pxe" || len(boots[0].Stages) != 2 || !boots[0].Stages[1].At.Time.Equal(now) {
 		t.Errorf("timeline of a: %+v", boots)
 	}
+	_, err = b.client.Report(t.Context(), &protocol.ReportRequest{Events: []*protocol.BootEvent{ // and now it has a system
+		{Server: "a", Firmware: "uefi-pxe", Target: "LocalDisk", Stages: []*protocol.Stage{stage("DHCP", at+2e6), stage("FirstStage", at+3e6), stage("Script", at+4e6)}},
+	}})
+	if boots = b.sightings.Boots("a"); err != nil || len(boots) != 1 || len(boots[0].Stages) != 4 ||
+		boots[0].Stages[2].Stage != metal.StageRestarted || boots[0].Stages[3].Stage != metal.StageLocalDisk || boots[0].Stages[3].At.UnixMicro() != at+4e6 {
+		t.Errorf("timeline of a after its restart: %+v, %v", boots, err)
+	}
 	if boots := b.sightings.Boots("b"); len(boots) != 1 || boots[0].Target != "" || boots[0].Firmware != "" {
 		t.Errorf("timeline of b: %+v", boots)
 	}

@@ -29,7 +29,7 @@ var (
 	wordForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 	targets  = []metal.BootTarget{metal.BootTargetAgent, metal.BootTargetOS, metal.BootTargetLocalDisk, metal.BootTargetIdle, metal.BootTargetNoAnswer}
 	firmware = []string{"uefi-pxe", "uefi-http", "bios-pxe"}
-	stages   = []string{"DHCP", "FirstStage", "Script", "Kernel", "Initramfs", "LocalDisk"}
+	stages   = []string{"DHCP", "FirstStage", "Script", "Kernel", "Initramfs", "Loaded"}
 )
 
 // Report takes what a pxe-server saw into the timelines, and ends the boots whose script two addresses asked for. While that cannot be written the
@@ -69,6 +69,7 @@ func (s *Server) event(ctx context.Context, e *protocol.BootEvent) {
 	server := e.GetServer()
 	if metal.BootTarget(e.GetTarget()) == metal.BootTargetLocalDisk && server != "" && len(s.known(ctx, []string{server})) > 0 {
 		s.cfg.Sightings.LocalBoot(server)
+		s.cfg.Sightings.After(server, s.restart(e)...)
 	}
 	if !wordForm.MatchString(e.GetBootId()) || server != "" && len(s.known(ctx, []string{server})) == 0 {
 		return
@@ -86,6 +87,17 @@ func (s *Server) event(ctx context.Context, e *protocol.BootEvent) {
 		}
 	}
 	s.cfg.Sightings.Boot(server, b)
+}
+
+// restart are the stages of a machine that netbooted and got its own disk: they belong to the boot that came before, which put its system there.
+func (s *Server) restart(e *protocol.BootEvent) (out []metal.BootStage) {
+	names := map[string]string{metal.StageDHCP: metal.StageRestarted, metal.StageScript: metal.StageLocalDisk}
+	for _, st := range e.GetStages()[:min(len(e.GetStages()), maxStages)] {
+		if name, ok := names[st.GetStage()]; ok {
+			out = append(out, metal.BootStage{Stage: name, At: s.stamp(st.GetAtMicros())})
+		}
+	}
+	return out
 }
 
 // stamp believes a pxe-server's clock as long as it is near ours.

@@ -52,6 +52,7 @@ func (s *Server) fetch(w http.ResponseWriter, r *http.Request, c call) {
 	}
 	if out.verdict == lifecycle.VerdictFirst {
 		s.journal.released(c, out)
+		s.cfg.Sightings.Adopt(c.server, c.id, metal.StageConfig)
 	}
 	w.Header().Set("Content-Type", "application/yaml")
 	w.Header().Set("Content-Length", strconv.Itoa(len(out.config.Bytes())))

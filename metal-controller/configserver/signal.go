@@ -71,6 +71,7 @@ func (s *Server) take(ctx context.Context, c call, g lifecycle.Signal) error {
 		}
 	}
 	var verdict lifecycle.Verdict
+	var boot, stage string
 	err := s.records.Update(ctx, c.server, func(server *metal.Server) (*metal.ServerRecord, error) {
 		var record *metal.ServerRecord
 		record, verdict = lifecycle.TakeSignal(server, c.id, g, s.cfg.Now())
@@ -80,12 +81,26 @@ func (s *Server) take(ctx context.Context, c call, g lifecycle.Signal) error {
 		case !s.mayTravel(server, c):
 			return nil, errPlain
 		}
+		boot, stage = stageOf(record, g)
 		return record, nil
 	})
 	if err == nil && verdict == lifecycle.VerdictFirst {
 		s.journal.heard(c, g)
+		s.cfg.Sightings.Adopt(c.server, boot, stage)
 	}
 	return err
+}
+
+// stageOf is what a signal adds to the timeline of the boot that installed the system.
+func stageOf(record *metal.ServerRecord, g lifecycle.Signal) (boot, stage string) {
+	stage = metal.StageInstalled
+	if g.Phase == lifecycle.PhaseRunning {
+		stage = metal.StageRunning
+	}
+	if record == nil || record.Installed == nil {
+		return "", stage
+	}
+	return record.Installed.BootID, stage
 }
 
 // mayTravel says that the call came by a way that the server's class allows.

@@ -3,6 +3,7 @@ package configserver_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,13 @@ func TestSignals(t *testing.T) {
 	w.unchanged("running again", func() { w.signal(`{"phase":"running","everySeconds":99}`) })
 	if got := w.sightings.Alive(w.name); !got.Equal(epoch.Add(70*time.Second)) || w.live.reads.Load() != before {
 		t.Errorf("alive at %v, after %d readings of the API server", got, w.live.reads.Load()-before)
+	}
+	var stages []string
+	for _, s := range w.sightings.Boots(w.name)[0].Stages {
+		stages = append(stages, s.Stage)
+	}
+	if want := []string{metal.StageConfig, metal.StageInstalled, metal.StageRunning}; !slices.Equal(stages, want) {
+		t.Errorf("the boot's timeline is %v, want %v", stages, want)
 	}
 	if lines := strings.Count(w.log.String(), "reason=Signal"); lines != 2 {
 		t.Errorf("%d audit lines of signals:\n%s", lines, w.log.String())

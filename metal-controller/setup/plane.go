@@ -35,19 +35,22 @@ func (p *plane) Ensure(name string, b server.BMC) {
 	})
 }
 
-// verbs are the plane's words for actions. The zero action withdraws what was not begun, and wakes the worker to read.
+// verbs are the plane's words for actions.
 var verbs = map[lifecycle.ActionKind]bmc.Verb{
 	lifecycle.EnsurePowerOn: bmc.PowerOn, lifecycle.EnsurePowerOnFromNetwork: bmc.PowerOnFromNetwork, lifecycle.EnsurePowerOff: bmc.PowerOff,
 	lifecycle.EnsureShutdown: bmc.ShutDown,
 }
 
-// Submit hands an action over.
+// Submit hands an action over. The zero action withdraws what was not begun. lifecycle asks for a reading only while it waits for off.
 func (p *plane) Submit(name string, a lifecycle.Action) {
-	if a.Kind == lifecycle.WithdrawPower || a.Kind == lifecycle.ReadPower {
+	switch a.Kind {
+	case lifecycle.WithdrawPower:
 		p.Plane.Submit(name, bmc.Action{})
-		return
+	case lifecycle.ReadPower:
+		p.AwaitOff(name)
+	default:
+		p.Plane.Submit(name, bmc.Action{ID: a.ID, Verb: verbs[a.Kind]})
 	}
-	p.Plane.Submit(name, bmc.Action{ID: a.ID, Verb: verbs[a.Kind]})
 }
 
 // Latest is the last reading in the words of lifecycle.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -34,6 +35,16 @@ func (s *Store) Adopt(server, bootID, stage string) {
 		s.order = slices.DeleteFunc(s.order, func(id string) bool { return id == bootID })
 	}
 	s.add(server, b)
+}
+
+// After adds stages to the newest boot of a server: what its machine did next, outside of any boot that Ingot expects. Only the first time of each stage
+// counts, so later restarts add nothing.
+func (s *Store) After(server string, stages ...metal.BootStage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.servers[server]; m != nil && len(m.boots) > 0 {
+		s.add(server, metal.BootTimeline{ID: m.boots[0].ID, Stages: stages})
+	}
 }
 
 // Boots are the boots seen of a server, the newest first.
@@ -67,9 +78,15 @@ func (s *Store) keepUnknown(b metal.BootTimeline) {
 	s.unknown[b.ID] = join(s.unknown[b.ID], b)
 }
 
+// add wakes the server's readers only when b says something new.
 func (s *Store) add(server string, b metal.BootTimeline) {
-	if m := s.of(server); m != nil {
-		m.boots = insert(m.boots, b)
+	m := s.of(server)
+	if m == nil {
+		return
+	}
+	before := cloneBoots(m.boots)
+	m.boots = insert(m.boots, b)
+	if !equality.Semantic.DeepEqual(before, m.boots) {
 		s.wake(server)
 	}
 }

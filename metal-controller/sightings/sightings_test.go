@@ -45,8 +45,14 @@ func TestTimeline(t *testing.T) {
 	}
 	s.Adopt("srv", "b1", "Enrolled")
 	s.Boot("srv", boot("b1", "DHCP")) // seen again: the first time stays
+	s.Drain()
+	s.Adopt("srv", "b1", "Enrolled")
+	if names := s.Drain(); len(names) != 0 {
+		t.Errorf("what was known woke %v", names)
+	}
+	s.Adopt("srv", "b1", "Inventory")
 	got := s.Boots("srv")
-	if len(got) != 1 || !slices.Equal(stages(got[0]), []string{"DHCP", "Script", "Enrolled"}) {
+	if len(got) != 1 || !slices.Equal(stages(got[0]), []string{"DHCP", "Script", "Enrolled", "Inventory"}) {
 		t.Fatalf("%+v", got)
 	}
 	if names := s.Drain(); !slices.Equal(names, []string{"srv"}) {
@@ -57,6 +63,28 @@ func TestTimeline(t *testing.T) {
 	}
 	if got = s.Boots("srv"); len(got) != 3 || got[0].ID != "n4" || got[2].ID != "n2" {
 		t.Errorf("the last three: %+v", got)
+	}
+}
+
+// TestAfter: what a machine does once its boot is over joins the newest boot, once; a server without a boot gets none.
+func TestAfter(t *testing.T) {
+	s := sightings.New((&clock{epoch}).read)
+	restart := boot("", "Restarted", "LocalDisk").Stages
+	s.After("srv", restart...)
+	if got := s.Boots("srv"); len(got) != 0 {
+		t.Errorf("a boot out of nothing: %+v", got)
+	}
+	s.Boot("srv", boot("b1", "DHCP"))
+	s.Boot("srv", boot("b2", "DHCP"))
+	s.After("srv", restart...)
+	s.Drain()
+	s.After("srv", metal.BootStage{Stage: "LocalDisk", At: metav1.NewMicroTime(epoch.Add(time.Hour))})
+	got := s.Boots("srv")
+	if len(got) != 2 || !slices.Equal(stages(got[0]), []string{"DHCP", "Restarted", "LocalDisk"}) || len(got[1].Stages) != 1 {
+		t.Errorf("%+v", got)
+	}
+	if last := got[0].Stages[2].At; last.After(epoch.Add(time.Minute)) || len(s.Drain()) != 0 {
+		t.Errorf("a later restart counts: %v", last)
 	}
 }
 

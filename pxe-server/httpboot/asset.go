@@ -31,6 +31,9 @@ func (s *Server) asset(open func(string) (*cache.Asset, error), name, stage stri
 			s.cfg.Events.fetched(limits.AddrOf(r.RemoteAddr), stage)
 		}
 		http.ServeContent(w, r, name, time.Time{}, a.ReadSeekCloser) // the bare file, so that the kernel can send it
+		if stage == StageInitramfs && r.Method == http.MethodGet && r.Context().Err() == nil {
+			s.cfg.Events.fetched(limits.AddrOf(r.RemoteAddr), StageLoaded)
+		}
 	}
 }
 

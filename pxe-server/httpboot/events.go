@@ -17,6 +17,7 @@ const (
 	StageScript     = "Script"
 	StageKernel     = "Kernel"
 	StageInitramfs  = "Initramfs"
+	StageLoaded     = "Loaded" // the initramfs, which a script fetches last, has left
 )
 
 // Limits of what is remembered: machines that boot at once, the age of a boot, its stages, and events that wait for the controller.

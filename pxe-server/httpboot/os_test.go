@@ -57,7 +57,7 @@ func TestOSBoot(t *testing.T) {
 		for _, st := range e.GetStages() {
 			seen[st.GetStage()] = e.GetBootId() == "b1" && e.GetTarget() == "OS"
 		}
-		return seen[httpboot.StageScript] && seen[httpboot.StageKernel] && seen[httpboot.StageInitramfs]
+		return seen[httpboot.StageScript] && seen[httpboot.StageKernel] && seen[httpboot.StageInitramfs] && seen[httpboot.StageLoaded]
 	})
 }
 

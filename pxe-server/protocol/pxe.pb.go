@@ -729,7 +729,7 @@ func (x *BootEvent) GetSecondSource() bool {
 
 type Stage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// stage is DHCP, FirstStage, Script, Kernel or Initramfs.
+	// stage is DHCP, FirstStage, Script, Kernel, Initramfs or Loaded.
 	Stage string `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
 	// at is when it was seen: microseconds since 1970, by the pxe-server's clock.
 	AtMicros      int64 `protobuf:"varint,2,opt,name=at_micros,json=atMicros,proto3" json:"at_micros,omitempty"`

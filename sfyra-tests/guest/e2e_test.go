@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ingot.dev/ingot/sfyra-tests/guest/counterpart"
 	"ingot.dev/ingot/sfyra-tests/guest/install"
 	"ingot.dev/ingot/sfyra-tests/rack"
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
@@ -24,6 +25,9 @@ func TestMain(m *testing.M) { netns.Main(m) }
 
 // patience bounds one wait for a guest under emulation on a busy host.
 const patience = 150 * time.Second
+
+// address is where the counterpart serves, on the rack's own switch.
+const address = "192.168.77.1:7445"
 
 // image is a file of the test OS's image.
 func image(t *testing.T, name string) string {
@@ -114,11 +118,11 @@ func pressButton(t *testing.T, s *rack.Server) {
 // from its disk.
 func TestInstallAndRun(t *testing.T) {
 	const secret = "a canary that no console shows"
-	c := newController(t, "disk: smallest\neverySeconds: 1\nmarks: true\nsecret: "+secret+"\n")
-	line := rack.KernelArgs() + " panic=30 testos.truncate=50 ingot.pin=" + c.pin + " ingot.config="
-	direct := &rack.Direct{Kernel: image(t, "vmlinuz"), Initramfs: image(t, "initramfs.zst"), Line: line + "https://192.168.77.1:7445" + configPath}
+	c := counterpart.New(t, address, "disk: smallest\neverySeconds: 1\nmarks: true\nsecret: "+secret+"\n")
+	line := rack.KernelArgs() + " panic=30 testos.truncate=50 ingot.pin=" + c.Pin + " ingot.config="
+	direct := &rack.Direct{Kernel: image(t, "vmlinuz"), Initramfs: image(t, "initramfs.zst"), Line: line + "https://" + address + counterpart.ConfigPath}
 	s := start(t, rack.Disk{Kind: qemu.NVMe, SizeBytes: 128 << 20, Serial: "NVG1"}, direct)
-	c.serve("192.168.77.1:7445")
+	c.Serve()
 	begin := time.Now()
 	if err := s.PowerOn(t.Context()); err != nil {
 		t.Fatal(err)
@@ -127,14 +131,14 @@ func TestInstallAndRun(t *testing.T) {
 	if err := s.SetBootOverride(t.Context(), machine.BootOverride{Target: machine.TargetHdd, Once: true}); err != nil {
 		t.Fatal(err)
 	}
-	c.await("GET "+configPath, 2)
-	c.await(`POST `+signalPath+` {"boot":"BOOT-1","phase":"installed"}`, 1)
+	c.Await(patience, "GET "+counterpart.ConfigPath, 2)
+	c.Await(patience, `POST `+counterpart.SignalPath+` {"boot":"BOOT-1","phase":"installed"}`, 1)
 	t.Logf("installed %.1f s after power-on", time.Since(begin).Seconds())
 	disk := read(t, s.File(qemu.ImageFile(0)))
 	if n := strings.Count(string(disk), install.Mark); n < 32 {
 		t.Errorf("the disk has %d marks", n)
 	}
-	c.await(`POST `+signalPath+` {"everySeconds":1,"phase":"running"}`, 3)
+	c.Await(patience, `POST `+counterpart.SignalPath+` {"everySeconds":1,"phase":"running"}`, 3)
 	t.Logf("running %.1f s after power-on", time.Since(begin).Seconds())
 	shown(t, s, "testos: running server=rack1-01 from disk", 1)
 	console := string(read(t, s.File(qemu.SerialFile)))
@@ -153,16 +157,16 @@ func TestInstallAndRun(t *testing.T) {
 func TestEveryKindOfDisk(t *testing.T) {
 	for _, kind := range []qemu.DiskKind{qemu.Virtio, qemu.SATA, qemu.SCSI} {
 		t.Run(string(kind), func(t *testing.T) {
-			c := newController(t, "everySeconds: 1\n")
-			s := start(t, rack.Disk{Kind: kind, SizeBytes: 128 << 20, Serial: "G1", Fill: installed(t, c.config())}, nil)
-			c.serve("192.168.77.1:7445")
+			c := counterpart.New(t, address, "everySeconds: 1\n")
+			s := start(t, rack.Disk{Kind: kind, SizeBytes: 128 << 20, Serial: "G1", Fill: installed(t, c.Config())}, nil)
+			c.Serve()
 			if err := s.SetBootOverride(t.Context(), machine.BootOverride{Target: machine.TargetHdd}); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.PowerOn(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			c.await(`POST `+signalPath+` {"everySeconds":1,"phase":"running"}`, 1)
+			c.Await(patience, `POST `+counterpart.SignalPath+` {"everySeconds":1,"phase":"running"}`, 1)
 			shown(t, s, "testos: running server=rack1-01 from disk", 1)
 		})
 	}

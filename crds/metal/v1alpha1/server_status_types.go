@@ -94,7 +94,7 @@ type PendingAction struct {
 
 // BootStage is one step of a boot's timeline.
 type BootStage struct {
-	// Stage is the name of the step: PowerOn, DHCP, FirstStage, Script, Kernel, Agent, Enrolled, Inventory, LocalDisk.
+	// Stage is the name of the step: one of the constants that begin with Stage, as DHCP, Kernel or Enrolled.
 	// +kubebuilder:validation:MaxLength=32
 	Stage string `json:"stage"`
 	// At is when the server saw it, by the clock of Ingot.

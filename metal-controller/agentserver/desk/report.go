@@ -32,10 +32,21 @@ func (d *Desk) Report(ctx context.Context, c lifecycle.Caller, server string, r 
 		known = true
 		return d.withReceipt(s.Spec.Record, r), nil
 	})
+	if known && err == nil {
+		d.mark(server, c.BootID, r)
+	}
 	if known && len(r.Progress) > 0 {
 		d.Sightings.Progress(server, metal.WipeStatus{ID: r.ID, Generation: r.Generation, UpdatedAt: d.at(), Disks: r.Progress})
 	}
 	return err
+}
+
+// mark adds the wipe to the timeline of its boot: the first word of it, and its end. What is said again changes nothing there.
+func (d *Desk) mark(server, bootID string, r Report) {
+	d.Sightings.Adopt(server, bootID, metal.StageWiping)
+	if r.Receipt != nil {
+		d.Sightings.Adopt(server, bootID, metal.StageReceipt)
+	}
 }
 
 // mayTell refuses everybody but the claimant of the live boot that was given this very task.

@@ -51,6 +51,7 @@ func (r *Reconciler) recordIntent(ctx context.Context, server *metal.Server, pla
 	if err := r.Client.Patch(ctx, server, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("recording the intent of Server %s: %w", server.Name, err)
 	}
+	r.mark(server.Name, before.Spec.Record, plan.Record)
 	return nil
 }
 

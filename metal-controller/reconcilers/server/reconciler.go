@@ -118,6 +118,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	r.markOff(observation)
 	plan, err := r.intend(ctx, observation, lifecycle.Decide(observation))
 	if err != nil {
 		return requeueOnConflict(err)

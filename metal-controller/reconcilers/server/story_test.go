@@ -33,6 +33,11 @@ func TestStory(t *testing.T) {
 	if got := w.plane.orders; !slices.Equal(got, []lifecycle.ActionKind{lifecycle.EnsurePowerOnFromNetwork}) {
 		t.Errorf("orders %v; want one boot and nothing else", got)
 	}
+	if got := stages(s.Status.Boots, record.Wipe.BootID); !slices.Equal(got, []string{
+		metal.StageSwitchingOn, metal.StagePoweredOn, metal.StageWipeGranted, metal.StageWiping, metal.StageReceipt, metal.StagePoweredOff, metal.StageVerified,
+	}) {
+		t.Errorf("the boot's timeline is %v", got)
+	}
 	w.settle()
 	before, rv, orders := w.writes, w.server().ResourceVersion, len(w.plane.orders)
 	for range 1000 {
@@ -43,6 +48,18 @@ func TestStory(t *testing.T) {
 	if w.writes != before || w.server().ResourceVersion != rv || len(w.plane.orders) != orders {
 		t.Errorf("%d writes and the orders %v in a thousand idle reconciles", w.writes-before, w.plane.orders[orders:])
 	}
+}
+
+// stages are those of one boot, in order.
+func stages(boots []metal.BootTimeline, id string) (names []string) {
+	for _, b := range boots {
+		for _, s := range b.Stages {
+			if b.ID == id {
+				names = append(names, s.Stage)
+			}
+		}
+	}
+	return names
 }
 
 // TestStorySurvivesDeath: the process dies before and after each effect of the story in turn, and each ends like the one without a death: one wipe,
