@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ingot.dev/ingot/boot-assets/web"
 )
 
 // Defaults of a Config.
@@ -40,9 +42,9 @@ var (
 	// ErrNoRoom is returned when the files that Environments name are larger than the cache may be.
 	ErrNoRoom = errors.New("the cache has no room; remove Environments that nobody uses, or make the cache larger")
 	// ErrSource is returned for a URL or an address that is not asked.
-	ErrSource = errors.New("this source is not asked")
+	ErrSource = web.ErrSource
 	// ErrStalled is returned for a source that sends nothing, or next to nothing.
-	ErrStalled = errors.New("the source stalled")
+	ErrStalled = web.ErrStalled
 )
 
 // Config says where files are kept and what fetching them may cost. Zero fields get their default.
@@ -72,7 +74,7 @@ func (c Config) withDefaults() Config {
 	c.Parallel = orDefault(c.Parallel, defaultParallel)
 	c.Stall = orDefault(c.Stall, defaultStall)
 	if c.Transport == nil {
-		c.Transport = newTransport(c.Stall)
+		c.Transport = web.NewTransport(c.Stall)
 	}
 	if c.Wait == nil {
 		c.Wait = wait
@@ -127,7 +129,7 @@ func Open(cfg Config) (*Cache, error) {
 		return nil, fmt.Errorf("opening the folder for boot files: %w", err)
 	}
 	c := &Cache{
-		cfg: cfg, root: root, client: newClient(cfg.Transport),
+		cfg: cfg, root: root, client: web.NewClient(cfg.Transport),
 		fetching: make(chan struct{}, cfg.Parallel), proving: make(chan struct{}, cfg.Parallel),
 		kick: make(chan struct{}, 1), changed: make(chan struct{}, 1),
 		entries: map[string]*entry{}, jobs: map[string]*job{}, named: map[string]time.Time{}, reserved: map[string]int64{}, since: cfg.Now(),

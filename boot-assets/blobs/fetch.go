@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
-)
 
-// leastBytes is what a source has to send in each Stall: less is a drip that would hold a place for ever.
-const leastBytes = 16 << 10
+	"ingot.dev/ingot/boot-assets/web"
+)
 
 var (
 	// errStartOver asks for the file from its first byte: what was there does not fit what the source has now.
@@ -39,11 +37,11 @@ func (c *Cache) transfer(ctx context.Context, j *job) (got int64, err error) {
 	if p.whole() {
 		return 0, p.finish(true)
 	}
-	w := watch(ctx, c.cfg.Stall)
-	defer w.stop()
-	a, err := c.ask(w.ctx, j.want.URL, p)
+	w := web.Watch(ctx, c.cfg.Stall, c.cfg.Stall)
+	defer w.Stop()
+	a, err := c.ask(w.Context, j.want.URL, p)
 	if err != nil {
-		return 0, w.cause(p.forget(err))
+		return 0, w.Cause(p.forget(err))
 	}
 	defer a.body.Close()
 	if err := p.begin(a); err != nil {
@@ -56,16 +54,16 @@ func (c *Cache) transfer(ctx context.Context, j *job) (got int64, err error) {
 	}
 	got, err = c.receive(w, j, p, a, limit)
 	if err != nil {
-		return got, w.cause(p.forget(err))
+		return got, w.Cause(p.forget(err))
 	}
 	return got, p.finish(a.offset > 0)
 }
 
 // receive copies the body into the part. At most one byte more than limit is read.
-func (c *Cache) receive(w *watchdog, j *job, p *part, a answer, limit int64) (int64, error) {
+func (c *Cache) receive(w *web.Watchdog, j *job, p *part, a answer, limit int64) (int64, error) {
 	sink := writer(func(b []byte) (int, error) {
 		n, err := p.Write(b)
-		w.received(n)
+		w.Received(n)
 		c.set(j, func(s *State) { *s = State{SHA256: s.SHA256, Phase: Fetching, Received: p.size, Total: a.total} })
 		return n, err
 	})
@@ -85,40 +83,3 @@ type writer func([]byte) (int, error)
 
 // Write calls the function.
 func (w writer) Write(b []byte) (int, error) { return w(b) }
-
-// watchdog ends a transfer that brings less than leastBytes in each period. It is used by one transfer only.
-type watchdog struct {
-	ctx    context.Context
-	end    context.CancelCauseFunc
-	timer  *time.Timer
-	period time.Duration
-	bytes  int
-}
-
-func watch(ctx context.Context, period time.Duration) *watchdog {
-	w := &watchdog{period: period}
-	w.ctx, w.end = context.WithCancelCause(ctx)
-	w.timer = time.AfterFunc(period, func() { w.end(ErrStalled) })
-	return w
-}
-
-// received counts, and grants another period for enough bytes.
-func (w *watchdog) received(n int) {
-	if w.bytes += n; w.bytes >= leastBytes {
-		w.bytes = 0
-		w.timer.Reset(w.period)
-	}
-}
-
-// cause names the stall instead of what it looked like.
-func (w *watchdog) cause(err error) error {
-	if errors.Is(context.Cause(w.ctx), ErrStalled) {
-		return fmt.Errorf("%w: less than %d bytes came in %v", ErrStalled, leastBytes, w.period)
-	}
-	return err
-}
-
-func (w *watchdog) stop() {
-	w.timer.Stop()
-	w.end(nil)
-}

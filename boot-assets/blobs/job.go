@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"ingot.dev/ingot/boot-assets/web"
 )
 
 // Waits between tries. A source with the wrong file costs a whole transfer each time, so it is asked again slowly.
@@ -48,9 +50,9 @@ func (c *Cache) failed(j *job, err error, pause time.Duration) {
 	if errors.Is(err, errBusy) {
 		return
 	}
-	message := tell(j.want.URL, err)
+	message := web.Tell(j.want.URL, err)
 	c.cfg.Log.Warn("a boot file could not be fetched", "sha256", j.want.SHA256, "error", message, "retry-in", pause)
-	c.set(j, func(s *State) { s.Phase, s.Message = Failed, message })
+	c.set(j, func(s *State) { s.Phase, s.Message, s.OtherBytes = Failed, message, errors.Is(err, ErrDigest) })
 }
 
 // ensure proves the file that is there, or fetches it. got is how many bytes came.
@@ -71,7 +73,7 @@ func (c *Cache) ensure(ctx context.Context, j *job) (got int64, err error) {
 	if !ok {
 		return got, errUnproven
 	}
-	c.cfg.Log.Info("a boot file was fetched", "sha256", j.want.SHA256, "bytes", size, "from", where(j.want.URL))
+	c.cfg.Log.Info("a boot file was fetched", "sha256", j.want.SHA256, "bytes", size, "from", web.Where(j.want.URL))
 	c.cached(j, size)
 	return got, nil
 }

@@ -38,6 +38,8 @@ type State struct {
 	Received, Total int64
 	// Message says why it failed. It holds the host and the path of the URL, nothing else of it, and stays the same while the trouble does.
 	Message string
+	// OtherBytes: it failed because the source has another file than the digest names.
+	OtherBytes bool
 }
 
 // job is one wanted file. Its state is guarded by the Cache's lock.

@@ -27,6 +27,8 @@ const (
 	Released = "Released"
 	// Bound is a condition of a ServerClaim: true once both sides of the binding are written.
 	Bound = "Bound"
+	// Resolved is a condition of an Environment of Talos: true once its files are known and pinned.
+	Resolved = "Resolved"
 )
 
 // Reasons. Each is used with one polarity only.
@@ -195,8 +197,26 @@ const (
 	AssetsFetching = "AssetsFetching"
 	// AssetsFailed: a file cannot be had, or is not what its digest says.
 	AssetsFailed = "AssetsFailed"
-	// TalosNotYet: this release of Ingot serves no Talos releases.
-	TalosNotYet = "TalosNotYet"
+	// AssetsChanged: the source has other bytes now than those that were pinned; they are refused.
+	AssetsChanged = "AssetsChanged"
+	// Pinned is the reason for Resolved.
+	Pinned = "Pinned"
+	// PinForgotten: a person wants the Environment resolved anew.
+	PinForgotten = "PinForgotten"
+	// Resolving: the Image Factory is being asked what the release is made of.
+	Resolving = "Resolving"
+	// FactoryUnreachable: the Image Factory does not answer, or cannot now.
+	FactoryUnreachable = "FactoryUnreachable"
+	// FactoryRefused: the Image Factory wants a licence or credentials, or what answers is no Image Factory.
+	FactoryRefused = "FactoryRefused"
+	// SchematicRefused: the Image Factory does not take the schematic.
+	SchematicRefused = "SchematicRefused"
+	// ReleaseMissing: the Image Factory has no such version or schematic.
+	ReleaseMissing = "ReleaseMissing"
+	// KernelLineRefused: the kernel line of the release is too long, or cannot be netbooted.
+	KernelLineRefused = "KernelLineRefused"
+	// ResolveFailed: Ingot itself could not do it, for lack of room on its disk for instance.
+	ResolveFailed = "ResolveFailed"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

@@ -3,6 +3,9 @@ package allocate
 import (
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 )
@@ -19,7 +22,7 @@ func EnvironmentWish(claim *metal.ServerClaim, class *metal.ServerClass, environ
 	if environments[name] == nil {
 		return one(reasons.EnvironmentMissing, "the Environment "+name+" that the claim names does not exist")
 	}
-	return nil
+	return unresolved(environments[name])
 }
 
 // bootable says why the server has nothing to boot for this claim.
@@ -31,6 +34,9 @@ func (r *Request) bootable(c Candidate) []Reason {
 	environment := r.Environments[name]
 	if environment == nil {
 		return one(reasons.EnvironmentMissing, "the Environment "+name+" does not exist")
+	}
+	if found := unresolved(environment); found != nil {
+		return found
 	}
 	if arch := c.Inventory.Spec.Arch; !supports(environment, arch) {
 		return one(reasons.EnvironmentUnsupported, "the Environment "+name+" has nothing for "+orNone(arch)+", its architecture")
@@ -63,12 +69,21 @@ func allowed(class *metal.ServerClass, name string) bool {
 	return name == refName(class.Spec.EnvironmentRef) || slices.ContainsFunc(class.Spec.AllowedEnvironments, func(p string) bool { return glob(p, name) })
 }
 
-// supports is whether the Environment has something to boot for the architecture. Every Talos release is made for both.
-func supports(e *metal.Environment, arch string) bool {
-	if e.Spec.Talos != nil {
-		return arch == "amd64" || arch == "arm64"
+// unresolved says why nobody knows yet what the Environment boots.
+func unresolved(e *metal.Environment) []Reason {
+	if e.Spec.Talos == nil || e.Pin() != nil {
+		return nil
 	}
-	return slices.ContainsFunc(e.Spec.Boot, func(b metal.BootAssets) bool { return b.Arch == arch })
+	c := meta.FindStatusCondition(e.Status.Conditions, reasons.Resolved)
+	if c == nil || c.Status == metav1.ConditionTrue || c.ObservedGeneration != e.Generation {
+		return one(reasons.Resolving, "the Environment "+e.Name+" has not been resolved yet")
+	}
+	return one(c.Reason, "the Environment "+e.Name+" is not resolved: "+c.Message)
+}
+
+// supports is whether the Environment has something to boot for the architecture.
+func supports(e *metal.Environment, arch string) bool {
+	return slices.ContainsFunc(e.Boots(), func(b metal.BootAssets) bool { return b.Arch == arch })
 }
 
 func refName(r *metal.NameRef) string {

@@ -19,10 +19,10 @@ type File struct {
 	metal.Asset
 }
 
-// Of lists the files of one Environment in the order of its spec.
+// Of lists the files of one Environment as far as they are known.
 func Of(env *metal.Environment) []File {
 	var out []File
-	for _, b := range env.Spec.Boot {
+	for _, b := range env.Boots() {
 		for _, f := range []struct {
 			name  string
 			asset *metal.Asset

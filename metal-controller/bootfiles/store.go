@@ -34,6 +34,8 @@ type Report struct {
 	// Percent that was fetched, in steps of five.
 	Percent int32
 	Message string
+	// OtherBytes: it failed because the source has another file than the digest names.
+	OtherBytes bool
 }
 
 // Store keeps the last word of every site. It is safe for concurrent use.

@@ -35,7 +35,9 @@ func (s *Server) files(ctx context.Context, states []*protocol.AssetState) {
 	reports := make(map[string]bootfiles.Report, len(states))
 	for _, a := range states {
 		if digestForm.MatchString(a.GetSha256()) && slices.Contains(fileStates, a.GetState()) {
-			reports[a.GetSha256()] = bootfiles.Report{State: a.GetState(), Percent: percent(a.GetReceivedBytes(), a.GetTotalBytes()), Message: a.GetMessage()}
+			reports[a.GetSha256()] = bootfiles.Report{
+				State: a.GetState(), Percent: percent(a.GetReceivedBytes(), a.GetTotalBytes()), Message: a.GetMessage(), OtherBytes: a.GetOtherBytes(),
+			}
 		}
 	}
 	site, err := s.site(ctx)

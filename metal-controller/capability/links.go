@@ -49,7 +49,7 @@ func (k Key) OpensSignal(token, server, binding string) bool {
 const placeholder = "{config}"
 
 // Args is the kernel line of a boot: the Environment's arguments with the address of its config, which is added where none of them names it, and the
-// pin of the authority behind the HTTPS port.
+// pin of the authority behind the HTTPS port unless it is empty.
 func (l Links) Args(args []string, server, boot string, plain bool, pin string) []string {
 	link := l.ConfigURL(server, boot, plain)
 	out, named := make([]string, 0, len(args)+2), false
@@ -59,6 +59,9 @@ func (l Links) Args(args []string, server, boot string, plain bool, pin string) 
 	}
 	if !named {
 		out = append(out, "ingot.config="+link)
+	}
+	if pin == "" {
+		return out
 	}
 	return append(out, "ingot.pin="+pin)
 }

@@ -53,18 +53,23 @@ func (m Maker) Make(ctx context.Context, s *metal.Server) (machineconfig.Result,
 	if err := m.get(ctx, types.NamespacedName{Name: s.Spec.Record.Claim.Class}, &class, reasons.ClassMissing, "the class of the claim"); err != nil {
 		return machineconfig.Result{}, err
 	}
-	if _, err := m.environment(ctx, s); err != nil {
+	env, err := m.environment(ctx, s)
+	if err != nil {
 		return machineconfig.Result{}, err
 	}
 	base, err := m.base(ctx, claim)
 	if err != nil {
 		return machineconfig.Result{}, err
 	}
-	callback, err := m.callback(s)
-	if err != nil {
-		return machineconfig.Result{}, err
+	patches := machineconfig.Patches(&class, claim, s)
+	if env.Spec.Talos == nil { // Talos refuses kinds of documents that it does not know
+		callback, err := m.callback(s)
+		if err != nil {
+			return machineconfig.Result{}, err
+		}
+		patches = append(patches, callback)
 	}
-	config, err := machineconfig.Build(base, append(machineconfig.Patches(&class, claim, s), callback))
+	config, err := machineconfig.Build(base, patches)
 	if err != nil {
 		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "The machine config cannot be made: %v", err)
 	}
@@ -88,7 +93,7 @@ func (m Maker) claim(ctx context.Context, s *metal.Server) (*metal.ServerClaim, 
 	return &claim, nil
 }
 
-// environment is what the server boots. Talos' own kind of Environment comes with the next part.
+// environment is what the server boots.
 func (m Maker) environment(ctx context.Context, s *metal.Server) (*metal.Environment, error) {
 	name := s.Spec.Record.Claim.Environment
 	if name == "" {
@@ -98,8 +103,8 @@ func (m Maker) environment(ctx context.Context, s *metal.Server) (*metal.Environ
 	if err := m.get(ctx, types.NamespacedName{Name: name}, &env, reasons.EnvironmentMissing, "the Environment"); err != nil {
 		return nil, err
 	}
-	if len(env.Spec.Boot) == 0 {
-		return nil, notReady(reasons.EnvironmentUnsupported, "The Environment %s is of the kind talos, which this release does not boot: use one with spec.boot.", name)
+	if len(env.Boots()) == 0 {
+		return nil, notReady(reasons.Resolving, "The Environment %s is not resolved: its condition Resolved says why.", name)
 	}
 	return &env, nil
 }
@@ -178,11 +183,15 @@ func (m Maker) bootable(ctx context.Context, s *metal.Server) error {
 	if err := m.get(ctx, types.NamespacedName{Name: s.Name}, &inventory, reasons.NotReady, "the inventory: boot the server's agent"); err != nil {
 		return err
 	}
-	i := slices.IndexFunc(env.Spec.Boot, func(b metal.BootAssets) bool { return b.Arch == inventory.Spec.Arch })
+	boots, pin := env.Boots(), m.Pin
+	i := slices.IndexFunc(boots, func(b metal.BootAssets) bool { return b.Arch == inventory.Spec.Arch })
 	if i < 0 {
-		return notReady(reasons.EnvironmentUnsupported, "The Environment %s has nothing for %s: add it to spec.boot.", env.Name, inventory.Spec.Arch)
+		return notReady(reasons.EnvironmentUnsupported, "The Environment %s has nothing for %s: add it to spec.boot, or to spec.talos.architectures.", env.Name, inventory.Spec.Arch)
 	}
-	line := strings.Join(m.Links.Args(env.Spec.Boot[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, m.Pin), " ")
+	if env.Spec.Talos != nil {
+		pin = "" // as the boot server does
+	}
+	line := strings.Join(m.Links.Args(boots[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, pin), " ")
 	if len(line) > maxArgs {
 		return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes: shorten its args.", env.Name, len(line)-maxArgs)
 	}

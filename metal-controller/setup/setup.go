@@ -25,8 +25,8 @@ import (
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/notify"
-	"ingot.dev/ingot/metal-controller/reconcilers/environment"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
+	"ingot.dev/ingot/metal-controller/resolve"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -67,6 +67,8 @@ type Config struct {
 	// MetricsAddr is where metrics and health are served; empty is nowhere.
 	MetricsAddr string
 	Log         logr.Logger
+	// KeepFile puts a boot file where the boot services of this process find it, while it is read to learn its digest; nil only reads it.
+	KeepFile resolve.Keep
 	// Now and Random are the clock and the randomness; nil are the system's.
 	Now    func() time.Time
 	Random io.Reader
@@ -177,9 +179,8 @@ func (a *app) assemble(ctx context.Context) error {
 	if err := a.addClaims(ctx, cel); err != nil {
 		return err
 	}
-	environments := &environment.Reconciler{Client: a.manager.GetClient(), Files: a.files, Now: a.cfg.Now}
-	if err := environments.SetupWithManager(a.manager); err != nil {
-		return fmt.Errorf("setting up the Environment reconciler: %w", err)
+	if err := a.addEnvironments(); err != nil {
+		return err
 	}
 	if err := a.watchChanges(ctx); err != nil {
 		return err

@@ -515,8 +515,10 @@ type AssetState struct {
 	State         string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	ReceivedBytes int64  `protobuf:"varint,3,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
 	// total_bytes is 0 while the source has not told.
-	TotalBytes    int64  `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
-	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	TotalBytes int64  `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	Message    string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// other_bytes: it failed because the source has another file than the digest names.
+	OtherBytes    bool `protobuf:"varint,6,opt,name=other_bytes,json=otherBytes,proto3" json:"other_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -584,6 +586,13 @@ func (x *AssetState) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *AssetState) GetOtherBytes() bool {
+	if x != nil {
+		return x.OtherBytes
+	}
+	return false
 }
 
 type ReportResponse struct {
@@ -822,7 +831,7 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\x04args\x18\x03 \x03(\tR\x04args\"r\n" +
 	"\rReportRequest\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.ingot.pxe.v1.BootEventR\x06events\x120\n" +
-	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\"\x9c\x01\n" +
+	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\"\xbd\x01\n" +
 	"\n" +
 	"AssetState\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x14\n" +
@@ -830,7 +839,9 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\x0ereceived_bytes\x18\x03 \x01(\x03R\rreceivedBytes\x12\x1f\n" +
 	"\vtotal_bytes\x18\x04 \x01(\x03R\n" +
 	"totalBytes\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\"\x10\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x12\x1f\n" +
+	"\vother_bytes\x18\x06 \x01(\bR\n" +
+	"otherBytes\"\x10\n" +
 	"\x0eReportResponse\"\xf0\x01\n" +
 	"\tBootEvent\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x16\n" +

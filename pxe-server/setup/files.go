@@ -87,7 +87,7 @@ func (s *server) reportOnce(ctx context.Context) bool {
 	var states []*protocol.AssetState
 	for _, st := range s.blobs.States() {
 		states = append(states, &protocol.AssetState{
-			Sha256: st.SHA256, State: st.Phase, ReceivedBytes: st.Received, TotalBytes: st.Total, Message: st.Message,
+			Sha256: st.SHA256, State: st.Phase, ReceivedBytes: st.Received, TotalBytes: st.Total, Message: st.Message, OtherBytes: st.OtherBytes,
 		})
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportTime)

@@ -13,6 +13,10 @@ type Asset struct {
 	// SHA256 of the file in lower-case hexadecimal.
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	SHA256 string `json:"sha256"`
+	// SizeBytes is how large it was when it was pinned; for people, the digest decides.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	SizeBytes int64 `json:"sizeBytes,omitempty"`
 }
 
 // BootAssets is what one architecture boots: kernel with initramfs, or a UKI.
@@ -44,26 +48,43 @@ type BootAssets struct {
 // TalosSource is a Talos release from an Image Factory.
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.schematic) && has(self.schematicID))",message="set schematic or schematicID, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.boot) || has(self.schematicID)",message="boot needs schematicID: nobody is asked for it"
+// +kubebuilder:validation:XValidation:rule="!(has(self.boot) && has(self.architectures))",message="boot names the architectures itself: leave architectures out"
 type TalosSource struct {
 	// Version of Talos, for instance v1.13.0.
+	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`
 	Version string `json:"version"`
 	// SchematicID of the Image Factory.
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	// +optional
 	SchematicID string `json:"schematicID,omitempty"`
-	// Schematic as YAML; it is posted to the Image Factory.
+	// Schematic as YAML; it is posted to the Image Factory as it is. With neither this nor schematicID, Talos comes without extensions.
 	// +kubebuilder:validation:MaxLength=65536
 	// +optional
 	Schematic string `json:"schematic,omitempty"`
-	// FactoryURL of the Image Factory.
-	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s]+$`
+	// FactoryURL of the Image Factory; https://factory.talos.dev when empty. With http nothing proves what is fetched first.
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#@]*)?$`
 	// +optional
 	FactoryURL string `json:"factoryURL,omitempty"`
 	// SecureBoot asks for signed unified kernel images.
 	// +optional
 	SecureBoot bool `json:"secureBoot,omitempty"`
+	// Architectures of the machines that boot it; amd64 when empty.
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=amd64;arm64
+	// +listType=set
+	// +optional
+	Architectures []string `json:"architectures,omitempty"`
+	// Boot names the files, for where the Image Factory cannot be asked; it is then never asked. Copy it from status.talos.boot of an Environment elsewhere,
+	// or name files by their digests.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=map
+	// +listMapKey=arch
+	// +optional
+	Boot []BootAssets `json:"boot,omitempty"`
 }
 
 // EnvironmentSpec is what to boot.
@@ -100,10 +121,36 @@ type AssetStatus struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	Message string `json:"message,omitempty"`
+	// OtherBytes: the source has another file than the digest names. It is refused.
+	// +optional
+	OtherBytes bool `json:"otherBytes,omitempty"`
+}
+
+// TalosPin is what spec.talos was found to be. It is written once: other bytes are refused afterwards.
+type TalosPin struct {
+	// Source is the SHA-256 of what of spec.talos it was found for, without the architectures. The pin of anything else is not used.
+	// +kubebuilder:validation:MaxLength=64
+	Source string `json:"source"`
+	// SchematicID is the Image Factory's.
+	// +kubebuilder:validation:MaxLength=64
+	SchematicID string `json:"schematicID"`
+	// Installer is the reference of the image that installs it, for machine.install.image.
+	// +kubebuilder:validation:MaxLength=1024
+	Installer string `json:"installer"`
+	// PinnedAt is when the first file was pinned; the annotation metal.ingot.dev/forget-pin names the pin by it.
+	PinnedAt metav1.Time `json:"pinnedAt"`
+	// Boot is the files with their digests, and the kernel line: the Image Factory's, and what Ingot adds to it.
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=map
+	// +listMapKey=arch
+	Boot []BootAssets `json:"boot"`
 }
 
 // EnvironmentStatus says whether it can be served.
 type EnvironmentStatus struct {
+	// Talos is what spec.talos was found to be.
+	// +optional
+	Talos *TalosPin `json:"talos,omitempty"`
 	// Assets are its files.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=atomic
@@ -127,6 +174,8 @@ type EnvironmentStatus struct {
 // +kubebuilder:printcolumn:name="Talos",type=string,JSONPath=`.spec.talos.version`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Schematic",type=string,priority=1,JSONPath=`.status.talos.schematicID`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Environment struct {
 	metav1.TypeMeta   `json:",inline"`

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ingot.dev/ingot/metal-controller/ingot/up"
+	"ingot.dev/ingot/metal-controller/resolve"
 	controllers "ingot.dev/ingot/metal-controller/setup"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -137,9 +138,26 @@ func (n *Network) startControllers(ctx context.Context, env up.Env) (func() erro
 			REST: env.ControlPlane.ControllerConfig(), AgentListen: ":" + strconv.Itoa(n.AgentPort), AgentURL: url, AgentArgs: n.AgentArgs,
 			ConfigListen: ":" + strconv.Itoa(n.ConfigPort), PlainConfigListen: ":" + strconv.Itoa(n.PlainConfigPort),
 			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), DestructiveLimit: n.DestructiveLimit, DryRun: n.DryRun, MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
+			KeepFile: n.keeper(filepath.Join(env.StateDir, PXEDir)),
 			Ready: func(s controllers.Services) { n.boot = s.Boot; ready() },
 		})
 	})
+}
+
+// keeper puts boot files that the controllers fetch into the cache of the boot services, so that one transfer serves both. Without boot services there is
+// none.
+func (n *Network) keeper(dir string) resolve.Keep {
+	if n.Interface == "" {
+		return nil
+	}
+	return func(ctx context.Context, file io.Reader) (string, int64, error) {
+		files, err := pxe.OpenAssets(dir)
+		if err != nil {
+			return "", 0, err
+		}
+		d, err := files.Import(ctx, file)
+		return d.SHA256, d.Size, errors.Join(err, files.Close())
+	}
 }
 
 // agentURL is how machines reach the agent port: by the address that they are served on.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/allocate"
 )
 
@@ -42,10 +45,26 @@ func (r *Reconciler) SetupWithManager(m ctrl.Manager) error {
 		Watches(&metal.Server{}, handler.EnqueueRequestsFromMapFunc(concerned)).
 		Watches(&metal.Server{}, watchFree(freed)).
 		Watches(&metal.ServerClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&metal.Environment{}, handler.EnqueueRequestsFromMapFunc(r.ofAny), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&metal.Environment{}, handler.EnqueueRequestsFromMapFunc(r.ofAny), builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, resolvedChanged()))).
 		WatchesRawSource(r.freedSource(freed)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &skip}).
 		Complete(r)
+}
+
+// resolvedChanged lets Environments through whose files were found, or are missing for another reason than before.
+func resolvedChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*metal.Environment)
+		after, ok2 := e.ObjectNew.(*metal.Environment)
+		return ok && ok2 && (!equality.Semantic.DeepEqual(before.Boots(), after.Boots()) || resolved(before) != resolved(after))
+	}}
+}
+
+func resolved(e *metal.Environment) string {
+	if c := meta.FindStatusCondition(e.Status.Conditions, reasons.Resolved); c != nil {
+		return c.Reason
+	}
+	return ""
 }
 
 // concerned are the claims that a Server's record or lock names, before a change and after it.

@@ -1,7 +1,10 @@
-// Package environment reconciles Environments: it says in their status how the files that they name fare in the caches of the pxe-servers.
+// Package environment reconciles Environments: it says in their status how the files that they name fare in the caches of the pxe-servers, and pins
+// what releases of Talos are made of.
 //
-// Layer 3. It reads no file and asks no source itself: the pxe-servers do, and tell. Invariants:
-//   - It runs on every replica, since a pxe-server tells only the one it is connected to. A replica never takes back what a site told another.
+// Layer 3. It reads no file and asks no source itself: the pxe-servers and resolve do, and tell. Invariants:
+//   - What is pinned is written once by the leader (Pinner), fenced by the resourceVersion that it was decided on. Only another spec.talos, or a person's
+//     annotation, replaces it.
+//   - The rest (Reconciler) runs on every replica, since a pxe-server tells only the one it is connected to. A replica never takes back what a site told another.
 //   - An Environment on which nothing changed costs no write; progress is shown in steps of five percent.
 package environment
 
@@ -18,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
-	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/bootfiles"
 )
 
@@ -30,7 +32,13 @@ type Reconciler struct {
 	// Client reads from the cache and writes.
 	Client client.Client
 	Files  *bootfiles.Store
+	Events Events
 	Now    func() time.Time
+}
+
+// Events records what happened to an Environment.
+type Events interface {
+	Event(env *metal.Environment, warning bool, reason, message string)
 }
 
 // Reconcile writes the status of one Environment.
@@ -59,12 +67,15 @@ func (r *Reconciler) recordOutcome(ctx context.Context, env *metal.Environment) 
 	c := judge(env)
 	c.ObservedGeneration, c.LastTransitionTime = env.Generation, metav1.NewTime(r.Now())
 	meta.SetStatusCondition(&env.Status.Conditions, c)
-	ready = c.Status == metav1.ConditionTrue || c.Reason == reasons.TalosNotYet
+	ready = c.Status == metav1.ConditionTrue
 	if equality.Semantic.DeepEqual(before.Status, env.Status) {
 		return ready, nil
 	}
 	if err := r.Client.Status().Patch(ctx, env, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return ready, fmt.Errorf("recording the outcome for Environment %s: %w", env.Name, err)
+	}
+	if !changed(before) && changed(env) {
+		r.Events.Event(env, true, c.Reason, c.Message)
 	}
 	return ready, nil
 }

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -24,23 +25,37 @@ func (r *Reconciler) SetupWithManager(m ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(m).
 		Named("environment").
 		For(&metal.Environment{}).
-		WatchesRawSource(r.news()).
+		WatchesRawSource(news(r.Client, r.Files.Signal())).
 		WithOptions(controller.Options{SkipNameValidation: &skip, NeedLeaderElection: &onlyLeader}).
 		Complete(r)
 }
 
+// SetupWithManager registers the pinner, on the leader, with the jobs that it asks.
+func (p *Pinner) SetupWithManager(m ctrl.Manager) error {
+	skip := true
+	if err := m.Add(p.Jobs); err != nil {
+		return fmt.Errorf("adding what asks Image Factories: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(m).
+		Named("environment-pin").
+		For(&metal.Environment{}).
+		WatchesRawSource(news(p.Client, p.Jobs.Changed())).
+		WithOptions(controller.Options{SkipNameValidation: &skip}).
+		Complete(p)
+}
+
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// news wakes the reconciler for all Environments when a site told something new: they are few, and those that it does not concern cost no write.
-func (r *Reconciler) news() source.Source {
+// news wakes a reconciler for all Environments: they are few, and those that the news does not concern cost no write.
+func news(c client.Client, signal <-chan struct{}) source.Source {
 	return source.Func(func(ctx context.Context, q queue) error {
 		go func() {
 			for {
 				select {
 				case <-ctx.Done():
 					return
-				case <-r.Files.Signal():
-					r.wakeAll(ctx, q)
+				case <-signal:
+					wakeAll(ctx, c, q)
 				}
 			}
 		}()
@@ -48,9 +63,9 @@ func (r *Reconciler) news() source.Source {
 	})
 }
 
-func (r *Reconciler) wakeAll(ctx context.Context, q queue) {
+func wakeAll(ctx context.Context, c client.Client, q queue) {
 	var list metal.EnvironmentList
-	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil { // the next news, or lookAgain, comes back to it
+	if err := c.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil { // the next news, or lookAgain, comes back to it
 		log.FromContext(ctx).Error(err, "Listing Environments")
 		return
 	}

@@ -59,8 +59,14 @@ func validateEnvironment(next *metal.Environment) field.ErrorList {
 	talos := next.Spec.Talos
 	add((talos != nil) == (len(next.Spec.Boot) > 0), "set exactly one of talos and boot")
 	add(talos != nil && talos.Schematic != "" && talos.SchematicID != "", "set schematic or schematicID, not both")
-	for i := range next.Spec.Boot {
-		b := &next.Spec.Boot[i]
+	boots := next.Spec.Boot
+	if talos != nil {
+		add(len(talos.Boot) > 0 && talos.SchematicID == "", "boot needs schematicID: nobody is asked for it")
+		add(len(talos.Boot) > 0 && len(talos.Architectures) > 0, "boot names the architectures itself: leave architectures out")
+		boots = talos.Boot
+	}
+	for i := range boots {
+		b := &boots[i]
 		add((b.UKI != nil) == (b.Kernel != nil), "set either uki, or kernel with initramfs")
 		add((b.Kernel != nil) != (b.Initramfs != nil), "kernel and initramfs go together")
 	}

@@ -160,6 +160,18 @@ func othersKeepTheirs(w *world) {
 	for i, r := range []row[metal.EnvironmentSpec]{
 		{"nothing", false, func(*metal.EnvironmentSpec) {}},
 		{"Talos", true, func(s *metal.EnvironmentSpec) { s.Talos = &metal.TalosSource{Version: "v1.13.0"} }},
+		{"Talos of an id", true, func(s *metal.EnvironmentSpec) {
+			s.Talos = &metal.TalosSource{Version: "v1.13.0", SchematicID: strings.Repeat("ab", 32), Boot: []metal.BootAssets{{Arch: "amd64", UKI: asset}}}
+		}},
+		{"Talos of files and no id", false, func(s *metal.EnvironmentSpec) {
+			s.Talos = &metal.TalosSource{Version: "v1.13.0", Boot: []metal.BootAssets{{Arch: "amd64", UKI: asset}}}
+		}},
+		{"Talos of files for others", false, func(s *metal.EnvironmentSpec) {
+			s.Talos = &metal.TalosSource{Version: "v1.13.0", SchematicID: strings.Repeat("ab", 32), Boot: []metal.BootAssets{{Arch: "amd64", UKI: asset}}, Architectures: []string{"amd64"}}
+		}},
+		{"Talos of a kernel alone", false, func(s *metal.EnvironmentSpec) {
+			s.Talos = &metal.TalosSource{Version: "v1.13.0", SchematicID: strings.Repeat("ab", 32), Boot: []metal.BootAssets{{Arch: "amd64", Kernel: asset}}}
+		}},
 		{"a UKI", true, func(s *metal.EnvironmentSpec) { s.Boot = []metal.BootAssets{{Arch: "amd64", UKI: asset}} }},
 		{"a kernel alone", false, func(s *metal.EnvironmentSpec) { s.Boot = []metal.BootAssets{{Arch: "amd64", Kernel: asset}} }},
 		{"one architecture twice", false, func(s *metal.EnvironmentSpec) {
