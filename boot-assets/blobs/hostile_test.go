@@ -70,7 +70,7 @@ func TestHostileSources(t *testing.T) {
 			}
 			k := open(t, t.TempDir(), func(c *blobs.Config) { c.MaxFile = 200_000 })
 			k.run(t, blobs.Wanted{SHA256: sha(data), URL: url})
-			if state := k.untilPhase(t, blobs.Failed); !strings.Contains(state.Message, tc.want) {
+			if state := k.untilPhase(t, blobs.Failed); !strings.Contains(state.Message, tc.want) || state.OtherBytes != (tc.want == "another file") {
 				t.Errorf("message %q, want %q", state.Message, tc.want)
 			}
 			k.Want(nil)

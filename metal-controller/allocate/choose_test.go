@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -138,6 +139,43 @@ func TestEnvironmentWish(t *testing.T) {
 		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || got[0].Reason != want) {
 			t.Errorf("%q: %v", name, got)
 		}
+	}
+}
+
+// TestUnresolved: a release of Talos whose files nobody knows is no reason to take a server; the claim waits with the words of the Environment.
+func TestUnresolved(t *testing.T) {
+	away := func(e *metal.Environment, generation int64) {
+		meta.SetStatusCondition(&e.Status.Conditions, metav1.Condition{
+			Type: reasons.Resolved, Status: metav1.ConditionFalse, Reason: reasons.FactoryUnreachable, Message: "it is away", ObservedGeneration: generation,
+		})
+	}
+	for name, c := range map[string]struct {
+		pinned       []string
+		change       func(*metal.Environment)
+		reason, says string
+	}{
+		"nobody looked yet":         {nil, func(*metal.Environment) {}, reasons.Resolving, "the Environment talos has not been resolved yet"},
+		"it is away":                {nil, func(e *metal.Environment) { away(e, 0) }, reasons.FactoryUnreachable, "the Environment talos is not resolved: it is away"},
+		"words about another spec":  {nil, func(e *metal.Environment) { away(e, 1); e.Generation = 2 }, reasons.Resolving, "yet"},
+		"another version is pinned": {[]string{"amd64"}, func(e *metal.Environment) { e.Spec.Talos.Version = "v1.13.1" }, reasons.Resolving, "yet"},
+		"another architecture is":   {[]string{"arm64"}, func(e *metal.Environment) { away(e, 0) }, reasons.EnvironmentUnsupported, "nothing for amd64"},
+		"control: it is pinned":     {[]string{"amd64"}, func(e *metal.Environment) { away(e, 0) }, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request()
+			r.Environments["talos"] = talos(c.pinned...)
+			c.change(r.Environments["talos"])
+			choice, unfit := allocate.Choose(r, []allocate.Candidate{available("s1")})
+			if (choice != nil) != (c.reason == "") || c.reason != "" && (len(unfit) != 1 || unfit[0].Reason != c.reason || !strings.Contains(unfit[0].Message, c.says)) {
+				t.Errorf("got %v, %v", choice, unfit)
+			}
+			r.Claim.Spec.EnvironmentName = "talos"
+			wish := allocate.EnvironmentWish(r.Claim, r.Class, r.Environments)
+			byServer := c.reason == "" || c.reason == reasons.EnvironmentUnsupported
+			if byServer != (len(wish) == 0) || !byServer && wish[0].Reason != c.reason {
+				t.Errorf("the claim names it: %v", wish)
+			}
+		})
 	}
 }
 

@@ -22,7 +22,7 @@ func EnvironmentWish(claim *metal.ServerClaim, class *metal.ServerClass, environ
 	if environments[name] == nil {
 		return one(reasons.EnvironmentMissing, "the Environment "+name+" that the claim names does not exist")
 	}
-	return unresolved(environments[name])
+	return unresolved(name, environments[name])
 }
 
 // bootable says why the server has nothing to boot for this claim.
@@ -35,7 +35,7 @@ func (r *Request) bootable(c Candidate) []Reason {
 	if environment == nil {
 		return one(reasons.EnvironmentMissing, "the Environment "+name+" does not exist")
 	}
-	if found := unresolved(environment); found != nil {
+	if found := unresolved(name, environment); found != nil {
 		return found
 	}
 	if arch := c.Inventory.Spec.Arch; !supports(environment, arch) {
@@ -70,15 +70,15 @@ func allowed(class *metal.ServerClass, name string) bool {
 }
 
 // unresolved says why nobody knows yet what the Environment boots.
-func unresolved(e *metal.Environment) []Reason {
+func unresolved(name string, e *metal.Environment) []Reason {
 	if e.Spec.Talos == nil || e.Pin() != nil {
 		return nil
 	}
 	c := meta.FindStatusCondition(e.Status.Conditions, reasons.Resolved)
 	if c == nil || c.Status == metav1.ConditionTrue || c.ObservedGeneration != e.Generation {
-		return one(reasons.Resolving, "the Environment "+e.Name+" has not been resolved yet")
+		return one(reasons.Resolving, "the Environment "+name+" has not been resolved yet")
 	}
-	return one(c.Reason, "the Environment "+e.Name+" is not resolved: "+c.Message)
+	return one(c.Reason, "the Environment "+name+" is not resolved: "+c.Message)
 }
 
 // supports is whether the Environment has something to boot for the architecture.

@@ -54,10 +54,22 @@ func request() allocate.Request {
 		Class:        &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "small"}, Spec: metal.ServerClassSpec{EnvironmentRef: &metal.NameRef{Name: "talos"}}},
 		Installation: here, Fit: fit,
 		Environments: map[string]*metal.Environment{
-			"talos": {Spec: metal.EnvironmentSpec{Talos: &metal.TalosSource{Version: "v1.13.0"}}},
+			"talos": talos("amd64", "arm64"),
 			"intel": {Spec: metal.EnvironmentSpec{Boot: []metal.BootAssets{{Arch: "amd64"}}}},
 		},
 	}
+}
+
+// talos is an Environment of Talos whose files are pinned for some architectures.
+func talos(pinned ...string) *metal.Environment {
+	e := &metal.Environment{Spec: metal.EnvironmentSpec{Talos: &metal.TalosSource{Version: "v1.13.0", Architectures: []string{"amd64", "arm64"}}}}
+	if len(pinned) > 0 {
+		e.Status.Talos = &metal.TalosPin{Source: e.Spec.Talos.Source()}
+	}
+	for _, arch := range pinned {
+		e.Status.Talos.Boot = append(e.Status.Talos.Boot, metal.BootAssets{Arch: arch})
+	}
+	return e
 }
 
 func bytesRange(least, most string) *metal.QuantityRange {

@@ -12,7 +12,7 @@ import (
 	"ingot.dev/ingot/pxe-server/protocol"
 )
 
-var digestA, digestB = strings.Repeat("a", 64), strings.Repeat("b", 64)
+var digestA, digestB, digestC = strings.Repeat("a", 64), strings.Repeat("b", 64), strings.Repeat("c", 64)
 
 // TestAssets: the files of all Environments are in the view, each digest once, and a changed Environment is another view.
 func TestAssets(t *testing.T) {
@@ -48,6 +48,7 @@ func TestAssetReports(t *testing.T) {
 	}
 	if err := report(
 		&protocol.AssetState{Sha256: digestA, State: "Fetching", ReceivedBytes: 47, TotalBytes: 100},
+		&protocol.AssetState{Sha256: digestC, State: "Failed", Message: "another file", OtherBytes: true},
 		&protocol.AssetState{Sha256: digestB, State: "Ready"},
 		&protocol.AssetState{Sha256: "../etc/passwd", State: "Cached"},
 		nil,
@@ -56,6 +57,9 @@ func TestAssetReports(t *testing.T) {
 	}
 	if got, known := b.files.Of(digestA); len(got) != 1 || got[0].Site != "local" || got[0].Percent != 45 || !known("local") {
 		t.Errorf("got %+v", got)
+	}
+	if got, _ := b.files.Of(digestC); len(got) != 1 || !got[0].OtherBytes {
+		t.Errorf("other bytes: %+v", got)
 	}
 	for _, digest := range []string{digestB, "../etc/passwd", ""} {
 		if got, _ := b.files.Of(digest); len(got) != 0 {

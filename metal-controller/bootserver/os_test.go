@@ -65,6 +65,18 @@ func TestOSBoot(t *testing.T) {
 		"Talos": {func(_ *metal.Server, c *cache) {
 			c.environments[0].Spec = metal.EnvironmentSpec{Talos: &metal.TalosSource{}}
 		}, nil},
+		"Talos, pinned": {func(_ *metal.Server, c *cache) {
+			e := &c.environments[0]
+			boots := e.Spec.Boot
+			boots[1].Args = []string{"talos.platform=metal", "talos.config={config}"}
+			e.Spec = metal.EnvironmentSpec{Talos: &metal.TalosSource{}}
+			e.Status.Talos = &metal.TalosPin{Source: e.Spec.Talos.Source(), Boot: boots}
+		}, []string{"talos.platform=metal", "talos.config=" + l.ConfigURL("rack1-01", "boot1", false)}},
+		"Talos, another is pinned": {func(_ *metal.Server, c *cache) {
+			e := &c.environments[0]
+			e.Status.Talos = &metal.TalosPin{Source: "other", Boot: e.Spec.Boot}
+			e.Spec = metal.EnvironmentSpec{Talos: &metal.TalosSource{}}
+		}, nil},
 		"no inventory": {func(_ *metal.Server, c *cache) { c.inventories = nil }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,6 +48,7 @@ With --watch it goes on: on a terminal the table is kept up to date in place, el
   ingot get servers --watch
   ingot get claims -A
   ingot get classes
+  ingot get environments -o wide
   ingot get inventory rack1-07 -o yaml`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return g.run(cmd.Context(), args) },
 		ValidArgsFunction: g.complete,

@@ -51,6 +51,16 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestTalosConfig: Talos gets no document of a kind that it does not know. The control is TestFetch.
+func TestTalosConfig(t *testing.T) {
+	w := newWorld(t, nil)
+	w.talos([]string{"talos.config={config}"})
+	got := w.fetch()
+	if got.code != http.StatusOK || strings.Contains(got.body, "Callback") || !strings.Contains(got.body, "disk: /dev/sdz") {
+		t.Errorf("%d\n%s", got.code, got.body)
+	}
+}
+
 // TestTruncated: a machine that lost the connection in the middle gets the whole config next time.
 func TestTruncated(t *testing.T) {
 	w := newWorld(t, func(r *metal.ServerRecord) { r.Claim.PlainConfig = true })

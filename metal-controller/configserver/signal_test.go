@@ -172,6 +172,11 @@ func TestReady(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}, reason: reasons.EnvironmentUnsupported, says: "arm64"},
+		"Talos, not resolved": {change: func(w *world) { w.talos(nil) }, reason: reasons.Resolving, says: "condition Resolved"},
+		"Talos, resolved":     {change: func(w *world) { w.talos([]string{"talos.platform=metal", "talos.config={config}"}) }},
+		"Talos, a long line": {change: func(w *world) {
+			w.talos([]string{strings.Repeat("a", 500), strings.Repeat("b", 500), strings.Repeat("c", 500), strings.Repeat("d", 400), "talos.config={config}"})
+		}, reason: reasons.EnvironmentUnsupported, says: "too long by"},
 		"no right to read it": {change: func(w *world) { w.forbid() }, reason: reasons.ConfigMissing, says: "create rolebinding ingot-config-reader"},
 	} {
 		t.Run(name, func(t *testing.T) {

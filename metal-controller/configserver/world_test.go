@@ -180,6 +180,28 @@ func (w *world) declare(change func(*metal.ServerRecord)) {
 	w.create(w.ingot, server, inventory, claim)
 }
 
+// talos makes the Environment one of Talos; without a line it is not resolved.
+func (w *world) talos(line []string) {
+	w.t.Helper()
+	e := &metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+	if err := w.ingot.Get(w.t.Context(), nameOf(e), e); err != nil {
+		w.t.Fatal(err)
+	}
+	boots := e.Spec.Boot
+	e.Spec = metal.EnvironmentSpec{Talos: &metal.TalosSource{Version: "v1.13.0"}}
+	if err := w.admin.Update(w.t.Context(), e); err != nil {
+		w.t.Fatal(err)
+	}
+	if line == nil {
+		return
+	}
+	boots[0].Args = line
+	e.Status.Talos = &metal.TalosPin{Source: e.Spec.Talos.Source(), PinnedAt: metav1.NewTime(epoch), Boot: boots}
+	if err := w.ingot.Status().Update(w.t.Context(), e); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // booting is the record of a server whose boot is open until an hour after the epoch.
 func booting(claim *metal.ServerClaim, class string) *metal.ServerRecord {
 	at := metav1.NewTime(epoch.Add(-time.Minute))

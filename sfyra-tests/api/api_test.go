@@ -49,6 +49,11 @@ func indent(s string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ") + "\n"
 }
 
+// talos is the YAML of an Environment of Talos v1.13.0 with more fields.
+func talos(name, more string) string {
+	return "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: " + name + "}\nspec: {talos: {version: v1.13.0, " + more + "}}"
+}
+
 // TestValidation creates objects; want is a part of the error that names the field, or empty when the object is good.
 func TestValidation(t *testing.T) {
 	c := connect(t, testapi.Config(t).AdminConfig)
@@ -77,6 +82,17 @@ func TestValidation(t *testing.T) {
 		{"namespaces selected twice", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-ns}\nspec: {allowedNamespaces: {all: true, names: [a]}}", "exactly one"},
 		{"no trust at all", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-trust}\nspec: {minimumTrust: 5}", "minimumTrust"},
 		{"an environment of Talos", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-talos}\nspec: {talos: {version: v1.13.0}}", ""},
+		{"an environment of Talos in full", talos("e-talos-full", "schematic: 'customization: {}', factoryURL: 'https://factory.example.org:8443/talos', secureBoot: true, architectures: [amd64, arm64]"), ""},
+		{"Talos whose files are named", talos("e-talos-named", "schematicID: "+fp+", boot: [{arch: amd64, uki: {url: 'http://x/u', sha256: "+fp+", sizeBytes: 7}}]"), ""},
+		{"named files without a schematic id", talos("e-talos-noid", "boot: [{arch: amd64, uki: {url: 'http://x/u', sha256: "+fp+"}}]"), "boot needs schematicID"},
+		{"named files and architectures", talos("e-talos-arch", "schematicID: "+fp+", architectures: [amd64], boot: [{arch: amd64, uki: {url: 'http://x/u', sha256: "+fp+"}}]"), "leave architectures out"},
+		{"a schematic twice", talos("e-talos-two", "schematicID: "+fp+", schematic: 'customization: {}'"), "not both"},
+		{"a version of none", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-version}\nspec: {talos: {version: latest}}", "version"},
+		{"an architecture of none", talos("e-talos-riscv", "architectures: [riscv64]"), "architectures"},
+		{"an architecture twice", talos("e-talos-twice", "architectures: [amd64, amd64]"), "Duplicate"},
+		{"a factory with a password in it", talos("e-talos-user", "factoryURL: 'https://user@factory.example.org'"), "factoryURL"},
+		{"a factory with a query", talos("e-talos-query", "factoryURL: 'https://factory.example.org/?a=b'"), "factoryURL"},
+		{"a factory on the server's own disk", talos("e-talos-file", "factoryURL: 'file:///etc'"), "factoryURL"},
 		{"an environment of two minds", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-two}\nspec: {talos: {version: v1.13.0}, boot: [{arch: amd64, uki: {url: 'http://x/u', sha256: " + fp + "}}]}", "exactly one of talos and boot"},
 		{"an environment of nothing", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-none}\nspec: {}", "exactly one of talos and boot"},
 		{"an asset without its digest", "apiVersion: metal.ingot.dev/v1alpha1\nkind: Environment\nmetadata: {name: e-digest}\nspec: {boot: [{arch: amd64, uki: {url: 'http://x/u'}}]}", "sha256"},

@@ -139,7 +139,7 @@ func (n *Network) startControllers(ctx context.Context, env up.Env) (func() erro
 			ConfigListen: ":" + strconv.Itoa(n.ConfigPort), PlainConfigListen: ":" + strconv.Itoa(n.PlainConfigPort),
 			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), DestructiveLimit: n.DestructiveLimit, DryRun: n.DryRun, MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
 			KeepFile: n.keeper(filepath.Join(env.StateDir, PXEDir)),
-			Ready: func(s controllers.Services) { n.boot = s.Boot; ready() },
+			Ready:    func(s controllers.Services) { n.boot = s.Boot; ready() },
 		})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -84,7 +85,10 @@ func TestManaged(t *testing.T) {
 	environment := &metal.Environment{Spec: metal.EnvironmentSpec{Talos: &metal.TalosSource{Version: "v1.13.0"}}}
 	environment.Name = "late-" + w.ns
 	w.make(environment)
-	w.until(c, "environment", func(bool) bool { return group(c, reasons.NotReady).Count == 1 })
+	w.until(c, "environment", func(bool) bool { return group(c, reasons.Resolving).Count == 1 })
+	environment.Status.Talos = &metal.TalosPin{Source: environment.Spec.Talos.Source(), PinnedAt: metav1.NewTime(w.now), Boot: boots()}
+	ok(t, w.ingot.Status().Update(t.Context(), environment))
+	w.until(c, "its files", func(bool) bool { return group(c, reasons.NotReady).Count == 1 })
 	w.condition(s, reasons.Ready, yes, reasons.Available)
 	w.until(c, "a free server", func(bool) bool { return c.Spec.Binding != nil })
 	w.condition(s, reasons.Provisioned, yes, reasons.Running)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,13 +55,18 @@ func newWorld(t *testing.T) *world {
 	ok(t, err)
 	w := &world{t: t, ns: testapi.Namespace(t), cel: cel, now: time.Now().UTC().Truncate(time.Second), dieAt: -1}
 	w.admin, w.ingot = newClient(t, testapi.Config(t).AdminConfig), newClient(t, testapi.Config(t).ControllerConfig)
-	w.make(&metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: metal.EnvironmentSpec{Talos: &metal.TalosSource{Version: "v1.13.0"}}})
+	w.make(&metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: metal.EnvironmentSpec{Boot: boots()}})
 	w.class = &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: metal.ServerClassSpec{
 		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"world": w.ns}}, AllowedNamespaces: &metal.NamespaceSelection{Names: []string{w.ns}},
 		EnvironmentRef: &metal.NameRef{Name: w.ns}, WipeLevel: metal.WipePurge,
 	}}
 	w.make(w.class)
 	return w
+}
+
+// boots is something to boot for amd64.
+func boots() []metal.BootAssets {
+	return []metal.BootAssets{{Arch: "amd64", UKI: &metal.Asset{URL: "http://files.example/uki", SHA256: strings.Repeat("0", 64)}}}
 }
 
 func ok(t testing.TB, err error) {

@@ -56,9 +56,9 @@ func unresolved(env *metal.Environment) (reason, message string) {
 	return c.Reason, c.Message
 }
 
-// changed says whether what was pinned is not what its source has now.
+// changed says whether what was pinned is not what the Image Factory has now.
 func changed(env *metal.Environment) bool {
-	return env.Spec.Talos != nil && slices.ContainsFunc(env.Status.Assets, func(a metal.AssetStatus) bool { return a.OtherBytes })
+	return env.Spec.Talos != nil && len(env.Spec.Talos.Boot) == 0 && slices.ContainsFunc(env.Status.Assets, func(a metal.AssetStatus) bool { return a.OtherBytes })
 }
 
 // mend says what helps against a file that cannot be had.

@@ -34,6 +34,12 @@ type world struct {
 	admin client.Client
 	name  string
 	now   time.Time
+	told  []string // events, as REASON MESSAGE
+}
+
+// Event records one.
+func (w *world) Event(_ *metal.Environment, _ bool, reason, message string) {
+	w.told = append(w.told, reason+" "+message)
 }
 
 // replica is a controller with the memory of its own sites.
@@ -70,7 +76,7 @@ func newWorld(t *testing.T, name string, spec metal.EnvironmentSpec) *world {
 func (w *world) replica() *replica {
 	w.t.Helper()
 	clock := func() time.Time { return w.now }
-	return &replica{&environment.Reconciler{Client: newClient(w.t, testapi.Config(w.t).ControllerConfig), Files: bootfiles.NewStore(clock), Now: clock}, w}
+	return &replica{&environment.Reconciler{Client: newClient(w.t, testapi.Config(w.t).ControllerConfig), Files: bootfiles.NewStore(clock), Events: w, Now: clock}, w}
 }
 
 func (r *replica) told(site, kernelState string, percent int32, message string) *replica {
@@ -196,16 +202,6 @@ func TestSilentSite(t *testing.T) {
 	w.now = w.now.Add(16 * time.Minute)
 	r.told("rack2", "Cached", 100, "").reconcile()
 	w.want("the other site has it", metav1.ConditionTrue, reasons.AssetsCached, "Cached", "")
-}
-
-// TestTalos is honest: such an Environment can be written and not be booted yet.
-func TestTalos(t *testing.T) {
-	w := newWorld(t, "talos", metal.EnvironmentSpec{Talos: &metal.TalosSource{Version: "v1.13.0"}})
-	w.replica().reconcile()
-	w.want("talos", metav1.ConditionUnknown, reasons.TalosNotYet, "", "next release of Ingot (part 4)")
-	if n := len(w.get().Status.Assets); n != 0 {
-		t.Errorf("%d assets", n)
-	}
 }
 
 // TestGone: an Environment that is gone is no error.

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,7 +23,7 @@ var namespaces = []string{"prod", "test"}
 
 // offer makes what claims ask for: a class that every server fits, and what it boots.
 func (w *World) offer(ingot *store.Client) error {
-	e := &metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: "os"}, Spec: metal.EnvironmentSpec{Talos: &metal.TalosSource{Version: "v1.9.0"}}}
+	e := &metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: "os"}, Spec: metal.EnvironmentSpec{Boot: []metal.BootAssets{{Arch: "amd64", UKI: &metal.Asset{URL: "http://files.example/uki", SHA256: strings.Repeat("0", 64)}}}}}
 	if err := ingot.Create(background(), e); err != nil {
 		return fmt.Errorf("making the Environment: %w", err)
 	}
