@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"ingot.dev/ingot/boot-assets/web"
@@ -73,7 +75,7 @@ func (c *Client) Cmdline(ctx context.Context, r Release) ([]string, error) {
 	}
 	args, err := parseCmdline(string(data))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrAnswer, web.Where(address), err)
+		return nil, fmt.Errorf("%s: %w", web.Where(address), err)
 	}
 	return args, nil
 }
@@ -85,24 +87,22 @@ var argName = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.-]*$`)
 // could not stand in a boot script: quotes, backslashes and what iPXE would expand.
 func parseCmdline(line string) ([]string, error) {
 	args := strings.Fields(line)
-	metal := false
+	if !slices.Contains(args, "talos.platform=metal") {
+		return nil, fmt.Errorf("%w: it does not have talos.platform=metal", ErrAnswer)
+	}
+	if len(args) > maxArgs {
+		return nil, fmt.Errorf("%w: it has %d arguments, and at most %d fit", ErrLine, len(args), maxArgs)
+	}
 	for _, a := range args {
 		name, _, _ := strings.Cut(a, "=")
 		switch {
 		case len(a) > maxArg || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r > '~' }):
-			return nil, fmt.Errorf("an argument is longer than %d bytes or not ASCII", maxArg)
+			return nil, fmt.Errorf("%w: an argument is longer than %d bytes or not ASCII", ErrLine, maxArg)
 		case !argName.MatchString(name) || strings.ContainsAny(a, `"\`) || strings.Contains(a, "${"):
-			return nil, fmt.Errorf("%q cannot be an argument of a netbooted kernel", short(a))
+			return nil, fmt.Errorf("%w: %q cannot be an argument of a netbooted kernel", ErrLine, short(a))
 		case strings.HasPrefix(name, "ingot.") || name == "initrd":
-			return nil, fmt.Errorf("the argument %s is Ingot's own", short(name))
+			return nil, fmt.Errorf("%w: the argument %s is Ingot's own", ErrLine, short(name))
 		}
-		metal = metal || a == "talos.platform=metal"
-	}
-	if !metal {
-		return nil, fmt.Errorf("it does not have talos.platform=metal")
-	}
-	if len(args) > maxArgs {
-		return nil, fmt.Errorf("it has %d arguments, and at most %d fit", len(args), maxArgs)
 	}
 	return args, nil
 }
@@ -133,7 +133,7 @@ var version = regexp.MustCompile(`^v[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(-[0-9A-Za
 func parseVersions(data []byte) ([]string, error) {
 	var all []string
 	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, fmt.Errorf("it is no list of versions")
+		return nil, errors.New("it is no list of versions")
 	}
 	known := []string{}
 	for _, v := range all[:min(len(all), maxKnown)] {

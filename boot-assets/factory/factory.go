@@ -29,7 +29,7 @@ const DefaultURL = "https://factory.talos.dev"
 const (
 	// MaxFile bounds a kernel, an initramfs or a unified kernel image.
 	MaxFile     = 2 << 30
-	maxID       = 4 << 10
+	maxID       = 16 << 10
 	maxCmdline  = 4 << 10
 	maxVersions = 256 << 10
 	// answerTime is for short answers; buildTime until the first byte of a file, which a factory makes when it is asked for the first time.
@@ -49,6 +49,8 @@ var (
 	ErrMissing = errors.New("the Image Factory does not have it")
 	// ErrForbidden: it wants a licence, or credentials.
 	ErrForbidden = errors.New("the Image Factory does not give it out")
+	// ErrLine: the kernel line cannot be netbooted.
+	ErrLine = errors.New("the kernel line cannot be used")
 	// ErrAnswer: what it says makes no sense.
 	ErrAnswer = errors.New("this is not what an Image Factory answers")
 )

@@ -146,7 +146,7 @@ func TestTroubles(t *testing.T) {
 		"a licence is wanted":      {fake.Fault{Status: 402}, kernel, factory.ErrForbidden, "402 Payment Required"},
 		"a password is wanted":     {fake.Fault{Status: 401}, submit, factory.ErrForbidden, "401"},
 		"a portal, asked to take":  {fake.Fault{Junk: true}, submit, factory.ErrAnswer, "no id of a schematic; check spec.talos.factoryURL"},
-		"a portal, for the line":   {fake.Fault{Junk: true}, line, factory.ErrAnswer, "cannot be an argument"},
+		"a portal, for the line":   {fake.Fault{Junk: true}, line, factory.ErrAnswer, "does not have talos.platform=metal"},
 		"a portal, for a list":     {fake.Fault{Junk: true}, list, factory.ErrAnswer, "no list of versions"},
 		"a portal, for a kernel":   {fake.Fault{Junk: true}, kernel, factory.ErrAnswer, "is no kernel; perhaps a proxy"},
 		"no such version":          {ask: other(func(r *factory.Release) { r.Version = "v9.9.9" }), want: factory.ErrMissing, says: "404"},

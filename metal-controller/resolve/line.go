@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,9 +18,6 @@ const (
 	maxLine = 1700
 	maxArgs = 64
 )
-
-// ErrLine is returned for a kernel line that cannot be netbooted.
-var ErrLine = errors.New("the kernel line cannot be used")
 
 // standard is the kernel line of Talos on bare metal where nobody names one. Talos does not start without slab_nomerge and pti.
 var standard = []string{"console=tty0", "consoleblank=0", "init_on_alloc=1", "slab_nomerge=", "pti=on", "printk.devkmsg=on"}
@@ -47,7 +43,7 @@ func Args(line []string) []string {
 
 func checkLine(args []string) error {
 	if n := len(strings.Join(args, " ")); n > maxLine || len(args) > maxArgs {
-		return fmt.Errorf("%w: it has %d bytes and %d arguments, and at most %d and %d fit; shorten customization.extraKernelArgs of the schematic", ErrLine, n, len(args), maxLine, maxArgs)
+		return fmt.Errorf("%w: it has %d bytes and %d arguments, and at most %d and %d fit; shorten customization.extraKernelArgs of the schematic, or args of spec.talos.boot", factory.ErrLine, n, len(args), maxLine, maxArgs)
 	}
 	return nil
 }

@@ -142,11 +142,12 @@ func TestNotFound(t *testing.T) {
 		"a bad URL":         {change: func(s *metal.TalosSource) { s.FactoryURL = "https://169.254.169.254" }, want: factory.ErrAnswer, says: "address of the link"},
 		"an endless line": {change: func(s *metal.TalosSource) {
 			s.Schematic = "customization: {extraKernelArgs: [" + strings.Repeat("a="+strings.Repeat("b", 400)+", ", 5) + "]}"
-		}, want: ErrLine, says: "shorten customization.extraKernelArgs"},
-		"it is away":   {fault: fake.Fault{Status: 502}, want: factory.ErrUnreachable, says: "502"},
-		"a licence":    {fault: fake.Fault{Status: 402}, want: factory.ErrForbidden, says: "402"},
-		"a portal":     {fault: fake.Fault{Junk: true}, want: factory.ErrAnswer, says: "no id"},
-		"no room here": {keep: errors.New("no space left"), want: ErrKeep, says: "no space left"},
+		}, want: factory.ErrLine, says: "shorten customization.extraKernelArgs"},
+		"a quoted argument": {change: func(s *metal.TalosSource) { s.Schematic = "customization: {extraKernelArgs: ['a=\"b\"']}" }, want: factory.ErrLine, says: "cannot be an argument"},
+		"it is away":        {fault: fake.Fault{Status: 502}, want: factory.ErrUnreachable, says: "502"},
+		"a licence":         {fault: fake.Fault{Status: 402}, want: factory.ErrForbidden, says: "402"},
+		"a portal":          {fault: fake.Fault{Junk: true}, want: factory.ErrAnswer, says: "no id"},
+		"no room here":      {keep: errors.New("no space left"), want: ErrKeep, says: "no space left"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire()
@@ -192,7 +193,7 @@ func TestNamed(t *testing.T) {
 		t.Error("the spec was changed")
 	}
 	s.Boot[0].Args = slices.Repeat([]string{"a=" + strings.Repeat("b", 400)}, 5)
-	if _, err := Named(s); !errors.Is(err, ErrLine) {
+	if _, err := Named(s); !errors.Is(err, factory.ErrLine) {
 		t.Errorf("a line that does not fit: %v", err)
 	}
 }

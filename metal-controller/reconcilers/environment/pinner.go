@@ -168,7 +168,7 @@ func (p *Pinner) say(env *metal.Environment, reason, message string) {
 func reasonOf(err error) string {
 	for known, reason := range map[error]string{
 		factory.ErrUnreachable: reasons.FactoryUnreachable, factory.ErrSchematic: reasons.SchematicRefused, factory.ErrMissing: reasons.ReleaseMissing,
-		factory.ErrForbidden: reasons.FactoryRefused, factory.ErrAnswer: reasons.FactoryRefused, resolve.ErrLine: reasons.KernelLineRefused,
+		factory.ErrForbidden: reasons.FactoryRefused, factory.ErrAnswer: reasons.FactoryRefused, factory.ErrLine: reasons.KernelLineRefused,
 	} {
 		if errors.Is(err, known) {
 			return reason
