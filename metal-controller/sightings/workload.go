@@ -32,8 +32,19 @@ func (s *Store) Alive(server string) time.Time {
 	return time.Time{}
 }
 
-// Watched is since when this process listens.
-func (s *Store) Watched() time.Time { return s.since }
+// Watch begins to listen anew: whoever judges silence by this memory begins now, and another may have heard what was told before.
+func (s *Store) Watch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = s.now()
+}
+
+// Watched is since when this memory listens for whoever judges silence by it.
+func (s *Store) Watched() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since
+}
 
 // LocalBoot counts that a server's machine asked for its script and got its own disk. A neighbour can forge that.
 func (s *Store) LocalBoot(server string) {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,16 +39,32 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 	if o.Claim, err = r.claim(ctx, o.Server); err != nil {
 		return err
 	}
-	name := o.Server.Name
-	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name, r.installedAt(record))
-	if r.Replicas {
-		o.Claim.Watched = o.Now
-	}
+	r.heard(o)
 	if o.Claim.Found && record.Release == nil && (record.Installed == nil || record.Installed.BindingID != record.Claim.BindingID) {
 		o.Claim.NotReady, o.Claim.NotReadyMessage, err = r.Workloads.Ready(ctx, o.Server)
 	}
 	return err
 }
+
+// heard is what this replica and, by what they wrote down, others heard of the workload, and how often its machine asked for its boot since.
+func (r *Reconciler) heard(o *lifecycle.Observation) {
+	c, name, record := &o.Claim, o.Server.Name, o.Server.Spec.Record
+	c.Watched, c.Alive = r.Sightings.Watched(), latest(r.Sightings.Alive(name), lifecycle.HeardUntil(record, o.Now))
+	since := latest(c.Watched, c.Alive, r.installedAt(record))
+	c.LocalBoots = max(r.Sightings.LocalBoots(name, since), localBoots(o.Server.Status.Boots, since))
+}
+
+// localBoots counts the boots from the local disk that status shows since a moment: other replicas write there what their pxe-servers told.
+func localBoots(boots []metal.BootTimeline, since time.Time) (n int) {
+	for _, b := range boots {
+		if last := len(b.Stages) - 1; b.Target == metal.BootTargetLocalDisk && last >= 0 && b.Stages[last].At.After(since) {
+			n++
+		}
+	}
+	return n
+}
+
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // installedAt is when the workload of the record's claim was installed; zero when it was not, or by a clock that ran ahead.
 func (r *Reconciler) installedAt(record *metal.ServerRecord) time.Time {
