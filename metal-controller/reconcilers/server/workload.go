@@ -17,11 +17,10 @@ import (
 	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
-// What Cluster API and clusterctl write on objects; see docs/claims.md.
+// What Cluster API writes on objects; see docs/claims.md.
 const (
 	clusterLabel   = "cluster.x-k8s.io/cluster-name"
 	pausedCluster  = "cluster.x-k8s.io/paused"
-	moveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
 	clusterGroup   = "cluster.x-k8s.io"
 	clusterKind    = "Cluster"
 	clusterVersion = "v1beta2"
@@ -93,7 +92,7 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 	}
 	view := lifecycle.ClaimView{Found: true, Bound: binds(&c, server), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server)}
 	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
-	_, view.Moving = c.Annotations[moveAnnotation]
+	_, view.Moving = c.Annotations[metal.MoveAnnotation]
 	if view.Deleting {
 		view.ClusterHeld, err = r.clusterHeld(ctx, &c)
 	}
