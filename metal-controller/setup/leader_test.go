@@ -85,7 +85,9 @@ func TestReplicasHear(t *testing.T) {
 	leader := start(t, ports)
 	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "heard"}}
 	create(t, server)
-	s := eventually(t, "heard", func(s *metal.Server) bool { return s.Status.State != "" && s.Spec.Record != nil && s.Spec.Record.ManagedBy != nil })
+	s := eventually(t, "heard", func(s *metal.Server) bool {
+		return s.Status.State != "" && s.Spec.Record != nil && s.Spec.Record.ManagedBy != nil
+	})
 	before, at := s.DeepCopy(), metav1.Now()
 	s.Spec.Record.Claim = &metal.ClaimRecord{Namespace: "default", Name: "heard", BindingID: "bind1", At: at, BoundAt: &at}
 	s.Spec.Record.Installed = &metal.InstalledRecord{BootID: "boot1", At: at, BindingID: "bind1", RunningAt: &at, EverySeconds: 10}
