@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,7 +50,7 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 func (r *Reconciler) heard(o *lifecycle.Observation) {
 	c, name, record := &o.Claim, o.Server.Name, o.Server.Spec.Record
 	c.Watched, c.Alive = r.Sightings.Watched(), latest(r.Sightings.Alive(name), lifecycle.HeardUntil(record, o.Now))
-	since := latest(c.Watched, c.Alive, r.installedAt(record))
+	since := latest(c.Watched, c.Alive, toldFirst(record, o.Now))
 	c.LocalBoots = max(r.Sightings.LocalBoots(name, since), localBoots(o.Server.Status.Boots, since))
 }
 
@@ -65,12 +66,19 @@ func localBoots(boots []metal.BootTimeline, since time.Time) (n int) {
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
-// installedAt is when the workload of the record's claim was installed; zero when it was not, or by a clock that ran ahead.
-func (r *Reconciler) installedAt(record *metal.ServerRecord) time.Time {
-	if i := record.Installed; i != nil && i.BindingID == record.Claim.BindingID && !i.At.After(r.Now()) {
-		return i.At.Time
+// toldFirst is when the workload of the record's claim told first that it runs, and before that when it was installed, whichever replica took the word; zero
+// when it did neither, or by a clock that ran ahead.
+func toldFirst(record *metal.ServerRecord, now time.Time) (at time.Time) {
+	i := record.Installed
+	if i == nil || i.BindingID != record.Claim.BindingID {
+		return at
 	}
-	return time.Time{}
+	for _, told := range []*metav1.Time{&i.At, i.RunningAt} {
+		if told != nil && !told.After(now) {
+			at = latest(at, told.Time)
+		}
+	}
+	return at
 }
 
 // claim is the claim as the cache knows it while nothing follows from it. A claim that is gone, deleted or bound elsewhere ends something, so that is read

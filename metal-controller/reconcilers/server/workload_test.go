@@ -167,6 +167,7 @@ func TestSilence(t *testing.T) {
 		{"silent", nil, nil, true},
 		{"told-here", nil, func(w *world) { w.memory.Told(w.name, w.now) }, false},
 		{"told-another", nil, func(w *world) { w.heard(w.now) }, false},
+		{"told-another-first", func(w *world) { w.ran(time.Time{}) }, func(w *world) { w.ran(w.now); w.now = w.now.Add(5 * time.Minute) }, false},
 		{"told-another-long-ago", func(w *world) { w.heard(w.now) }, nil, true},
 		{"just-elected", nil, func(w *world) { w.memory.Watch() }, false},
 	} {
@@ -197,6 +198,17 @@ func TestSilence(t *testing.T) {
 			})
 		}
 	}
+}
+
+// ran lets the record say when the system told first that it runs; never when that is zero.
+func (w *world) ran(at time.Time) {
+	w.t.Helper()
+	s := w.server()
+	i := s.Spec.Record.Installed
+	if i.RunningAt = nil; !at.IsZero() {
+		i.RunningAt = &metav1.Time{Time: at.Truncate(time.Second)}
+	}
+	must(w, newClient(w.t, w.config()).Update(w.t.Context(), s))
 }
 
 // heard is what a replica writes that does not lead, when it hears the workload.

@@ -77,7 +77,7 @@ func (w *World) moving(s *metal.Server) string {
 		return ""
 	case ready(s) == reasons.FencingUnconfirmed && s.Spec.BMC != nil && !pausedServer(s):
 		return "its machine is to be fenced"
-	case ready(s) == reasons.DiskBootFailed && r.Boot != nil && r.Boot.Reason != reasons.DiskBootFailed:
+	case ready(s) == reasons.DiskBootFailed && r.Boot != nil && r.Boot.Reason != reasons.DiskBootFailed && !w.operator.waits(s, reasons.AwaitingPower): // a person's off sticks
 		return "its disks are to be looked at"
 	case w.pretends(s) != "":
 		return w.pretends(s)

@@ -271,7 +271,7 @@ func (p *process) drain() {
 		if p.leads {
 			p.wake(name, 500*time.Millisecond)
 		} else {
-			p.follower.Write(background(), name)
+			p.in(10*time.Millisecond, func() { p.follower.Write(background(), name) }) // it may die in that
 		}
 	}
 }
