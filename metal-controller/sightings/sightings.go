@@ -31,10 +31,10 @@ const (
 
 // Store is safe for concurrent use.
 type Store struct {
-	now   func() time.Time
-	since time.Time
+	now func() time.Time
 
 	mu      sync.Mutex
+	since   time.Time
 	servers map[string]*seen
 	unknown map[string]metal.BootTimeline
 	order   []string // keys of unknown, oldest first

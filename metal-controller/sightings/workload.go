@@ -32,8 +32,19 @@ func (s *Store) Alive(server string) time.Time {
 	return time.Time{}
 }
 
-// Watched is since when this process listens.
-func (s *Store) Watched() time.Time { return s.since }
+// Watch begins to listen anew: whoever judges silence by this memory begins now, and another may have heard what was told before.
+func (s *Store) Watch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = s.now()
+}
+
+// Watched is since when this memory listens for whoever judges silence by it.
+func (s *Store) Watched() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since
+}
 
 // LocalBoot counts a sign that a server's machine does not run its system: it asked for its script and got its own disk, or its agent enrolled although no
 // boot of an agent is expected. A neighbour can forge that.

@@ -43,6 +43,20 @@ func TestWorkload(t *testing.T) {
 	}
 }
 
+// TestWatch: who begins to judge silence has not listened before.
+func TestWatch(t *testing.T) {
+	c := &clock{epoch}
+	s := sightings.New(c.read)
+	c.now = epoch.Add(time.Hour)
+	if !s.Watched().Equal(epoch) {
+		t.Errorf("control: watched since %s", s.Watched())
+	}
+	s.Watch()
+	if !s.Watched().Equal(c.now) {
+		t.Errorf("watched since %s", s.Watched())
+	}
+}
+
 // TestLocalBootsBefore: a machine that asked for its disk before a system was installed on it says nothing of that system.
 func TestLocalBootsBefore(t *testing.T) {
 	c := &clock{epoch}

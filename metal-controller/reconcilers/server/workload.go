@@ -3,10 +3,12 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,11 +18,10 @@ import (
 	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
-// What Cluster API and clusterctl write on objects; see docs/claims.md.
+// What Cluster API writes on objects; see docs/claims.md.
 const (
 	clusterLabel   = "cluster.x-k8s.io/cluster-name"
 	pausedCluster  = "cluster.x-k8s.io/paused"
-	moveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
 	clusterGroup   = "cluster.x-k8s.io"
 	clusterKind    = "Cluster"
 	clusterVersion = "v1beta2"
@@ -38,23 +39,46 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 	if o.Claim, err = r.claim(ctx, o.Server); err != nil {
 		return err
 	}
-	name := o.Server.Name
-	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name, r.installedAt(record))
-	if r.Replicas {
-		o.Claim.Watched = o.Now
-	}
+	r.heard(o)
 	if o.Claim.Found && record.Release == nil && (record.Installed == nil || record.Installed.BindingID != record.Claim.BindingID) {
 		o.Claim.NotReady, o.Claim.NotReadyMessage, err = r.Workloads.Ready(ctx, o.Server)
 	}
 	return err
 }
 
-// installedAt is when the workload of the record's claim was installed; zero when it was not, or by a clock that ran ahead.
-func (r *Reconciler) installedAt(record *metal.ServerRecord) time.Time {
-	if i := record.Installed; i != nil && i.BindingID == record.Claim.BindingID && !i.At.After(r.Now()) {
-		return i.At.Time
+// heard is what this replica and, by what they wrote down, others heard of the workload, and how often its machine asked for its boot since.
+func (r *Reconciler) heard(o *lifecycle.Observation) {
+	c, name, record := &o.Claim, o.Server.Name, o.Server.Spec.Record
+	c.Watched, c.Alive = r.Sightings.Watched(), latest(r.Sightings.Alive(name), lifecycle.HeardUntil(record, o.Now))
+	since := latest(c.Watched, c.Alive, toldFirst(record, o.Now))
+	c.LocalBoots = max(r.Sightings.LocalBoots(name, since), localBoots(o.Server.Status.Boots, since))
+}
+
+// localBoots counts the boots from the local disk that status shows since a moment: other replicas write there what their pxe-servers told.
+func localBoots(boots []metal.BootTimeline, since time.Time) (n int) {
+	for _, b := range boots {
+		if last := len(b.Stages) - 1; b.Target == metal.BootTargetLocalDisk && last >= 0 && b.Stages[last].At.After(since) {
+			n++
+		}
 	}
-	return time.Time{}
+	return n
+}
+
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
+
+// toldFirst is when the workload of the record's claim told first that it runs, and before that when it was installed, whichever replica took the word; zero
+// when it did neither, or by a clock that ran ahead.
+func toldFirst(record *metal.ServerRecord, now time.Time) (at time.Time) {
+	i := record.Installed
+	if i == nil || i.BindingID != record.Claim.BindingID {
+		return at
+	}
+	for _, told := range []*metav1.Time{&i.At, i.RunningAt} {
+		if told != nil && !told.After(now) {
+			at = latest(at, told.Time)
+		}
+	}
+	return at
 }
 
 // claim is the claim as the cache knows it while nothing follows from it. A claim that is gone, deleted or bound elsewhere ends something, so that is read
@@ -76,7 +100,7 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 	}
 	view := lifecycle.ClaimView{Found: true, Bound: binds(&c, server), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server)}
 	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
-	_, view.Moving = c.Annotations[moveAnnotation]
+	_, view.Moving = c.Annotations[metal.MoveAnnotation]
 	if view.Deleting {
 		view.ClusterHeld, err = r.clusterHeld(ctx, &c)
 	}

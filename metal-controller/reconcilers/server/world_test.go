@@ -19,6 +19,7 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase"
+	"ingot.dev/ingot/metal-controller/erase/erasetest"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
@@ -52,7 +53,7 @@ func newWorld(t *testing.T, name string, spec metal.ServerSpec) *world {
 	t.Helper()
 	w := &world{t: t, name: name, now: time.Now().UTC(), dieAt: -1}
 	w.admin = newClient(t, testapi.Config(t).AdminConfig)
-	w.signer = newSigner(t)
+	w.signer = erasetest.Signer(t)
 	w.restart()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name},
@@ -65,19 +66,6 @@ func newWorld(t *testing.T, name string, spec metal.ServerSpec) *world {
 		t.Cleanup(func() { _ = w.admin.Delete(context.Background(), o) })
 	}
 	return w
-}
-
-func newSigner(t *testing.T) *erase.Signer {
-	t.Helper()
-	key, err := erase.NewKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := erase.NewSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // restart loses the memory of the process; machine and BMC stay as they are.

@@ -39,6 +39,7 @@ type process struct {
 	view         *store.View
 	seen         *sightings.Store
 	reconciler   *server.Reconciler
+	follower     *server.Follower
 	claims       *claim.Reconciler
 	records      records.Store
 	desk         *desk.Desk
@@ -71,6 +72,7 @@ func (p *process) start() {
 		Installation: p.installation, Now: p.clock, Random: p.ids, Workloads: workloads{p.w}, Idle: idle{p.w},
 	}
 	p.reconciler.Live = clusterReader{p.live, p.w}
+	p.follower = &server.Follower{Reconciler: p.reconciler}
 	p.records = records.Store{Client: p.cached, Live: p.live, Installation: p.installation}
 	p.claims = &claim.Reconciler{
 		Client: p.cached, Live: p.live, Indexed: claim.Index(background(), p.view) == nil, Events: claimEvents{p}, CEL: noCEL{},
@@ -263,10 +265,14 @@ func (p *process) reconcile(name string) {
 	}
 }
 
-// drain passes on what was seen, as the reconciler's source does.
+// drain passes on what was seen, as the reconciler's source does where this replica leads, and writes it down as a follower does where not.
 func (p *process) drain() {
 	for _, name := range p.seen.Drain() {
-		p.wake(name, 500*time.Millisecond)
+		if p.leads {
+			p.wake(name, 500*time.Millisecond)
+		} else {
+			p.in(10*time.Millisecond, func() { p.follower.Write(background(), name) }) // it may die in that
+		}
 	}
 }
 
