@@ -13,6 +13,9 @@ func (c *oracle) wrote(w *store.Write) {
 		c.claimWrote(w)
 		return
 	}
+	if i, ok := w.After.(*metal.ServerInventory); ok && i != nil {
+		c.inventoried[i.Name] = c.w.now
+	}
 	before, _ := w.Before.(*metal.Server)
 	after, ok := w.After.(*metal.Server)
 	if !ok || after == nil || w.Who == restorer {
