@@ -41,7 +41,7 @@ func (s *Server) signal(w http.ResponseWriter, r *http.Request, c call) {
 	defer cancel()
 	switch err := s.take(ctx, c, g); {
 	case err == nil:
-		s.cfg.Sightings.Told(c.server, s.cfg.Now())
+		s.cfg.Sightings.Told(c.server)
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, errClosed), errors.Is(err, errPlain), errors.Is(err, records.ErrGone), errors.Is(err, records.ErrForeign):
 		s.journal.refused(c, "the signal does not fit what is known of the server, or came over plain HTTP that its class does not allow")

@@ -49,9 +49,17 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 // heard is what this replica and, by what they wrote down, others heard of the workload, and how often its machine asked for its boot since.
 func (r *Reconciler) heard(o *lifecycle.Observation) {
 	c, name, record := &o.Claim, o.Server.Name, o.Server.Spec.Record
-	c.Watched, c.Alive = r.Sightings.Watched(), latest(r.Sightings.Alive(name), lifecycle.HeardUntil(record, o.Now))
+	c.Watched, c.Alive = r.remembered(o, r.Sightings.Watched()), latest(r.remembered(o, r.Sightings.Alive(name)), lifecycle.HeardUntil(record, o.Now))
 	since := latest(c.Watched, c.Alive, toldFirst(record, o.Now))
-	c.LocalBoots = max(r.Sightings.LocalBoots(name, since), localBoots(o.Server.Status.Boots, since))
+	c.LocalBoots = max(r.Sightings.LocalBoots(name, o.Now.Sub(since)), localBoots(o.Server.Status.Boots, since))
+}
+
+// remembered is a moment of the memory by the clock of now, which somebody may have set since.
+func (r *Reconciler) remembered(o *lifecycle.Observation, at time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return o.Now.Add(-r.Sightings.Since(at))
 }
 
 // localBoots counts the boots from the local disk that status shows since a moment: other replicas write there what their pxe-servers told.

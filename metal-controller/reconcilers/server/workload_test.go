@@ -165,7 +165,8 @@ func TestSilence(t *testing.T) {
 		looks  bool
 	}{
 		{"silent", nil, nil, true},
-		{"told-here", nil, func(w *world) { w.memory.Told(w.name, w.now) }, false},
+		{"told-here", nil, func(w *world) { w.memory.Told(w.name) }, false},
+		{"the-clock-was-set", nil, func(w *world) { w.memory.Told(w.name); w.set += 13 * time.Hour; w.now = w.now.Add(13 * time.Hour) }, false},
 		{"told-another", nil, func(w *world) { w.heard(w.now) }, false},
 		{"told-another-first", func(w *world) { w.ran(time.Time{}) }, func(w *world) { w.ran(w.now); w.now = w.now.Add(5 * time.Minute) }, false},
 		{"told-another-long-ago", func(w *world) { w.heard(w.now) }, nil, true},

@@ -32,11 +32,13 @@ var errCrash = errors.New("the process died here")
 
 // world is a reconciler on a real API server, with a BMC that does what it is told, a clock that only tests move, and a place to die.
 type world struct {
-	t      *testing.T
-	admin  client.Client
-	live   client.WithWatch
-	name   string
-	now    time.Time
+	t     *testing.T
+	admin client.Client
+	live  client.WithWatch
+	name  string
+	now   time.Time
+	// set is how far the clock of now was set ahead of the steady one.
+	set    time.Duration
 	plane  *plane
 	memory *sightings.Store
 	writes int
@@ -76,7 +78,7 @@ func (w *world) restart() {
 		orders = w.plane.orders
 	}
 	w.plane = &plane{world: w, on: on, orders: orders}
-	w.memory = sightings.New(func() time.Time { return w.now })
+	w.memory = sightings.New(func() time.Time { return w.now.Add(-w.set) })
 }
 
 // reconcile runs once, as the controllers' identity, reading from the API server itself.

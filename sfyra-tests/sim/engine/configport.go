@@ -66,7 +66,7 @@ func (p *process) signal(s *system, g lifecycle.Signal) bool {
 			return record, nil
 		})
 		if err == nil {
-			p.seen.Told(s.server, p.clock())
+			p.seen.Told(s.server)
 		}
 		return err
 	})
