@@ -87,7 +87,7 @@ func provisioned(o *Observation, p *Plan) {
 func installedCondition(o *Observation, p *Plan, r *metal.ServerRecord) (string, Status, string, string) {
 	_, f := need(o, p)
 	switch {
-	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !heard(o, r).After(r.Boot.At.Time):
+	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !heard(o).After(r.Boot.At.Time):
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The system is installed, its disk holds data, and the machine does not boot from it. Look at its console (`ingot console " + o.Server.Name + "`) and its firmware's boot order, then `ingot power cycle " + o.Server.Name + "`."
 	case lost(o, r) && !f.ok(): // a person switched it off, or took a yes back
 		return reasons.Provisioned, False, f.reason, f.message

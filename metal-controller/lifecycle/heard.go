@@ -1,7 +1,10 @@
 package lifecycle
 
 import (
+	"strconv"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
@@ -21,14 +24,32 @@ func Hear(s *metal.Server, now time.Time) *metal.ServerRecord {
 	return out
 }
 
-// HeardUntil is until when the record speaks for its system: it was heard when HeardAt says, and possibly, unwritten, until the next writing was due. It is
-// zero for a system that only the leader heard, and for times of a clock that ran ahead.
-func HeardUntil(r *metal.ServerRecord, now time.Time) time.Time {
-	if !installed(r) || r.Installed.HeardAt == nil || r.Installed.HeardAt.After(now) {
-		return time.Time{}
+// Word is what the record says that its system told; it is another one after each word that was written down. Empty when none was.
+func Word(r *metal.ServerRecord) string {
+	if !installed(r) {
+		return ""
 	}
-	if until := r.Installed.HeardAt.Add(pace(r.Installed)); until.Before(now) {
-		return until
+	i := r.Installed
+	word := i.BootID
+	for _, at := range []*metav1.Time{&i.At, i.RunningAt, i.HeardAt} {
+		word += " "
+		if at != nil {
+			word += strconv.FormatInt(at.Unix(), 36)
+		}
+	}
+	return word
+}
+
+// HeardUntil is until when the record speaks for its system, whose Word was seen to change then: it told just before, and possibly, unwritten, until the next
+// writing was due. It is zero without a word.
+func HeardUntil(r *metal.ServerRecord, then, now time.Time) time.Time {
+	switch {
+	case !installed(r):
+		return time.Time{}
+	case r.Installed.HeardAt == nil: // only the leader hears it, or nobody does
+		return then
+	case then.Add(pace(r.Installed)).Before(now):
+		return then.Add(pace(r.Installed))
 	}
 	return now
 }

@@ -19,16 +19,15 @@ func TestHear(t *testing.T) {
 		every   int32
 		age     time.Duration // of what is written; negative from a clock that ran ahead
 		written bool
-		until   time.Duration // before now, -1 for nothing
 	}{
-		"just now":               {10, 0, false, 0},
-		"within two minutes":     {10, 119 * time.Second, false, 0},
-		"two minutes ago":        {10, 2 * time.Minute, true, 0},
-		"long ago":               {10, time.Hour, true, 58 * time.Minute},
-		"within two intervals":   {600, 19 * time.Minute, false, 0},
-		"after two intervals":    {600, 21 * time.Minute, true, time.Minute},
-		"a little ahead":         {10, -time.Minute, false, -1},
-		"by a clock a day ahead": {10, -24 * time.Hour, true, -1},
+		"just now":               {10, 0, false},
+		"within two minutes":     {10, 119 * time.Second, false},
+		"two minutes ago":        {10, 2 * time.Minute, true},
+		"long ago":               {10, time.Hour, true},
+		"within two intervals":   {600, 19 * time.Minute, false},
+		"after two intervals":    {600, 21 * time.Minute, true},
+		"a little ahead":         {10, -time.Minute, false},
+		"by a clock a day ahead": {10, -24 * time.Hour, true},
 	} {
 		at := metav1.NewTime(now.Add(-c.age))
 		s := &metal.Server{Spec: metal.ServerSpec{Record: &metal.ServerRecord{
@@ -39,15 +38,38 @@ func TestHear(t *testing.T) {
 		if (record != nil) != c.written || record != nil && !record.Installed.HeardAt.Time.Equal(now) || !s.Spec.Record.Installed.HeardAt.Equal(&at) {
 			t.Errorf("%s: wrote %+v", name, record)
 		}
-		want := now.Add(-c.until)
-		if c.until < 0 {
-			want = time.Time{}
+	}
+}
+
+// TestHeardUntil: the record speaks for its system from when its word was seen to change until the next writing was due, whatever stamps it has.
+func TestHeardUntil(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		every int32
+		ago   time.Duration // since the word was seen
+		until time.Duration // before now
+	}{
+		"just now":             {10, 0, 0},
+		"within two minutes":   {10, 119 * time.Second, 0},
+		"long ago":             {10, time.Hour, 58 * time.Minute},
+		"within two intervals": {600, 19 * time.Minute, 0},
+		"after two intervals":  {600, 21 * time.Minute, time.Minute},
+	} {
+		bound, stamp := metav1.NewTime(now.Add(-time.Hour)), metav1.NewTime(now.Add(9*time.Hour))
+		r := &metal.ServerRecord{
+			Claim:     &metal.ClaimRecord{BindingID: "b", BoundAt: &bound},
+			Installed: &metal.InstalledRecord{BootID: "i", BindingID: "b", EverySeconds: c.every, HeardAt: &stamp},
 		}
-		if got := lifecycle.HeardUntil(s.Spec.Record, now); !got.Equal(want) {
+		if got, want := lifecycle.HeardUntil(r, now.Add(-c.ago), now), now.Add(-c.until); !got.Equal(want) {
 			t.Errorf("%s: heard until %s, want %s", name, got, want)
 		}
-		s.Spec.Record.Claim.BindingID = "another"
-		if got := lifecycle.HeardUntil(s.Spec.Record, now); !got.IsZero() {
+		word := lifecycle.Word(r)
+		r.Installed.HeardAt = nil
+		if got, want := lifecycle.HeardUntil(r, now.Add(-c.ago), now), now.Add(-c.ago); !got.Equal(want) || lifecycle.Word(r) == word {
+			t.Errorf("%s: before any is written down: heard until %s, want %s; the word is %q", name, got, want, lifecycle.Word(r))
+		}
+		r.Claim.BindingID = "another"
+		if got := lifecycle.HeardUntil(r, now, now); !got.IsZero() || lifecycle.Word(r) != "" {
 			t.Errorf("%s: the system of another binding was heard until %s", name, got)
 		}
 	}

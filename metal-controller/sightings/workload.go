@@ -32,6 +32,20 @@ func (s *Store) Alive(server string) time.Time {
 	return time.Time{}
 }
 
+// Notice says since when this memory knows the present word of a server's record. Words are not compared with any clock.
+func (s *Store) Notice(server, word string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.of(server)
+	if m == nil {
+		return s.now() // memory is full; it stays on the safe side
+	}
+	if m.wordAt.IsZero() || m.word != word {
+		m.word, m.wordAt = word, s.now()
+	}
+	return m.wordAt
+}
+
 // Since is how long ago a moment of this memory was, by the clock that noted it. That of a process goes on steadily when somebody sets the time, so no
 // system turns silent by that.
 func (s *Store) Since(at time.Time) time.Duration { return s.now().Sub(at) }

@@ -8,7 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,8 +48,9 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 // heard is what this replica and, by what they wrote down, others heard of the workload, and how often its machine asked for its boot since.
 func (r *Reconciler) heard(o *lifecycle.Observation) {
 	c, name, record := &o.Claim, o.Server.Name, o.Server.Spec.Record
-	c.Watched, c.Alive = r.remembered(o, r.Sightings.Watched()), latest(r.remembered(o, r.Sightings.Alive(name)), lifecycle.HeardUntil(record, o.Now))
-	since := latest(c.Watched, c.Alive, toldFirst(record, o.Now))
+	noticed := r.remembered(o, r.Sightings.Notice(name, lifecycle.Word(record)))
+	c.Watched, c.Alive = r.remembered(o, r.Sightings.Watched()), latest(r.remembered(o, r.Sightings.Alive(name)), lifecycle.HeardUntil(record, noticed, o.Now))
+	since := latest(c.Watched, c.Alive)
 	c.LocalBoots = max(r.Sightings.LocalBoots(name, o.Now.Sub(since)), localBoots(o.Server.Status.Boots, since))
 }
 
@@ -73,21 +73,6 @@ func localBoots(boots []metal.BootTimeline, since time.Time) (n int) {
 }
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
-
-// toldFirst is when the workload of the record's claim told first that it runs, and before that when it was installed, whichever replica took the word; zero
-// when it did neither, or by a clock that ran ahead.
-func toldFirst(record *metal.ServerRecord, now time.Time) (at time.Time) {
-	i := record.Installed
-	if i == nil || i.BindingID != record.Claim.BindingID {
-		return at
-	}
-	for _, told := range []*metav1.Time{&i.At, i.RunningAt} {
-		if told != nil && !told.After(now) {
-			at = latest(at, told.Time)
-		}
-	}
-	return at
-}
 
 // claim is the claim as the cache knows it while nothing follows from it. A claim that is gone, deleted or bound elsewhere ends something, so that is read
 // from the API server itself.

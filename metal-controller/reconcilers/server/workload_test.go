@@ -179,6 +179,7 @@ func TestSilence(t *testing.T) {
 				w.runs()
 				if c.before != nil {
 					c.before(w)
+					w.settle() // which notices it
 				}
 				w.now = w.now.Add(30 * time.Minute)
 				for i := range 2 {
