@@ -58,7 +58,7 @@ var wreckageOfClaims = []broken{
 			r.Boot.Attempt = 1
 		}
 	}}},
-	{name: "what other replicas hear is overlooked", invariant: "I13", kinds: engine.SetOf(engine.Claims, engine.Reboot, engine.PowerLoss), servers: 8, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
+	{name: "what other replicas hear is overlooked", invariant: "I13", kinds: engine.SetOf(engine.Claims, engine.Reboot, engine.Impostor, engine.LostReceipts), servers: 8, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
 		if i := recordOf(s).Installed; i != nil {
 			i.HeardAt = nil
 		}
