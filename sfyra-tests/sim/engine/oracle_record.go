@@ -21,6 +21,9 @@ func (c *oracle) wrote(w *store.Write) {
 	if !ok || after == nil || w.Who == restorer {
 		return
 	}
+	if before != nil && before.Spec.Accepted && !after.Spec.Accepted { // a person, or an old manifest
+		c.unaccepted[after.Name] = c.w.now
+	}
 	if w.Status && after.Status.Boot != nil && after.Status.Boot.Target == metal.BootTargetAgent && after.Status.State == metal.StateAvailable {
 		c.w.count(warmShown)
 	}
