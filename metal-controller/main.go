@@ -46,7 +46,7 @@ func command() *cobra.Command {
 		Short: "Run Ingot's controllers against a Kubernetes API server",
 		Long: `Run Ingot's controllers against a Kubernetes API server.
 
-Replicas elect a leader that reconciles Servers and talks to BMCs; every replica answers agents and pxe-servers.
+Replicas elect a leader that reconciles Servers and talks to BMCs; every replica answers agents, pxe-servers and installed systems.
 For one program with everything in it, the API server included, use "ingot up".`,
 		Example: `  metal-controller --kubeconfig ~/.kube/config --agent-url https://192.0.2.1:7443
   metal-controller issue-pxe-certificate --site rack1 --out ./rack1 --server 192.0.2.1:7444`,

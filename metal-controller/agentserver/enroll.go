@@ -147,7 +147,7 @@ func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error
 		byName[servers.Items[i].Name] = &servers.Items[i]
 	}
 	var out []server
-	for _, row := range identity.Table(servers.Items, inventories.Items) {
+	for _, row := range identity.Table(servers.Items, inventories.Items, s.cfg.Installation) {
 		object := byName[row.Name]
 		out = append(out, server{row: row, manager: managerOf(object), created: object.CreationTimestamp.Time})
 	}

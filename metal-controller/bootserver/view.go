@@ -62,7 +62,7 @@ func (s *Server) view(ctx context.Context) (*protocol.View, error) {
 	}
 	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent, Assets: assets(environments.Items)}
 	systems := s.systems(servers.Items, inventories.Items, environments.Items)
-	for _, row := range identity.Table(servers.Items, inventories.Items) {
+	for _, row := range identity.Table(servers.Items, inventories.Items, s.cfg.Installation) {
 		m := message(row)
 		m.Os = systems.of(row)
 		view.Servers = append(view.Servers, m)

@@ -135,13 +135,9 @@ func (e *Env) auditConfig(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	s, err := e.server(ctx, c, name)
+	s, events, err := e.history(ctx, c, name)
 	if err != nil {
 		return err
-	}
-	events := &corev1.EventList{}
-	if err := c.List(ctx, events, client.InNamespace(eventNamespace), about(name)); err != nil {
-		return fmt.Errorf("reading events: %w", explain(err))
 	}
 	lines := append(releases(s), handovers(events.Items)...)
 	slices.SortStableFunc(lines, func(a, b entry) int { return a.at.Compare(b.at) })

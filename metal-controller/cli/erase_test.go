@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,20 +13,8 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/erase"
+	"ingot.dev/ingot/metal-controller/erase/erasetest"
 )
-
-func eraseSigner(t *testing.T) *erase.Signer {
-	t.Helper()
-	key, err := erase.NewKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := erase.NewSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // envelope is a signed record of a server with two disks; the second one may be dirty.
 func envelope(t *testing.T, s *erase.Signer, server, wipe string, trouble string) []byte {
@@ -62,7 +49,7 @@ func file(t *testing.T, name string, data []byte) string {
 
 func TestVerifyEraseNeedsNoNetwork(t *testing.T) {
 	t.Setenv("KUBECONFIG", "/nonexistent")
-	s := eraseSigner(t)
+	s := erasetest.Signer(t)
 	good := envelope(t, s, "s1", "w1", "")
 	path, key := file(t, "r.json", good), file(t, "key.pem", s.PublicKey())
 	verify := func(args ...string) result {
@@ -74,7 +61,7 @@ func TestVerifyEraseNeedsNoNetwork(t *testing.T) {
 		t.Errorf("a given key needs no comparing:\n%s", trusted.out)
 	}
 	verify(path).want(t, CodeOK, "signature good", "compare it with `ingot erase-record --public-key`")
-	verify(path, "--key", file(t, "other.pem", eraseSigner(t).PublicKey())).want(t, CodeError, "signed it")
+	verify(path, "--key", file(t, "other.pem", erasetest.Signer(t).PublicKey())).want(t, CodeError, "signed it")
 	verify(file(t, "dirty.json", envelope(t, s, "s1", "w1", "read back something else"))).want(t, CodeError, "not every disk is clean", "SA1", "read back something else")
 	for name, text := range map[string][]byte{"changed": bytes.Replace(good, []byte(`"sig":"M`), []byte(`"sig":"N`), 1), "nothing": nil, "text": []byte("hello"), "empty payload": []byte(`{"payload":"e30="}`)} {
 		if r := verify(file(t, "x.json", text)); r.code != CodeError || strings.Contains(r.out, "good") {
@@ -86,7 +73,7 @@ func TestVerifyEraseNeedsNoNetwork(t *testing.T) {
 }
 
 func TestEraseRecordFetchesTheLatest(t *testing.T) {
-	s := eraseSigner(t)
+	s := erasetest.Signer(t)
 	rackServer(t, "erase-1", nil)
 	run(t, "erase-record", "erase-1").want(t, CodeError, "no erase record of erase-1 yet")
 	run(t, "erase-record", "nobody").want(t, CodeError, `no server "nobody"`)

@@ -47,13 +47,9 @@ func (e *Env) logs(ctx context.Context, name string, follow bool) error {
 	if err != nil {
 		return err
 	}
-	s, err := e.server(ctx, c, name)
+	s, events, err := e.history(ctx, c, name)
 	if err != nil {
 		return err
-	}
-	events := &corev1.EventList{}
-	if err := c.List(ctx, events, client.InNamespace(eventNamespace), about(name)); err != nil {
-		return fmt.Errorf("reading events: %w", explain(err))
 	}
 	for _, line := range merge(s, events.Items) {
 		e.printEntry(line)
@@ -62,6 +58,19 @@ func (e *Env) logs(ctx context.Context, name string, follow bool) error {
 		return nil
 	}
 	return e.followEvents(ctx, c, name, events.ResourceVersion)
+}
+
+// history reads a Server and the events about it.
+func (e *Env) history(ctx context.Context, c client.Client, name string) (*metal.Server, *corev1.EventList, error) {
+	s, err := e.server(ctx, c, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	events := &corev1.EventList{}
+	if err := c.List(ctx, events, client.InNamespace(eventNamespace), about(name)); err != nil {
+		return nil, nil, fmt.Errorf("reading events: %w", explain(err))
+	}
+	return s, events, nil
 }
 
 func (e *Env) printEntry(line entry) {

@@ -1,6 +1,7 @@
 // Package configserver gives booting machines their machine config, and hears from installed systems, both by capability.
 //
-// Layer 3. It is stateless and runs on every replica. Invariants:
+// Layer 3. It is stateless and runs on every replica. What a replica that does not lead hears of running systems goes into the record now and then, since
+// only the leader judges silence. Invariants:
 //   - The capability is checked before anything is read. lifecycle decides, from a Server that was read from the API server itself.
 //   - The release is written before the first byte leaves. Bytes are made anew for each call and kept nowhere.
 //   - No token and no byte of a config reaches a log, an event, an error or a status.
@@ -61,10 +62,12 @@ type Config struct {
 	Installation string
 	Links        capability.Links
 	Sightings    *sightings.Store
-	Events       Events
-	Now          func() time.Time
-	Random       io.Reader
-	Log          logr.Logger
+	// Elected is closed when this replica leads.
+	Elected <-chan struct{}
+	Events  Events
+	Now     func() time.Time
+	Random  io.Reader
+	Log     logr.Logger
 }
 
 // Server answers machines.

@@ -41,7 +41,7 @@ func (s *Server) signal(w http.ResponseWriter, r *http.Request, c call) {
 	defer cancel()
 	switch err := s.take(ctx, c, g); {
 	case err == nil:
-		s.cfg.Sightings.Told(c.server, s.cfg.Now())
+		s.cfg.Sightings.Told(c.server)
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, errClosed), errors.Is(err, errPlain), errors.Is(err, records.ErrGone), errors.Is(err, records.ErrForeign):
 		s.journal.refused(c, "the signal does not fit what is known of the server, or came over plain HTTP that its class does not allow")
@@ -62,11 +62,12 @@ func read(body io.Reader) (lifecycle.Signal, error) {
 	return lifecycle.Signal{Phase: b.Phase, BootID: b.Boot, EverySeconds: b.EverySeconds}, nil
 }
 
-// take records a signal. One that only says again what is recorded costs no read of the API server: there are many, and they permit nothing.
+// take records a signal. One that only says again what is recorded costs no read of the API server: there are many, and they permit nothing. A replica that
+// does not lead records now and then that it heard one. Where that fails, the machine is told to come again, perhaps to another replica.
 func (s *Server) take(ctx context.Context, c call, g lifecycle.Signal) error {
 	var cached metal.Server
 	if g.Phase == lifecycle.PhaseRunning && s.cfg.Client.Get(ctx, types.NamespacedName{Name: c.server}, &cached) == nil {
-		if _, verdict := lifecycle.TakeSignal(&cached, c.id, g, s.cfg.Now()); verdict == lifecycle.VerdictAgain && s.mayTravel(&cached, c) {
+		if _, verdict := lifecycle.TakeSignal(&cached, c.id, g, s.cfg.Now()); verdict == lifecycle.VerdictAgain && s.again(&cached) == nil && s.mayTravel(&cached, c) {
 			return nil
 		}
 	}
@@ -80,6 +81,8 @@ func (s *Server) take(ctx context.Context, c call, g lifecycle.Signal) error {
 			return nil, errClosed
 		case !s.mayTravel(server, c):
 			return nil, errPlain
+		case verdict == lifecycle.VerdictAgain && g.Phase == lifecycle.PhaseRunning:
+			return s.again(server), nil
 		}
 		boot, stage = stageOf(record, g)
 		return record, nil
@@ -101,6 +104,16 @@ func stageOf(record *metal.ServerRecord, g lifecycle.Signal) (boot, stage string
 		return "", stage
 	}
 	return record.Installed.BootID, stage
+}
+
+// again is the record to write for a word that says what is recorded; nil where none is needed. The leader remembers what it hears.
+func (s *Server) again(server *metal.Server) *metal.ServerRecord {
+	select {
+	case <-s.cfg.Elected:
+		return nil
+	default:
+		return lifecycle.Hear(server, s.cfg.Now())
+	}
 }
 
 // mayTravel says that the call came by a way that the server's class allows.

@@ -2,6 +2,7 @@ package configserver_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
@@ -89,6 +91,56 @@ func TestSignalCapability(t *testing.T) {
 	})
 	if got := w.call(http.MethodPost, right, running); got.code != http.StatusNoContent {
 		t.Errorf("control: %d", got.code)
+	}
+}
+
+// running is the record of a system that told before that it runs.
+func running(r *metal.ServerRecord) {
+	at := metav1.NewTime(epoch)
+	r.Installed = &metal.InstalledRecord{BootID: "boot1", At: at, BindingID: "bind1", RunningAt: &at, EverySeconds: 10}
+	r.Boot.Phase = metal.BootVoid
+}
+
+// TestHeardByOthers: a replica that does not lead writes down that it heard a system, at a pace. The leader only remembers it.
+func TestHeardByOthers(t *testing.T) {
+	w := newReplica(t, running)
+	tell := func() reply { return w.signal(`{"phase":"running","everySeconds":10}`) }
+	heard := func(what string, want time.Duration) {
+		t.Helper()
+		if at := w.server().Spec.Record.Installed.HeardAt; at == nil || !at.Time.Equal(epoch.Add(want)) {
+			t.Errorf("%s: heard at %v, want %s after the start", what, at, want)
+		}
+	}
+	if got := tell(); got.code != http.StatusNoContent {
+		t.Fatalf("%d %s", got.code, got.body)
+	}
+	heard("at first", 0)
+	for range 11 {
+		w.wait(10 * time.Second)
+		w.unchanged("within the pace", func() { tell() })
+	}
+	w.wait(10 * time.Second)
+	tell()
+	heard("two minutes later", 2*time.Minute)
+	close(w.elected)
+	w.wait(time.Hour)
+	w.unchanged("the leader hears it", func() { tell() })
+	if got := w.sightings.Alive(w.name); !got.Equal(w.clock()) {
+		t.Errorf("the leader remembers %v", got)
+	}
+}
+
+// TestHeardInVain: a word that a replica cannot write down where the leader finds it is not taken, so that the machine tells another replica.
+func TestHeardInVain(t *testing.T) {
+	w := newReplica(t, running)
+	w.live.fail = func(client.Object) error { return errors.New("no connection") }
+	got := w.signal(`{"phase":"running","everySeconds":10}`)
+	if got.code != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || !w.sightings.Alive(w.name).IsZero() {
+		t.Errorf("%d, Retry-After %q, remembered %v", got.code, got.header.Get("Retry-After"), w.sightings.Alive(w.name))
+	}
+	w.live.fail = nil
+	if got := w.signal(`{"phase":"running","everySeconds":10}`); got.code != http.StatusNoContent {
+		t.Errorf("control: %d %s", got.code, got.body)
 	}
 }
 

@@ -49,6 +49,7 @@ type world struct {
 	t            *testing.T
 	admin, ingot client.Client
 	live         *counting
+	elected      chan struct{}
 	authority    *authority.Authority
 	sightings    *sightings.Store
 	links        capability.Links
@@ -136,8 +137,16 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// newWorld has a Server whose operating system boots for a claim, changed.
+// newWorld has a Server whose operating system boots for a claim, changed. The replica leads.
 func newWorld(t *testing.T, change func(*metal.ServerRecord)) *world {
+	t.Helper()
+	w := newReplica(t, change)
+	close(w.elected)
+	return w
+}
+
+// newReplica is newWorld of a replica that does not lead yet.
+func newReplica(t *testing.T, change func(*metal.ServerRecord)) *world {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(metal.AddToScheme(scheme), clientgoscheme.AddToScheme(scheme)); err != nil {
@@ -151,7 +160,7 @@ func newWorld(t *testing.T, change func(*metal.ServerRecord)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, admin: admin, ingot: ingot, live: &counting{Reader: ingot}, now: epoch, source: "127.0.0.2", namespace: testapi.Namespace(t)}
+	w := &world{t: t, admin: admin, ingot: ingot, live: &counting{Reader: ingot}, now: epoch, source: "127.0.0.2", namespace: testapi.Namespace(t), elected: make(chan struct{})}
 	w.declare(change)
 	w.serve()
 	return w
@@ -248,7 +257,7 @@ func (w *world) serve() {
 	w.https, w.plain = "https://"+ports[0].Addr().String(), "http://"+ports[1].Addr().String()
 	w.links = capability.Links{Key: k, HTTPS: w.https, Plain: w.plain}
 	s := configserver.New(configserver.Config{
-		Client: w.ingot, Live: w.live, Authority: w.authority, Names: []string{"127.0.0.1"}, Installation: here, Links: w.links, Sightings: w.sightings,
+		Client: w.ingot, Live: w.live, Authority: w.authority, Names: []string{"127.0.0.1"}, Installation: here, Links: w.links, Sightings: w.sightings, Elected: w.elected,
 		Events: w, Now: w.clock, Random: rand.Reader, Log: logr.FromSlogHandler(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.Level(-10)})),
 	})
 	w.maker = s.Maker()

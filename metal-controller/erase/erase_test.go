@@ -22,6 +22,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/erase"
+	"ingot.dev/ingot/metal-controller/erase/erasetest"
 )
 
 // wiped is a Server whose record holds a good receipt for two disks.
@@ -49,19 +50,6 @@ func inventory() *metal.ServerInventorySpec {
 	}
 }
 
-func signer(t testing.TB) *erase.Signer {
-	t.Helper()
-	key, err := erase.NewKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := erase.NewSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 func signed(t testing.TB, s *erase.Signer) (erase.Record, []byte) {
 	t.Helper()
 	r, err := erase.Of("here", wiped(), inventory())
@@ -77,7 +65,7 @@ func signed(t testing.TB, s *erase.Signer) (erase.Record, []byte) {
 
 // TestSignAndVerify: what was signed is what is read, row by row, in the order of the grant.
 func TestSignAndVerify(t *testing.T) {
-	s := signer(t)
+	s := erasetest.Signer(t)
 	want, e := signed(t, s)
 	got, err := erase.Verify(e, s.PublicKey())
 	if err != nil {
@@ -126,7 +114,7 @@ func TestOf(t *testing.T) {
 		if r.Clean() || len(r.Disks) != 2 {
 			t.Errorf("%s: %+v", name, r.Disks)
 		}
-		if _, err := signer(t).Sign(r); err != nil {
+		if _, err := erasetest.Signer(t).Sign(r); err != nil {
 			t.Errorf("%s: cannot be told: %v", name, err)
 		}
 	}
@@ -142,12 +130,12 @@ func TestOf(t *testing.T) {
 
 // TestVerifyIsStrict: whatever was changed is an error. The unchanged one is read, in the same run.
 func TestVerifyIsStrict(t *testing.T) {
-	s := signer(t)
+	s := erasetest.Signer(t)
 	_, good := signed(t, s)
 	if _, err := erase.Verify(good, s.PublicKey()); err != nil {
 		t.Fatalf("control: %v", err)
 	}
-	if _, err := erase.Verify(good, signer(t).PublicKey()); !errors.Is(err, erase.ErrSignature) {
+	if _, err := erase.Verify(good, erasetest.Signer(t).PublicKey()); !errors.Is(err, erase.ErrSignature) {
 		t.Errorf("another key: %v", err)
 	}
 	payload := func(change func(string) string) func(map[string]any) {
@@ -158,17 +146,20 @@ func TestVerifyIsStrict(t *testing.T) {
 	}
 	signatures := func(e map[string]any) []any { return e["signatures"].([]any) }
 	for name, change := range map[string]func(map[string]any){
-		"a changed serial":     payload(func(s string) string { return strings.Replace(s, `"S2"`, `"S3"`, 1) }),
-		"a blank more":         payload(func(s string) string { return s + " " }),
-		"no payload":           func(e map[string]any) { delete(e, "payload") },
-		"another type":         func(e map[string]any) { e["payloadType"] = "application/json" },
-		"an unknown field":     func(e map[string]any) { e["more"] = 1 },
-		"no signature":         func(e map[string]any) { e["signatures"] = []any{} },
-		"two signatures":       func(e map[string]any) { e["signatures"] = append(signatures(e), signatures(e)[0]) },
-		"another key id":       func(e map[string]any) { signatures(e)[0].(map[string]any)["keyid"] = "x" },
-		"an empty signature":   func(e map[string]any) { signatures(e)[0].(map[string]any)["sig"] = "" },
-		"loose base64":         func(e map[string]any) { e["payload"] = e["payload"].(string) + "\n=" },
-		"another's signature":  func(e map[string]any) { _, o := signed(t, signer(t)); e["signatures"] = fields(t, o)["signatures"] },
+		"a changed serial":   payload(func(s string) string { return strings.Replace(s, `"S2"`, `"S3"`, 1) }),
+		"a blank more":       payload(func(s string) string { return s + " " }),
+		"no payload":         func(e map[string]any) { delete(e, "payload") },
+		"another type":       func(e map[string]any) { e["payloadType"] = "application/json" },
+		"an unknown field":   func(e map[string]any) { e["more"] = 1 },
+		"no signature":       func(e map[string]any) { e["signatures"] = []any{} },
+		"two signatures":     func(e map[string]any) { e["signatures"] = append(signatures(e), signatures(e)[0]) },
+		"another key id":     func(e map[string]any) { signatures(e)[0].(map[string]any)["keyid"] = "x" },
+		"an empty signature": func(e map[string]any) { signatures(e)[0].(map[string]any)["sig"] = "" },
+		"loose base64":       func(e map[string]any) { e["payload"] = e["payload"].(string) + "\n=" },
+		"another's signature": func(e map[string]any) {
+			_, o := signed(t, erasetest.Signer(t))
+			e["signatures"] = fields(t, o)["signatures"]
+		},
 		"the wrong algorithms": func(e map[string]any) { signatures(e)[0].(map[string]any)["sig"] = "AAAA" },
 	} {
 		e := fields(t, good)
@@ -199,7 +190,7 @@ func fields(t *testing.T, text []byte) map[string]any {
 
 // TestKeys: only one block of a P-256 key is a key.
 func TestKeys(t *testing.T) {
-	s := signer(t)
+	s := erasetest.Signer(t)
 	if f, err := erase.Fingerprint(s.PublicKey()); err != nil || f != s.Fingerprint() || len(f) != 64 {
 		t.Errorf("control: %q, %v", f, err)
 	}
@@ -256,7 +247,7 @@ func TestSignerPrintsNothing(t *testing.T) {
 
 // FuzzVerify: no bytes make it panic, and what it takes was signed.
 func FuzzVerify(f *testing.F) {
-	s := signer(f)
+	s := erasetest.Signer(f)
 	_, good := signed(f, s)
 	f.Add(good, s.PublicKey())
 	f.Add([]byte(`{"payloadType":"application/vnd.ingot.erase-record.v1+json","payload":"e30=","signatures":[{"keyid":"","sig":""}]}`), s.PublicKey())

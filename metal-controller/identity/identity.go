@@ -46,15 +46,19 @@ func PermanentMAC(n metal.NIC) string {
 	return strings.ToLower(n.MAC)
 }
 
-// Table lists all Servers as the boot side knows them, by name.
-func Table(servers []metal.Server, inventories []metal.ServerInventory) []boot.Server {
+// Table lists all Servers as the boot side of an installation knows them, by name. Those of other installations get no answer from it.
+func Table(servers []metal.Server, inventories []metal.ServerInventory, installation string) []boot.Server {
 	byName := make(map[string]*metal.ServerInventorySpec, len(inventories))
 	for i := range inventories {
 		byName[inventories[i].Name] = &inventories[i].Spec
 	}
 	table := make([]boot.Server, 0, len(servers))
 	for i := range servers {
-		table = append(table, row(&servers[i], byName[servers[i].Name]))
+		r := row(&servers[i], byName[servers[i].Name])
+		if record := servers[i].Spec.Record; record != nil && record.ManagedBy != nil && record.ManagedBy.Installation != installation {
+			r.Target, r.BootID = boot.NoAnswer, ""
+		}
+		table = append(table, r)
 	}
 	slices.SortFunc(table, func(a, b boot.Server) int { return strings.Compare(a.Name, b.Name) })
 	return table

@@ -45,9 +45,11 @@ func TestTable(t *testing.T) {
 	servers := []metal.Server{
 		{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Spec: metal.ServerSpec{Accepted: true}, Status: metal.ServerStatus{Boot: &metal.BootStatus{Target: metal.BootTargetLocalDisk, ID: "x"}}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "a"}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Spec: metal.ServerSpec{Record: managed("elsewhere")}, Status: metal.ServerStatus{Boot: &metal.BootStatus{Target: metal.BootTargetAgent, ID: "y"}}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "d"}, Spec: metal.ServerSpec{Record: managed("here")}, Status: metal.ServerStatus{Boot: &metal.BootStatus{Target: metal.BootTargetAgent, ID: "y"}}},
 	}
-	got := identity.Table(servers, []metal.ServerInventory{{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, {ObjectMeta: metav1.ObjectMeta{Name: "gone"}}})
-	if len(got) != 2 || got[0].Name != "a" || got[1].Name != "b" {
+	got := identity.Table(servers, []metal.ServerInventory{{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, {ObjectMeta: metav1.ObjectMeta{Name: "gone"}}}, "here")
+	if len(got) != 4 || got[0].Name != "a" || got[1].Name != "b" {
 		t.Fatalf("%+v", got)
 	}
 	if a := got[0]; a.Registered || a.Accepted || a.Target != boot.Idle {
@@ -56,4 +58,14 @@ func TestTable(t *testing.T) {
 	if b := got[1]; !b.Registered || !b.Accepted || b.Target != boot.LocalDisk || b.BootID != "x" {
 		t.Errorf("decided: %+v", b)
 	}
+	if c := got[2]; c.Target != boot.NoAnswer || c.BootID != "" {
+		t.Errorf("another installation's: %+v", c)
+	}
+	if d := got[3]; d.Target != boot.Agent || d.BootID != "y" {
+		t.Errorf("control: its own: %+v", d)
+	}
+}
+
+func managed(by string) *metal.ServerRecord {
+	return &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: by, Epoch: 1}}
 }

@@ -74,7 +74,7 @@ func provisioned(o *Observation, p *Plan) {
 	case orphaned(o, r):
 		p.set(reasons.Provisioned, False, reasons.ClaimMissing, "The claim "+claimName(r)+" is gone and did not release the server, so it is left as it is. Bring the claim back, or give the server up: `ingot release --server "+o.Server.Name+"`.")
 	case installed(r):
-		p.set(installedCondition(o, r))
+		p.set(installedCondition(o, p, r))
 		if left, promised := quietLeft(o, r); promised && left > 0 {
 			p.again(left + time.Second)
 		}
@@ -84,10 +84,13 @@ func provisioned(o *Observation, p *Plan) {
 }
 
 // installedCondition is about a workload that was installed.
-func installedCondition(o *Observation, r *metal.ServerRecord) (string, Status, string, string) {
+func installedCondition(o *Observation, p *Plan, r *metal.ServerRecord) (string, Status, string, string) {
+	_, f := need(o, p)
 	switch {
-	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !heard(o, r).After(r.Boot.At.Time):
+	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !heard(o).After(r.Boot.At.Time):
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The system is installed, its disk holds data, and the machine does not boot from it. Look at its console (`ingot console " + o.Server.Name + "`) and its firmware's boot order, then `ingot power cycle " + o.Server.Name + "`."
+	case lost(o, r) && !f.ok(): // a person switched it off, or took a yes back
+		return reasons.Provisioned, False, f.reason, f.message
 	case lost(o, r):
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The machine asks for its boot again and again, and its system is silent: Ingot looks after its disks."
 	case r.Installed.RunningAt != nil && silent(o, r):

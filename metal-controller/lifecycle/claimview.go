@@ -17,7 +17,8 @@ type ClaimView struct {
 	// NotReady says why its server cannot boot its operating system yet, one of the reasons of Ingot with a message for people: the Environment or the machine
 	// config is missing. Empty when it can.
 	NotReady, NotReadyMessage string
-	// Alive is when the workload last told, with its capability, that it runs; Watched is since when somebody listens. LocalBoots counts signs
+	// Alive is when the workload last told, with its capability, that it is installed or runs, or a little later: when what the record says of that was seen to
+	// change. Watched is since when somebody listens. LocalBoots counts signs
 	// since both that its machine does not run it: scripts for the local disk, and agents that enrolled.
 	Alive, Watched time.Time
 	LocalBoots     int

@@ -135,6 +135,9 @@ type Plan struct {
 	Conditions []Condition
 	// Events for the timeline, at most one for each condition that changed.
 	Events []Event
+	// Silent says that status is not to be written: the installation that manages the server shows it, and two that share an API would write over each other
+	// without end.
+	Silent bool
 	// After is when to decide again even if nothing changes; 0 waits for a change.
 	After time.Duration
 	// Report says what each check found, for `ingot why`, logs and tests.
@@ -216,6 +219,9 @@ func Decide(o Observation) Plan {
 	var p Plan
 	for _, c := range chain() {
 		c.run(&o, &p)
+	}
+	if foreign(&o) && shownByOwner(&o) {
+		p.Silent, p.Events = true, nil
 	}
 	return p
 }

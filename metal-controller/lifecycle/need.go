@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"slices"
 	"time"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -137,17 +136,16 @@ func quietLeft(o *Observation, r *metal.ServerRecord) (time.Duration, bool) {
 		}
 		patience = max(3*time.Duration(i.EverySeconds)*time.Second, leastSilence)
 	}
-	return heard(o, r).Add(patience).Sub(o.Now), true
+	return heard(o).Add(patience).Sub(o.Now), true
 }
 
-// heard is when the system last told that it runs, or could not have been heard.
-func heard(o *Observation, r *metal.ServerRecord) time.Time {
-	told := []time.Time{r.Installed.At.Time}
-	if r.Installed.RunningAt != nil {
-		told = append(told, r.Installed.RunningAt.Time)
+// heard is when the system last told that it runs, or could not have been heard. What the record says of that was stamped by other processes, whose clocks may
+// be anywhere; whoever gathers says in Alive when it changed.
+func heard(o *Observation) time.Time {
+	if o.Claim.Watched.After(o.Claim.Alive) {
+		return o.Claim.Watched
 	}
-	told = slices.DeleteFunc(told, o.Now.Before) // by a clock that ran ahead, and would speak for the system for as long
-	return slices.MaxFunc(append(told, o.Claim.Alive, o.Claim.Watched), time.Time.Compare)
+	return o.Claim.Alive
 }
 
 // looked ends a look at the disks of a system that does not boot. All of them blank: they were lost or swapped, and there is nothing to lose; the system is

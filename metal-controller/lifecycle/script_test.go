@@ -153,6 +153,9 @@ func (w *world) decide(out *bytes.Buffer) {
 	p := lifecycle.Decide(w.o)
 	say := func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) }
 	say("%s, boots %s, power %s", p.State, p.Boot.Target, p.Power.State)
+	if p.Silent {
+		say("silent: status stays as its owner wrote it")
+	}
 	for _, c := range p.Conditions {
 		if w.shown(c) {
 			say("%s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message)
@@ -267,6 +270,9 @@ func (w *world) carryOut(p lifecycle.Plan) {
 	default:
 		w.last = p.Action
 		w.o.Power.Pending = p.Action.ID
+	}
+	if p.Silent {
+		return
 	}
 	s := &w.o.Server.Status
 	s.Power, s.PendingAction, s.Boot, s.State, s.Disks = p.Power, p.Pending, &p.Boot, p.State, p.Disks

@@ -76,6 +76,7 @@ func proveInstalled(w *world, _ []string) {
 	r := w.record()
 	r.Installed = &metal.InstalledRecord{BootID: r.Boot.ID, At: w.second(), BindingID: r.Boot.BindingID, Environment: "env", Config: r.Boot.Config}
 	r.Boot.Phase, r.Boot.At, r.Boot.Reason = metal.BootVoid, w.second(), ""
+	w.o.Claim.Alive = w.o.Now
 }
 
 func proveRunning(w *world, args []string) {

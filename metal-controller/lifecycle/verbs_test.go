@@ -128,6 +128,9 @@ func (w *world) record() *metal.ServerRecord {
 func wait(w *world, _ *bytes.Buffer, args []string) error {
 	d, err := time.ParseDuration(first(args))
 	w.o.Now = w.o.Now.Add(d)
+	if d < 0 { // the memory's own clock is not set back with it
+		w.o.Claim.Alive, w.o.Claim.Watched = w.o.Claim.Alive.Add(d), w.o.Claim.Watched.Add(d)
+	}
 	return err
 }
 

@@ -75,7 +75,7 @@ func (p *ports) openConfig(ctx context.Context, addr, flag string, server *http.
 func (a *app) configServer(ev *recorder) *configserver.Server {
 	return configserver.New(configserver.Config{
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Authority: a.trust.agent, Names: append([]string{hostOf(a.cfg.ConfigURL)}, a.cfg.AgentSANs...),
-		Installation: a.trust.installation, Links: a.links(), Sightings: a.sightings, Events: ev, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("configserver"),
+		Installation: a.trust.installation, Links: a.links(), Sightings: a.sightings, Elected: a.manager.Elected(), Events: ev, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("configserver"),
 	})
 }
 

@@ -2,6 +2,7 @@ package setup_test
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/setup"
 	"ingot.dev/ingot/pxe-server/protocol"
+	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
 // TestLeaderElection: of two replicas one talks to BMCs, both serve agents and pxe-servers, and the second takes over when the first ends.
@@ -74,6 +76,38 @@ func TestFollowerTellsWhatItSaw(t *testing.T) {
 			t.Errorf("boot %+v", b)
 		}
 	}
+}
+
+// TestReplicasHear: a running system may tell any replica. One without leadership writes down that it heard it, for the leader who judges silence; the leader
+// writes nothing.
+func TestReplicasHear(t *testing.T) {
+	ports := func(c *setup.Config) { c.LeaderElection, c.ConfigListen = true, "127.0.0.1:0" }
+	leader := start(t, ports)
+	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "heard"}}
+	create(t, server)
+	s := eventually(t, "heard", func(s *metal.Server) bool {
+		return s.Status.State != "" && s.Spec.Record != nil && s.Spec.Record.ManagedBy != nil
+	})
+	before, at := s.DeepCopy(), metav1.Now()
+	s.Spec.Record.Claim = &metal.ClaimRecord{Namespace: "default", Name: "heard", BindingID: "bind1", At: at, BoundAt: &at}
+	s.Spec.Record.Installed = &metal.InstalledRecord{BootID: "boot1", At: at, BindingID: "bind1", RunningAt: &at, EverySeconds: 10}
+	ours, err := client.New(testapi.Config(t).ControllerConfig, client.Options{Scheme: admin(t).Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ours.Patch(t.Context(), s, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	follower := start(t, ports)
+	for _, c := range []*controller{leader, follower} {
+		if i := eventually(t, "heard", func(*metal.Server) bool { return true }).Spec.Record.Installed; i.HeardAt != nil {
+			t.Errorf("written down before the other replica was told: %v", i.HeardAt)
+		}
+		if code, text := callPort(t, c, http.MethodPost, linksOf(t, c).SignalURL("heard", "bind1"), `{"phase":"running","everySeconds":10}`); code != http.StatusNoContent {
+			t.Fatalf("%d %s", code, text)
+		}
+	}
+	eventually(t, "heard", func(s *metal.Server) bool { return s.Spec.Record.Installed.HeardAt != nil })
 }
 
 // doneWith says that a power request was done and read back.

@@ -168,7 +168,7 @@ func (a *app) assemble(ctx context.Context) error {
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Plane: plane, Sightings: a.sightings,
 		Events: events, Installation: a.trust.installation, Now: a.cfg.Now, Random: a.cfg.Random,
 		Disks: a.disks(), Eraser: a.eraser(), Limit: a.cfg.limit, DryRun: a.cfg.DryRun,
-		Replicas: a.cfg.LeaderElection, Workloads: a.maker(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
+		Workloads: a.maker(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
 	}
 	if err := disks.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
 		return err

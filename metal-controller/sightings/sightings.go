@@ -31,10 +31,10 @@ const (
 
 // Store is safe for concurrent use.
 type Store struct {
-	now   func() time.Time
-	since time.Time
+	now func() time.Time
 
 	mu      sync.Mutex
+	since   time.Time
 	servers map[string]*seen
 	unknown map[string]metal.BootTimeline
 	order   []string // keys of unknown, oldest first
@@ -51,7 +51,9 @@ type seen struct {
 	conflictAt time.Time
 	progress   *metal.WipeStatus // as it was last news
 	alive      time.Time         // when the workload told last that it runs
-	localBoots []time.Time       // scripts for the local disk since then, the newest last
+	word       string            // what its record said of the workload when it was looked at last, and since when
+	wordAt     time.Time
+	localBoots []time.Time // scripts for the local disk since then, the newest last
 }
 
 // New is an empty store.

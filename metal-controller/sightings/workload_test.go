@@ -11,7 +11,7 @@ import (
 func TestWorkload(t *testing.T) {
 	c := &clock{epoch}
 	s := sightings.New(c.read)
-	if !s.Alive("srv").IsZero() || s.LocalBoots("srv", time.Time{}) != 0 || !s.Watched().Equal(epoch) {
+	if !s.Alive("srv").IsZero() || s.LocalBoots("srv", time.Hour) != 0 || !s.Watched().Equal(epoch) {
 		t.Error("something is known from the start")
 	}
 	woken := func() bool { return len(s.Drain()) == 1 }
@@ -20,26 +20,41 @@ func TestWorkload(t *testing.T) {
 		woken bool
 		boots int
 	}{
-		{func() { s.Told("srv", epoch) }, true, 0},
-		{func() { s.Told("srv", epoch.Add(10*time.Second)) }, false, 0},
+		{func() { s.Told("srv") }, true, 0},
+		{func() { c.now = epoch.Add(10 * time.Second); s.Told("srv") }, false, 0},
 		{func() { s.LocalBoot("srv") }, true, 1},
 		{func() { s.LocalBoot("srv") }, true, 2},
-		{func() { s.Told("srv", epoch.Add(20*time.Second)) }, true, 0},
-		{func() { s.Told("srv", epoch.Add(81*time.Second)) }, true, 0},
+		{func() { c.now = epoch.Add(20 * time.Second); s.Told("srv") }, true, 0},
+		{func() { c.now = epoch.Add(81 * time.Second); s.Told("srv") }, true, 0},
 	} {
 		step.do()
-		if got := woken(); got != step.woken || s.LocalBoots("srv", time.Time{}) != step.boots {
-			t.Errorf("step %d: woken %v, %d local boots", i, got, s.LocalBoots("srv", time.Time{}))
+		if got := woken(); got != step.woken || s.LocalBoots("srv", time.Hour) != step.boots {
+			t.Errorf("step %d: woken %v, %d local boots", i, got, s.LocalBoots("srv", time.Hour))
 		}
 	}
-	if at := s.Alive("srv"); !at.Equal(epoch.Add(81 * time.Second)) {
-		t.Errorf("alive at %s", at)
+	c.now = epoch.Add(90 * time.Second)
+	if at := s.Alive("srv"); !at.Equal(epoch.Add(81*time.Second)) || s.Since(at) != 9*time.Second {
+		t.Errorf("alive at %s, %s ago", at, s.Since(at))
 	}
 	for range 200 {
 		s.LocalBoot("srv")
 	}
-	if n := s.LocalBoots("srv", time.Time{}); n != 8 {
+	if n := s.LocalBoots("srv", time.Hour); n != 8 {
 		t.Errorf("%d local boots are counted", n)
+	}
+}
+
+// TestWatch: who begins to judge silence has not listened before.
+func TestWatch(t *testing.T) {
+	c := &clock{epoch}
+	s := sightings.New(c.read)
+	c.now = epoch.Add(time.Hour)
+	if !s.Watched().Equal(epoch) {
+		t.Errorf("control: watched since %s", s.Watched())
+	}
+	s.Watch()
+	if !s.Watched().Equal(c.now) {
+		t.Errorf("watched since %s", s.Watched())
 	}
 }
 
@@ -49,12 +64,13 @@ func TestLocalBootsBefore(t *testing.T) {
 	s := sightings.New(c.read)
 	s.LocalBoot("srv")
 	installed := epoch.Add(time.Minute)
-	if n := s.LocalBoots("srv", installed); n != 0 {
+	c.now = installed
+	if n := s.LocalBoots("srv", c.now.Sub(installed)); n != 0 {
 		t.Errorf("%d boots from before", n)
 	}
 	c.now = epoch.Add(2 * time.Minute)
 	s.LocalBoot("srv")
-	if n, all := s.LocalBoots("srv", installed), s.LocalBoots("srv", time.Time{}); n != 1 || all != 2 {
+	if n, all := s.LocalBoots("srv", c.now.Sub(installed)), s.LocalBoots("srv", time.Hour); n != 1 || all != 2 {
 		t.Errorf("control: %d boots since, %d at all", n, all)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
+	"ingot.dev/ingot/pxe-server/retry"
 )
 
 // Waits between connections.
@@ -75,7 +75,7 @@ func (c *Client) Run(ctx context.Context) error {
 			wait = firstWait
 		}
 		c.log.Warn("controller is away; machines boot as it last said", "error", err, "retry-in", wait)
-		if !pause(ctx, wait) {
+		if !retry.Pause(ctx, wait) {
 			return nil
 		}
 		wait = min(2*wait, longestWait)
@@ -123,16 +123,4 @@ func (c *Client) ReportFiles(ctx context.Context, states []*protocol.AssetState)
 		return fmt.Errorf("reporting boot files: %w", err)
 	}
 	return nil
-}
-
-// pause waits between half of d and d. It is false when ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d/2 + rand.N(d/2))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

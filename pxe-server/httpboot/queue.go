@@ -2,13 +2,13 @@ package httpboot
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"ingot.dev/ingot/pxe-server/protocol"
+	"ingot.dev/ingot/pxe-server/retry"
 )
 
 // Report sends events to the controller.
@@ -63,7 +63,7 @@ func (e *Events) Run(ctx context.Context, report Report) error {
 			continue
 		}
 		e.putBack(batch)
-		if !pause(ctx, wait) {
+		if !retry.Pause(ctx, wait) {
 			return nil
 		}
 		wait = min(2*wait, longestWait)
@@ -109,16 +109,4 @@ func (e *Events) shrink() {
 		return true
 	})
 	e.queue = e.queue[len(e.queue)-min(len(e.queue), maxQueue):]
-}
-
-// pause waits between half of d and d, so that many servers do not come back at once. It is false when ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d/2 + rand.N(d/2))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -15,6 +15,9 @@ const SystemNamespace = "ingot-system"
 // ReleaseFinalizer keeps a ServerClaim until its server is proven not to run the workload any more.
 const ReleaseFinalizer = "metal.ingot.dev/release"
 
+// MoveAnnotation is clusterctl's on an object that goes on in another cluster, so its deletion here means nothing.
+const MoveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
+
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,

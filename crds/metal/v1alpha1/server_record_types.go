@@ -294,6 +294,10 @@ type InstalledRecord struct {
 	// +kubebuilder:validation:Maximum=86400
 	// +optional
 	EverySeconds int32 `json:"everySeconds,omitempty"`
+	// HeardAt is when a replica that does not lead heard from the system. It is written at most once in two minutes, or in two promised intervals if these
+	// are longer. What the leader hears is not written down.
+	// +optional
+	HeardAt *metav1.Time `json:"heardAt,omitempty"`
 }
 
 // QuarantineRecord keeps a server out of allocation.

@@ -78,7 +78,7 @@ func TestAstray(t *testing.T) {
 		if _, err := w.Claim(t.Context(), w.name, old); !errors.Is(err, desk.ErrNotExpected) {
 			t.Fatalf("installed %v: %v", installed, err)
 		}
-		if n := w.Sightings.LocalBoots(w.name, time.Time{}); n != signs {
+		if n := w.Sightings.LocalBoots(w.name, time.Hour); n != signs {
 			t.Errorf("installed %v: %d signs, want %d", installed, n, signs)
 		}
 	}

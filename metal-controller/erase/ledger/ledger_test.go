@@ -21,6 +21,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/erase"
+	"ingot.dev/ingot/metal-controller/erase/erasetest"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
@@ -154,13 +155,7 @@ func TestGenerations(t *testing.T) {
 func TestForged(t *testing.T) {
 	l := keep(t)
 	stranger := *l
-	key, err := erase.NewKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if stranger.Signer, err = erase.NewSigner(key); err != nil {
-		t.Fatal(err)
-	}
+	stranger.Signer = erasetest.Signer(t)
 	for name, forge := range map[string]func(*corev1.ConfigMap){
 		"nothing in it":     func(m *corev1.ConfigMap) { m.Data = nil },
 		"another wipe":      func(*corev1.ConfigMap) {},

@@ -22,15 +22,6 @@ func readTestOS(dir string) (catalog.Manifest, error) {
 	return catalog.ParseManifest(text)
 }
 
-// besideProgram is where `make images` puts an image: build/assets beside build/bin.
-func besideProgram(name string) string {
-	program, err := os.Executable()
-	if err != nil {
-		return name
-	}
-	return filepath.Join(filepath.Dir(program), "..", "assets", name)
-}
-
 // serveFiles serves a folder inside the lab's namespace until ctx ends, as the source of an Environment's files, and returns its URL.
 func serveFiles(ctx context.Context, dir string) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", "127.0.0.1:0")

@@ -20,7 +20,7 @@ func (c *config) preflight() error {
 	var story error
 	if c.story {
 		if c.testOS == "" {
-			c.testOS = besideProgram("testos-amd64")
+			c.testOS = services.BuiltImage("testos-amd64")
 		}
 		_, story = readTestOS(c.testOS)
 	}

@@ -16,6 +16,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/cli"
+	"ingot.dev/ingot/metal-controller/ingot/services"
 	"ingot.dev/ingot/metal-controller/ingot/up"
 )
 
@@ -58,7 +59,7 @@ func (s *showService) prepare(ctx context.Context, c client.Client, env up.Env) 
 		return nil
 	}
 	if s.config.testOS == "" {
-		s.config.testOS = besideProgram("testos-amd64")
+		s.config.testOS = services.BuiltImage("testos-amd64")
 	}
 	m, err := readTestOS(s.config.testOS)
 	if err != nil {

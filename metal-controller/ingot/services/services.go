@@ -106,7 +106,7 @@ func (n *Network) Fill() error {
 		return err
 	}
 	if n.AgentImage == "" {
-		n.AgentImage = besideProgram()
+		n.AgentImage = BuiltImage("agent-amd64")
 	}
 	if _, err := os.Stat(filepath.Join(n.AgentImage, "manifest.json")); err != nil {
 		return fmt.Errorf("there is no agent image in %s: build it with `make images`, or name its folder with --agent-image", n.AgentImage)
@@ -114,13 +114,13 @@ func (n *Network) Fill() error {
 	return nil
 }
 
-// besideProgram is where `make images` puts the image: build/assets beside build/bin.
-func besideProgram() string {
+// BuiltImage is the folder where `make images` puts an image of that name: build/assets beside build/bin; the name alone where nobody knows what runs.
+func BuiltImage(name string) string {
 	program, err := os.Executable()
 	if err != nil {
-		return "agent-amd64"
+		return name
 	}
-	return filepath.Join(filepath.Dir(program), "..", "assets", "agent-amd64")
+	return filepath.Join(filepath.Dir(program), "..", "assets", name)
 }
 
 // Services are the parts to run beside the control plane, in order.

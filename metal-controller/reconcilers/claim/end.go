@@ -22,7 +22,7 @@ func (r *Reconciler) end(ctx context.Context, claim *metal.ServerClaim) (ctrl.Re
 	if err := r.Live.Get(ctx, key(claim), claim); err != nil { // what is bound since the cache was filled must not be let go
 		return ctrl.Result{}, fmt.Errorf("reading ServerClaim %s: %w", key(claim), err)
 	}
-	if _, moving := claim.Annotations[moveAnnotation]; moving {
+	if _, moving := claim.Annotations[metal.MoveAnnotation]; moving {
 		return ctrl.Result{}, r.letGo(ctx, claim)
 	}
 	server, err := r.holder(ctx, claim)

@@ -28,8 +28,6 @@ const (
 	Finalizer = metal.ReleaseFinalizer
 	// LockAnnotation keeps a Server from being deleted by accident; its value says who uses it.
 	LockAnnotation = "metal.ingot.dev/lock"
-	// moveAnnotation is clusterctl's: the object goes on in another cluster, so its end here means nothing.
-	moveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
 )
 
 const (

@@ -17,6 +17,9 @@ import (
 
 // recordOutcome patches status when it differs from what the plan says, and writes nothing otherwise.
 func (r *Reconciler) recordOutcome(ctx context.Context, server *metal.Server, plan lifecycle.Plan) error {
+	if plan.Silent {
+		return nil
+	}
 	before := server.DeepCopy()
 	r.status(server, plan)
 	if equality.Semantic.DeepEqual(before.Status, server.Status) {

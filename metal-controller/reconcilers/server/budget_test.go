@@ -16,6 +16,7 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/disks"
+	"ingot.dev/ingot/metal-controller/erase/erasetest"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
@@ -174,7 +175,7 @@ func (f *fleet) reconciler(limit string) *server.Reconciler {
 	now := func() time.Time { return f.now }
 	return &server.Reconciler{
 		Client: f.api, Live: f.api, Plane: noPlane{}, Sightings: sightings.New(now), Events: noEvents{}, Installation: "here", Now: now, Random: rand.Reader,
-		Disks: disks.Finder{Reader: f.api}, Eraser: &ledger.Ledger{Client: f.api, Live: f.api, Signer: newSigner(f.t), Installation: "here"}, Limit: l, Workloads: &workload{}, Idle: &workload{},
+		Disks: disks.Finder{Reader: f.api}, Eraser: &ledger.Ledger{Client: f.api, Live: f.api, Signer: erasetest.Signer(f.t), Installation: "here"}, Limit: l, Workloads: &workload{}, Idle: &workload{},
 	}
 }
 

@@ -37,14 +37,14 @@ func (f *Follower) Start(ctx context.Context) error {
 			return nil // the reconciler looks at every Server once it starts
 		case <-f.Sightings.Signal():
 			for _, name := range f.Sightings.Drain() {
-				f.write(ctx, name)
+				f.Write(ctx, name)
 			}
 		}
 	}
 }
 
-// write merges what was seen into one Server's status. What could not be written comes with the next sighting.
-func (f *Follower) write(ctx context.Context, name string) {
+// Write merges what was seen into one Server's status. What could not be written comes with the next sighting.
+func (f *Follower) Write(ctx context.Context, name string) {
 	var server metal.Server
 	if err := f.Live.Get(ctx, types.NamespacedName{Name: name}, &server); err != nil {
 		return // gone, or told again by the next sighting

@@ -98,8 +98,6 @@ type Reconciler struct {
 	Limit Limit
 	// DryRun withholds every grant.
 	DryRun bool
-	// Replicas says that other replicas hear workloads, too. Then silence here says nothing, and no machine is looked after for it.
-	Replicas bool
 
 	grants grants
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
@@ -209,7 +211,8 @@ func TestPin(t *testing.T) {
 	}
 }
 
-// TestForeignServer: a server of another installation is shown and left alone: its BMC is not even talked to.
+// TestForeignServer: a server of another installation is left alone: its BMC is not even talked to. What its owner wrote in status stays; one that came without
+// status is shown as the owner's.
 func TestForeignServer(t *testing.T) {
 	w := newWorld(t, "foreign", withBMC("foreign"))
 	w.settle()
@@ -219,9 +222,18 @@ func TestForeignServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.request("r1", metal.PowerActionOn)
+	shown := w.server().Status
 	w.settle()
-	if s = w.server(); w.plane.watched || len(w.plane.orders) > 0 || s.Spec.Record.Power != nil || s.Status.Boot.Target != metal.BootTargetNoAnswer {
-		t.Errorf("watched %v, orders %v, record %+v, boot %+v", w.plane.watched, w.plane.orders, s.Spec.Record, s.Status.Boot)
+	if s = w.server(); w.plane.watched || len(w.plane.orders) > 0 || s.Spec.Record.Power != nil || !reflect.DeepEqual(s.Status, shown) {
+		t.Errorf("watched %v, orders %v, record %+v, status %+v", w.plane.watched, w.plane.orders, s.Spec.Record, s.Status)
+	}
+	s.Status = metal.ServerStatus{}
+	if err := newClient(t, w.config()).Status().Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	if s = w.server(); s.Status.Boot == nil || s.Status.Boot.Target != metal.BootTargetNoAnswer || condition(s, reasons.Ready).Reason != reasons.UnmanagedHere {
+		t.Errorf("without status it shows %+v", s.Status)
 	}
 }
 

@@ -69,6 +69,7 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // sightingSource wakes the reconciler for servers of which something was seen, a moment later.
 func (r *Reconciler) sightingSource() source.Source {
 	return source.Func(func(ctx context.Context, q queue) error {
+		r.Sightings.Watch() // from now on this replica leads
 		go func() {
 			for {
 				select {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,11 +17,10 @@ import (
 	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
-// What Cluster API and clusterctl write on objects; see docs/claims.md.
+// What Cluster API writes on objects; see docs/claims.md.
 const (
 	clusterLabel   = "cluster.x-k8s.io/cluster-name"
 	pausedCluster  = "cluster.x-k8s.io/paused"
-	moveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
 	clusterGroup   = "cluster.x-k8s.io"
 	clusterKind    = "Cluster"
 	clusterVersion = "v1beta2"
@@ -38,24 +38,41 @@ func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (er
 	if o.Claim, err = r.claim(ctx, o.Server); err != nil {
 		return err
 	}
-	name := o.Server.Name
-	o.Claim.Alive, o.Claim.Watched, o.Claim.LocalBoots = r.Sightings.Alive(name), r.Sightings.Watched(), r.Sightings.LocalBoots(name, r.installedAt(record))
-	if r.Replicas {
-		o.Claim.Watched = o.Now
-	}
+	r.heard(o)
 	if o.Claim.Found && record.Release == nil && (record.Installed == nil || record.Installed.BindingID != record.Claim.BindingID) {
 		o.Claim.NotReady, o.Claim.NotReadyMessage, err = r.Workloads.Ready(ctx, o.Server)
 	}
 	return err
 }
 
-// installedAt is when the workload of the record's claim was installed; zero when it was not, or by a clock that ran ahead.
-func (r *Reconciler) installedAt(record *metal.ServerRecord) time.Time {
-	if i := record.Installed; i != nil && i.BindingID == record.Claim.BindingID && !i.At.After(r.Now()) {
-		return i.At.Time
-	}
-	return time.Time{}
+// heard is what this replica and, by what they wrote down, others heard of the workload, and how often its machine asked for its boot since.
+func (r *Reconciler) heard(o *lifecycle.Observation) {
+	c, name, record := &o.Claim, o.Server.Name, o.Server.Spec.Record
+	noticed := r.remembered(o, r.Sightings.Notice(name, lifecycle.Word(record)))
+	c.Watched, c.Alive = r.remembered(o, r.Sightings.Watched()), latest(r.remembered(o, r.Sightings.Alive(name)), lifecycle.HeardUntil(record, noticed, o.Now))
+	since := latest(c.Watched, c.Alive)
+	c.LocalBoots = max(r.Sightings.LocalBoots(name, o.Now.Sub(since)), localBoots(o.Server.Status.Boots, since))
 }
+
+// remembered is a moment of the memory by the clock of now, which somebody may have set since.
+func (r *Reconciler) remembered(o *lifecycle.Observation, at time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return o.Now.Add(-r.Sightings.Since(at))
+}
+
+// localBoots counts the boots from the local disk that status shows since a moment: other replicas write there what their pxe-servers told.
+func localBoots(boots []metal.BootTimeline, since time.Time) (n int) {
+	for _, b := range boots {
+		if last := len(b.Stages) - 1; b.Target == metal.BootTargetLocalDisk && last >= 0 && b.Stages[last].At.After(since) {
+			n++
+		}
+	}
+	return n
+}
+
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // claim is the claim as the cache knows it while nothing follows from it. A claim that is gone, deleted or bound elsewhere ends something, so that is read
 // from the API server itself.
@@ -76,7 +93,7 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 	}
 	view := lifecycle.ClaimView{Found: true, Bound: binds(&c, server), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server)}
 	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
-	_, view.Moving = c.Annotations[moveAnnotation]
+	_, view.Moving = c.Annotations[metal.MoveAnnotation]
 	if view.Deleting {
 		view.ClusterHeld, err = r.clusterHeld(ctx, &c)
 	}

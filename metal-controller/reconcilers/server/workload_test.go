@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/reconcilers/server"
+	"ingot.dev/ingot/metal-controller/sightings"
 )
 
 // claimed is a clean server with both sides of a binding. The test is the claim reconciler.
@@ -150,5 +153,87 @@ func TestWarm(t *testing.T) {
 	s := w.until("it is started again", func(s *metal.Server) bool { return s.Status.Boot.Target == metal.BootTargetAgent && w.plane.on })
 	if c := condition(s, reasons.Ready); c.Status != metav1.ConditionTrue || !strings.Contains(c.Message, "claimed") {
 		t.Errorf("a warm server is not Ready: %+v", c)
+	}
+}
+
+// TestSilence: a running system is looked after only when nobody heard it, and its machine asked for its boot again and again meanwhile.
+func TestSilence(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		before func(w *world) // half an hour before the machine asks
+		after  func(w *world) // when it did
+		looks  bool
+	}{
+		{"silent", nil, nil, true},
+		{"told-here", nil, func(w *world) { w.memory.Told(w.name) }, false},
+		{"the-clock-was-set", nil, func(w *world) { w.memory.Told(w.name); w.set += 13 * time.Hour; w.now = w.now.Add(13 * time.Hour) }, false},
+		{"told-another", nil, func(w *world) { w.heard(w.now) }, false},
+		{"told-another-first", func(w *world) { w.ran(time.Time{}) }, func(w *world) { w.ran(w.now); w.now = w.now.Add(5 * time.Minute) }, false},
+		{"told-another-long-ago", func(w *world) { w.heard(w.now) }, nil, true},
+		{"just-elected", nil, func(w *world) { w.memory.Watch() }, false},
+	} {
+		for _, leader := range []bool{true, false} { // who was told of the boots
+			name := fmt.Sprintf("%s-%v", c.name, leader)
+			t.Run(name, func(t *testing.T) {
+				w, _ := claimed(t, name, nil)
+				w.runs()
+				if c.before != nil {
+					c.before(w)
+					w.settle() // which notices it
+				}
+				w.now = w.now.Add(30 * time.Minute)
+				for i := range 2 {
+					w.asks(i, leader)
+				}
+				w.now = w.now.Add(time.Second)
+				if c.after != nil {
+					c.after(w)
+				}
+				w.now = w.now.Add(time.Minute)
+				if _, err := w.reconcile(); err != nil {
+					t.Fatal(err)
+				}
+				b := w.server().Spec.Record.Boot
+				if looks := b.Phase != metal.BootVoid && b.Target == metal.BootTargetAgent; looks != c.looks {
+					t.Errorf("looked after: %v; %+v", looks, b)
+				}
+			})
+		}
+	}
+}
+
+// ran lets the record say when the system told first that it runs; never when that is zero.
+func (w *world) ran(at time.Time) {
+	w.t.Helper()
+	s := w.server()
+	i := s.Spec.Record.Installed
+	if i.RunningAt = nil; !at.IsZero() {
+		i.RunningAt = &metav1.Time{Time: at.Truncate(time.Second)}
+	}
+	must(w, newClient(w.t, w.config()).Update(w.t.Context(), s))
+}
+
+// heard is what a replica writes that does not lead, when it hears the workload.
+func (w *world) heard(at time.Time) {
+	w.t.Helper()
+	s := w.server()
+	s.Spec.Record.Installed.HeardAt = &metav1.Time{Time: at.Truncate(time.Second)}
+	must(w, newClient(w.t, w.config()).Update(w.t.Context(), s))
+}
+
+// asks lets the machine get its own disk, and the leader or another replica be told of it.
+func (w *world) asks(n int, leader bool) {
+	w.t.Helper()
+	w.now = w.now.Add(time.Second)
+	memory := sightings.New(func() time.Time { return w.now })
+	if leader {
+		memory = w.memory
+	}
+	memory.LocalBoot(w.name)
+	memory.Boot(w.name, metal.BootTimeline{ID: fmt.Sprint("local-", n), Target: metal.BootTargetLocalDisk, Stages: []metal.BootStage{{Stage: "Script", At: metav1.NewMicroTime(w.now)}}})
+	if !leader {
+		r := w.reconciler(newClient(w.t, w.config()))
+		r.Sightings = memory
+		(&server.Follower{Reconciler: r}).Write(w.t.Context(), w.name)
 	}
 }

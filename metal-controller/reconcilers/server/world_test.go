@@ -19,6 +19,7 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase"
+	"ingot.dev/ingot/metal-controller/erase/erasetest"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
@@ -31,11 +32,13 @@ var errCrash = errors.New("the process died here")
 
 // world is a reconciler on a real API server, with a BMC that does what it is told, a clock that only tests move, and a place to die.
 type world struct {
-	t      *testing.T
-	admin  client.Client
-	live   client.WithWatch
-	name   string
-	now    time.Time
+	t     *testing.T
+	admin client.Client
+	live  client.WithWatch
+	name  string
+	now   time.Time
+	// set is how far the clock of now was set ahead of the steady one.
+	set    time.Duration
 	plane  *plane
 	memory *sightings.Store
 	writes int
@@ -52,7 +55,7 @@ func newWorld(t *testing.T, name string, spec metal.ServerSpec) *world {
 	t.Helper()
 	w := &world{t: t, name: name, now: time.Now().UTC(), dieAt: -1}
 	w.admin = newClient(t, testapi.Config(t).AdminConfig)
-	w.signer = newSigner(t)
+	w.signer = erasetest.Signer(t)
 	w.restart()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name},
@@ -67,19 +70,6 @@ func newWorld(t *testing.T, name string, spec metal.ServerSpec) *world {
 	return w
 }
 
-func newSigner(t *testing.T) *erase.Signer {
-	t.Helper()
-	key, err := erase.NewKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := erase.NewSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
 // restart loses the memory of the process; machine and BMC stay as they are.
 func (w *world) restart() {
 	on := w.plane != nil && w.plane.on
@@ -88,7 +78,7 @@ func (w *world) restart() {
 		orders = w.plane.orders
 	}
 	w.plane = &plane{world: w, on: on, orders: orders}
-	w.memory = sightings.New(func() time.Time { return w.now })
+	w.memory = sightings.New(func() time.Time { return w.now.Add(-w.set) })
 }
 
 // reconcile runs once, as the controllers' identity, reading from the API server itself.

@@ -102,6 +102,7 @@ func (w *World) unrest() {
 func (w *World) twoLeaders() {
 	p := w.processes[1]
 	p.leads = true
+	p.seen.Watch()
 	w.count(leadersTwice)
 	w.log(p.name, "leads too")
 	p.wakeAll()

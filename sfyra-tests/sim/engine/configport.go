@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 )
@@ -17,10 +19,7 @@ const (
 	forSignal = "signal"
 )
 
-var (
-	errRefused    = errors.New("refused")
-	errNotLeading = errors.New("this replica does not lead: try again")
-)
+var errRefused = errors.New("refused")
 
 // config does what the port for machine configs does: check the capability, let lifecycle judge, write what it says, and only then answer. It returns
 // what the config makes; nil when none left.
@@ -58,26 +57,30 @@ func (p *process) signal(s *system, g lifecycle.Signal) bool {
 		}
 		err := p.records.Update(background(), s.server, func(server *metal.Server) (*metal.ServerRecord, error) {
 			record, verdict := lifecycle.TakeSignal(server, s.binding, g, p.clock())
-			if verdict == lifecycle.VerdictRefused {
+			switch {
+			case verdict == lifecycle.VerdictRefused:
 				return nil, errRefused
+			case verdict == lifecycle.VerdictAgain && g.Phase == lifecycle.PhaseRunning && !p.leads:
+				record = lifecycle.Hear(server, p.clock())
 			}
 			return record, nil
 		})
-		if err != nil || g.Phase != lifecycle.PhaseRunning {
-			return err
+		if err == nil {
+			p.seen.Told(s.server)
 		}
-		if !p.leads { // it would keep to itself what the leader decides by, so it sends the machine on
-			return errNotLeading
-		}
-		p.seen.Told(s.server, p.clock())
-		return nil
+		return err
 	})
 	return err == nil
 }
 
 // localBoot is what the pxe-server tells of a script for the local disk.
-func (p *process) localBoot(server string) {
-	_ = p.call(func() error { p.seen.LocalBoot(server); return nil }) // a hint
+func (p *process) localBoot(server, bootID string) {
+	stages := []metal.BootStage{{Stage: "LocalDisk", At: metav1.NewMicroTime(p.clock())}}
+	_ = p.call(func() error { // a hint
+		p.seen.LocalBoot(server)
+		p.seen.Boot(server, metal.BootTimeline{ID: bootID, Target: metal.BootTargetLocalDisk, Stages: stages})
+		return nil
+	})
 }
 
 // conflict is what the pxe-server tells of a machine that several Servers describe.

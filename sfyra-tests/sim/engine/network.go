@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -36,7 +37,7 @@ func (n *network) script(id boot.Identity, source string) boot.Decision {
 		n.by.conflict(d.Conflict)
 	case d.Target == boot.LocalDisk && d.Server != "" && n.by != nil && n.by.alive:
 		n.w.count(localBoots)
-		n.by.localBoot(d.Server)
+		n.by.localBoot(d.Server, "local-"+strconv.Itoa(n.w.counts[localBoots]))
 	}
 	n.w.check.scripts(d)
 	return d

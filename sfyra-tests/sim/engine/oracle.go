@@ -54,6 +54,8 @@ type oracle struct {
 	// unaccepted is when a person last took the yes back, by server; lost, when records were lost, restored, or a clock jumped.
 	unaccepted map[string]time.Duration
 	disturbed  time.Duration
+	// inventoried is when an inventory was written last, by server: a cache that lags does not know it at once.
+	inventoried map[string]time.Duration
 	// leases are bindings by id; configs are the addresses that machine configs left for, by boot; proven are boots whose system was installed.
 	leases  map[string]*lease
 	configs map[string]string
@@ -65,7 +67,7 @@ func newOracle(w *World) *oracle {
 		w: w, confirmed: map[saw]bool{}, revoked: map[saw]bool{}, known: map[int]bool{}, requests: map[string]bool{},
 		fooled: map[string]bool{}, handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{}, received: map[task]time.Duration{},
 		booted: map[string][]time.Duration{}, unaccepted: map[string]time.Duration{}, disturbed: -24 * time.Hour,
-		leases: map[string]*lease{}, configs: map[string]string{}, proven: map[string]bool{},
+		inventoried: map[string]time.Duration{}, leases: map[string]*lease{}, configs: map[string]string{}, proven: map[string]bool{},
 	}
 }
 
@@ -126,7 +128,7 @@ func (c *oracle) mayName(s *metal.Server, r *metal.ServerRecord, d metal.DiskID,
 		c.fail("I1", "%s with the disk %s, which a person told us to ignore", what, d.Serial)
 	}
 	for _, i := range store.All[metal.ServerInventory](c.w.store) {
-		if s != nil && i.Name != s.Name && slices.ContainsFunc(i.Spec.Disks, func(o metal.Disk) bool { return o.WWID == d.WWID }) {
+		if fresh := c.w.enabled(StaleCache) && c.w.now-c.inventoried[i.Name] < time.Minute; s != nil && i.Name != s.Name && !fresh && slices.ContainsFunc(i.Spec.Disks, func(o metal.Disk) bool { return o.WWID == d.WWID }) {
 			c.fail("I1", "%s with the disk %s, which %s shows too", what, d.Serial, i.Name)
 		}
 	}

@@ -58,6 +58,11 @@ var wreckageOfClaims = []broken{
 			r.Boot.Attempt = 1
 		}
 	}}},
+	{name: "what other replicas hear is overlooked", invariant: "I13", kinds: engine.SetOf(engine.Claims, engine.Reboot, engine.Impostor, engine.LostReceipts), servers: 8, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
+		if i := recordOf(s).Installed; i != nil {
+			i.HeardAt = nil
+		}
+	}}},
 	{name: "no server is ever free", invariant: "L1", kinds: engine.SetOf(engine.Claims), sabotage: engine.Sabotage{ForClaims: func(s *metal.Server) {
 		s.Status.Conditions = nil
 	}}},

@@ -13,10 +13,16 @@ func (c *oracle) wrote(w *store.Write) {
 		c.claimWrote(w)
 		return
 	}
+	if i, ok := w.After.(*metal.ServerInventory); ok && i != nil {
+		c.inventoried[i.Name] = c.w.now
+	}
 	before, _ := w.Before.(*metal.Server)
 	after, ok := w.After.(*metal.Server)
 	if !ok || after == nil || w.Who == restorer {
 		return
+	}
+	if before != nil && before.Spec.Accepted && !after.Spec.Accepted { // a person, or an old manifest
+		c.unaccepted[after.Name] = c.w.now
 	}
 	if w.Status && after.Status.Boot != nil && after.Status.Boot.Target == metal.BootTargetAgent && after.Status.State == metal.StateAvailable {
 		c.w.count(warmShown)

@@ -95,7 +95,7 @@ var wreckage = append(wreckageOfClaims, []broken{
 			r.State = metal.PowerOff
 		}
 	}}},
-	{name: "attempts are not counted", invariant: "I8", kinds: engine.SetOf(engine.AgentCrash, engine.PowerLoss, engine.LostReceipts), sabotage: engine.Sabotage{Server: func(s *metal.Server) {
+	{name: "attempts are not counted", invariant: "I8", kinds: engine.SetOf(engine.AgentCrash, engine.PowerLoss, engine.LostReceipts), servers: 8, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
 		if b := recordOf(s).Boot; b != nil {
 			b.Attempt = min(b.Attempt, 1)
 		}

@@ -39,6 +39,7 @@ type process struct {
 	view         *store.View
 	seen         *sightings.Store
 	reconciler   *server.Reconciler
+	follower     *server.Follower
 	claims       *claim.Reconciler
 	records      records.Store
 	desk         *desk.Desk
@@ -61,7 +62,7 @@ func (p *process) start() {
 	p.live = p.w.store.Client(who)
 	p.view = p.w.store.Cached(store.Fresh)
 	p.cached = p.view.Client(who)
-	p.seen = sightings.New(p.clock)
+	p.seen = sightings.New(p.steady)
 	p.plane = &plane{p: p, workers: map[string]*worker{}}
 	p.due, p.news = map[string]time.Duration{}, map[string]lifecycle.PowerReading{}
 	finder := disks.Finder{Reader: p.cached, Indexed: disks.Index(background(), p.view) == nil}
@@ -71,6 +72,7 @@ func (p *process) start() {
 		Installation: p.installation, Now: p.clock, Random: p.ids, Workloads: workloads{p.w}, Idle: idle{p.w},
 	}
 	p.reconciler.Live = clusterReader{p.live, p.w}
+	p.follower = &server.Follower{Reconciler: p.reconciler}
 	p.records = records.Store{Client: p.cached, Live: p.live, Installation: p.installation}
 	p.claims = &claim.Reconciler{
 		Client: p.cached, Live: p.live, Indexed: claim.Index(background(), p.view) == nil, Events: claimEvents{p}, CEL: noCEL{},
@@ -110,10 +112,8 @@ func (p *process) changed(c store.Change) {
 		p.wake(c.Key.Name, 2*time.Second) // the echo of its own status, which a busy queue makes one with whatever comes next
 	case p.installation == here && p.w.contended():
 		p.wake(c.Key.Name, 500*time.Millisecond) // two leaders whose clocks differ answer each other as fast as they can, which shows nothing after the first time
-	case p.installation == here:
+	default:
 		p.wake(c.Key.Name, 10*time.Millisecond)
-	default: // it shares the API by mistake; at full speed both would write status all day
-		p.wake(c.Key.Name, p.w.hardware.between(time.Minute, 10*time.Minute))
 	}
 	for _, a := range p.w.watchers[c.Key.Name] {
 		if a.replica == p {
@@ -176,6 +176,9 @@ func (p *process) die(why string) {
 
 // clock is the replica's clock.
 func (p *process) clock() time.Time { return p.w.time().Add(p.skew) }
+
+// steady is the clock that nobody sets: what a process measures time by (CLOCK_MONOTONIC).
+func (p *process) steady() time.Time { return p.w.time() }
 
 // in plans f for as long as this life goes on.
 func (p *process) in(after time.Duration, f func()) {
@@ -263,10 +266,14 @@ func (p *process) reconcile(name string) {
 	}
 }
 
-// drain passes on what was seen, as the reconciler's source does.
+// drain passes on what was seen, as the reconciler's source does where this replica leads, and writes it down as a follower does where not.
 func (p *process) drain() {
 	for _, name := range p.seen.Drain() {
-		p.wake(name, 500*time.Millisecond)
+		if p.leads {
+			p.wake(name, 500*time.Millisecond)
+		} else {
+			p.in(10*time.Millisecond, func() { p.follower.Write(background(), name) }) // it may die in that
+		}
 	}
 }
 
@@ -295,7 +302,7 @@ func (p *process) tableOf(c client.Reader) []boot.Server {
 	if c.List(background(), &servers, client.UnsafeDisableDeepCopy) != nil || c.List(background(), &inventories, client.UnsafeDisableDeepCopy) != nil {
 		return nil
 	}
-	return identity.Table(servers.Items, inventories.Items)
+	return identity.Table(servers.Items, inventories.Items, p.installation)
 }
 
 // anyProcess is a replica that answers; nil when none does.

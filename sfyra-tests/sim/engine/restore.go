@@ -47,6 +47,9 @@ func (o *operator) restore() {
 			o.w.log(old.Name, "cannot be restored %s", text(err))
 			continue
 		}
+		if !s.Spec.Accepted { // the boot side goes by its view of before for a while, as after any other taking back
+			o.w.check.unaccepted[s.Name] = o.w.now
+		}
 		owners[old.Name] = metav1.OwnerReference{APIVersion: metal.GroupVersion.String(), Kind: "Server", Name: s.Name, UID: s.UID}
 	}
 	for _, old := range o.backup.inventories {
