@@ -18,20 +18,20 @@ func chooseDisk(choice *metal.InstallDisk, server *metal.Server, inventory *meta
 		return nil, errors.New("the server has no inventory yet: boot its agent")
 	}
 	var fits []metal.Disk
-	var others []string
+	var near, far []string // those that are what is wanted and cannot be had, and the others
 	for _, d := range inventory.Disks {
-		why := DiskRefusal(server, d)
-		if why == "" {
-			why = mismatch(choice, d)
-		}
-		if why == "" {
+		wish, refusal := mismatch(choice, d), DiskRefusal(server, d)
+		switch {
+		case wish != "":
+			far = append(far, d.Name+" ("+wish+")")
+		case refusal != "":
+			near = append(near, d.Name+" ("+refusal+")")
+		default:
 			fits = append(fits, d)
-			continue
 		}
-		others = append(others, d.Name+" ("+why+")")
 	}
 	if len(fits) == 0 {
-		return nil, fmt.Errorf("none of the server's disks can be taken: %s", shorten(cmp.Or(strings.Join(others, ", "), "it has none")))
+		return nil, fmt.Errorf("none of the server's disks can be taken: %s", cmp.Or(some(append(near, far...), ", "), "it has none"))
 	}
 	slices.SortStableFunc(fits, func(a, b metal.Disk) int {
 		bySize := cmp.Compare(a.SizeBytes, b.SizeBytes)
