@@ -52,13 +52,13 @@ func (e *Env) buildConfig(ctx context.Context, c client.Client, claim *metal.Ser
 
 // judge asks Talos' own code, when there is a server to ask for.
 func (p *preview) judge(version string, facts machineconfig.Facts) {
-	switch {
-	case !p.config.Talos() || facts.Claim.Spec.Binding == nil:
-	case !taloscheck.Covers(version):
-		p.notes = append(p.notes, fmt.Sprintf("Not checked: the Environment boots Talos %s, and Ingot knows what Talos takes up to %s.", version, taloscheck.Version))
-	default:
-		p.invalid = taloscheck.Check(taloscheck.Request{Config: p.config.Bytes(), Version: version, Server: facts.Server, Inventory: facts.Inventory})
+	if !p.config.Talos() || facts.Claim.Spec.Binding == nil {
+		return
 	}
+	if !taloscheck.Covers(version) {
+		p.notes = append(p.notes, fmt.Sprintf("Only the install disk was checked: the Environment boots Talos %s, and Ingot knows what Talos takes up to %s.", version, taloscheck.Version))
+	}
+	p.invalid = taloscheck.Check(taloscheck.Request{Config: p.config.Bytes(), Version: version, Server: facts.Server, Inventory: facts.Inventory})
 }
 
 // unbound leaves the choice of the disk out.

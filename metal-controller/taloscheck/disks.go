@@ -1,26 +1,56 @@
 package taloscheck
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/resource/definitions/block"
 	"github.com/siderolabs/talos/pkg/machinery/cel/celenv"
-	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
+	"go.yaml.in/yaml/v3"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/machineconfig"
 )
 
+// installOnly reads where Talos shall be installed out of a config that may hold what is not known here; nil when it cannot be read.
+func installOnly(config []byte) *v1alpha1.InstallConfig {
+	for d := yaml.NewDecoder(bytes.NewReader(config)); ; {
+		var document struct {
+			Kind    string `yaml:"kind"`
+			Machine struct {
+				Install struct {
+					Disk         string         `yaml:"disk,omitempty"`
+					DiskSelector map[string]any `yaml:"diskSelector,omitempty"`
+				} `yaml:"install"`
+			} `yaml:"machine"`
+		}
+		if d.Decode(&document) != nil {
+			return nil
+		}
+		if document.Kind != "" {
+			continue
+		}
+		text, err := yaml.Marshal(map[string]any{"machine": document.Machine})
+		if err != nil {
+			return nil
+		}
+		provider, err := configloader.NewFromReader(bytes.NewReader(text))
+		if err != nil || provider.RawV1Alpha1() == nil {
+			return nil
+		}
+		return provider.RawV1Alpha1().MachineConfig.MachineInstall
+	}
+}
+
 // checkDisks refuses a config that lets Talos install on a disk that is not the server's own, or on none.
-func checkDisks(provider config.Provider, r Request) error {
-	raw := provider.RawV1Alpha1()
-	if raw == nil || raw.MachineConfig == nil || raw.MachineConfig.MachineInstall == nil || r.Inventory == nil || r.Server == nil {
+func checkDisks(install *v1alpha1.InstallConfig, r Request) error {
+	if install == nil || r.Inventory == nil || r.Server == nil {
 		return nil
 	}
-	install := raw.MachineConfig.MachineInstall
 	if install.InstallDiskSelector == nil { // Talos prefers the selector where there are both
 		return checkNamed(install.InstallDisk, r)
 	}

@@ -48,18 +48,18 @@ func Covers(talos string) bool {
 	return theirs.Major() < ours.Major() || theirs.Major() == ours.Major() && theirs.Minor() <= ours.Minor()
 }
 
-// Check says what Talos would not take, or would install on a disk that it must not touch. It says nothing of versions that it does not cover, but for disks
-// it cannot look then.
+// Check says what Talos would not take, or that it would install on a disk that it must not touch. Of versions that it does not cover it judges the disk alone,
+// as far as that is named where it always was.
 func Check(r Request) (err error) {
-	if !Covers(r.Version) {
-		return nil
-	}
 	w := words{config: r.Config}
 	defer func() {
 		if recover() != nil { // the panic's own words may quote a value
 			err = errors.New("Talos' own check of it breaks down: something that belongs to a value in it is missing")
 		}
 	}()
+	if !Covers(r.Version) {
+		return checkDisks(installOnly(r.Config), r)
+	}
 	provider, err := configloader.NewFromReader(bytes.NewReader(r.Config))
 	if err != nil {
 		return w.decoding(err)
@@ -67,7 +67,10 @@ func Check(r Request) (err error) {
 	if _, err := provider.Validate(metalMode{}); err != nil {
 		return w.validation(err)
 	}
-	return checkDisks(provider, r)
+	if raw := provider.RawV1Alpha1(); raw != nil && raw.MachineConfig != nil {
+		return checkDisks(raw.MachineConfig.MachineInstall, r)
+	}
+	return nil
 }
 
 // metalMode is a machine with disks, as Talos' runtime modes go.

@@ -41,6 +41,7 @@ func TestCheck(t *testing.T) {
 			"machine: {network: {interfaces: [{interfase: " + canary + "}]}}":                         {"v1alpha1", "machine.network.interfaces[].interfase"},
 			"machine: {install: {wipe: " + canary + "}}":                                              {"v1alpha1", "machine.install.wipe", "is a text", "true or false"},
 			"machine: {sysctls: {$patch: delete}}\n---\nmachine: {sysctls: [" + canary + "]}":         {"v1alpha1", "machine.sysctls", "is a list"},
+			"machine: {install: {wipe: " + canary + "}, time: {disabled: " + canary + "}}":            {"machine.install.wipe is a text"},
 			"machine: {type: " + canary + "}":                                                         {"unknown machine type"},
 			"machine: {ca: {$patch: delete}}":                                                         {".machine.ca"},
 			"machine: {install: {disk: {$patch: delete}}}":                                            {"either install disk or diskSelector should be defined"},
@@ -197,6 +198,12 @@ func TestDisks(t *testing.T) {
 		err = taloscheck.Check(taloscheck.Request{Config: r.Bytes(), Version: "v1.13.0", Server: server, Inventory: &metal.ServerInventorySpec{Disks: disks}})
 		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", install, err, want)
+		}
+		// A later Talos' config may hold anything, but an ignored disk stays one.
+		later := append(r.Bytes(), "---\napiVersion: v1alpha1\nkind: Later\n"...)
+		err = taloscheck.Check(taloscheck.Request{Config: later, Version: "v1.14.0", Server: server, Inventory: &metal.ServerInventorySpec{Disks: disks}})
+		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, of a later Talos: %v; want %q", install, err, want)
 		}
 	}
 }

@@ -39,8 +39,9 @@ func (w words) decoding(err error) error {
 	if strings.HasSuffix(text, "not registered") {
 		return fmt.Errorf("%s: Talos %s knows no such kind of document", document, Version)
 	}
-	if m := intoForm.FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("%s: %s is a %s, and Talos wants a %s there", document, path, typeName(m[1]), typeName(m[2]))
+	if m := intoForm.FindStringSubmatchIndex(text); m != nil { // the first of them, with the line before it
+		document, path = w.place(text[:m[0]])
+		return fmt.Errorf("%s: %s is a %s, and Talos wants a %s there", document, path, typeName(text[m[2]:m[3]]), typeName(text[m[4]:m[5]]))
 	}
 	for m := outer.FindString(text); m != ""; m = outer.FindString(text) {
 		text = text[len(m):]
@@ -168,7 +169,7 @@ func (w words) clean(text string) string {
 		}
 		return hidden
 	})
-	parts := strings.Fields(text)
+	parts := strings.Fields(strings.ReplaceAll(text, "’", "'"))
 	for i, p := range parts {
 		if bare := strings.Trim(p, `.,:;()[]"'`); len(bare) >= 6 && !machineconfig.IsPlainWord(bare) && known.Any(bare) {
 			parts[i] = hidden

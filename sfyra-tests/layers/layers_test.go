@@ -37,6 +37,7 @@ var deep = []rule{
 	{from: "metal-controller/cli", to: []string{module + "metal-controller/lifecycle"}, reason: "the CLI shows conditions; it decides nothing"},
 	{from: "metal-controller/machineconfig", to: []string{"github.com/siderolabs"}, reason: "machine configs are merged without Talos' code, which is large and not pure"},
 	{from: "agent", to: []string{"github.com/siderolabs"}, reason: "the agent runs on machines of strangers and stays small"},
+	{from: "pxe-server", to: []string{"github.com/siderolabs"}, reason: "a site's boot server carries bytes, and knows no operating system"},
 	{from: "metal-controller", to: []string{module + "sfyra-tests", "k8s.io/kubernetes"}, reason: "proof is not imported; k8s.io/kubernetes stays in its own module"},
 	{
 		from: "metal-controller", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol"},
