@@ -145,7 +145,7 @@ const (
 	EnvironmentUnsupported = "EnvironmentUnsupported"
 	// ConfigMissing: the claim's Secret with the machine config is absent or lacks its key.
 	ConfigMissing = "ConfigMissing"
-	// ConfigInvalid: the patches cannot be applied to the machine config.
+	// ConfigInvalid: the patches cannot be applied to the machine config, or the operating system would not take what comes out.
 	ConfigInvalid = "ConfigInvalid"
 	// TrustNotReachable: the class asks for a trust level that this server cannot prove.
 	TrustNotReachable = "TrustNotReachable"

@@ -20,18 +20,12 @@ func ownDisks(server *metal.Server, i *metal.ServerInventorySpec) []metal.Disk {
 	}
 	var own []metal.Disk
 	for _, d := range i.Disks {
-		ignored := slices.ContainsFunc(server.Spec.IgnoredDisks, func(s metal.DiskSelector) bool { return names(s, d) })
+		ignored := slices.ContainsFunc(server.Spec.IgnoredDisks, func(s metal.DiskSelector) bool { return s.Selects(d) })
 		if !ignored && !d.Removable && !d.ReadOnly && slices.Contains(direct, d.Transport) && d.WWID != "" && seen[strings.ToLower(d.WWID)] == 1 {
 			own = append(own, d)
 		}
 	}
 	return own
-}
-
-// names says that everything which the selector names fits. An empty one fits nothing.
-func names(s metal.DiskSelector, d metal.Disk) bool {
-	return s != (metal.DiskSelector{}) && (s.WWID == "" || s.WWID == d.WWID) && (s.Serial == "" || s.Serial == d.Serial) &&
-		(s.Transport == "" || s.Transport == d.Transport) && (s.Removable == nil || *s.Removable == d.Removable)
 }
 
 // Cores of all CPUs together.

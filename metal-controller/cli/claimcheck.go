@@ -98,6 +98,8 @@ func missing(o client.Object, key client.ObjectKey) (kind, next string) {
 		return "the Environment", "`ingot get environments` lists them"
 	case *corev1.Secret:
 		return "the Secret", fmt.Sprintf("make it: kubectl create secret generic %s -n %s --from-file=%s=FILE", key.Name, key.Namespace, configKey)
+	case *metal.ServerInventory:
+		return "the inventory", "it comes from the server's agent: boot that once"
 	}
 	return "the server", "`ingot get servers` lists them"
 }

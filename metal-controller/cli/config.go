@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -31,8 +30,9 @@ func newConfigPreview(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preview CLAIM",
 		Short: "Show what the machine config of a claim is made of: each value with where it comes from",
-		Long: "Show what the machine config of a claim is made of: each value with where it comes from, the claim's Secret or a patch of class, claim\n" +
-			"or server. Values are shown with --values; what looks like a secret never is.\n\nIt reads the Secret with your rights, not with Ingot's.",
+		Long: "Show what the machine config of a claim is made of: each value with where it comes from: the claim's Secret, Ingot itself, or a\n" +
+			"patch of class, claim or server. Values are shown with --values; what looks like a secret never is. A config that Talos would not take is\n" +
+			"shown too, and then it is said why, and the command fails.\n\nIt reads the Secret with your rights, not with Ingot's.",
 		Example: "  ingot config preview web-0 -n prod\n  ingot config preview web-0 -n prod --values",
 		Args:    usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,43 +52,25 @@ func (e *Env) previewConfig(ctx context.Context, name string, values bool) error
 	if err != nil {
 		return err
 	}
-	config, err := e.buildConfig(ctx, c, claim)
+	p, err := e.buildConfig(ctx, c, claim)
 	if err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(e.Streams.Out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "DOCUMENT\tPATH\tVALUE\tFROM")
-	for _, l := range machineconfig.Preview(config, values) {
+	for _, l := range machineconfig.Preview(p.config, values) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(l.Document), printable(l.Path), l.Value, l.Origin)
 	}
-	return w.Flush()
-}
-
-// buildConfig makes the config as the controller does, but for the address in Ingot's own document, which only the controllers can make.
-func (e *Env) buildConfig(ctx context.Context, c client.Client, claim *metal.ServerClaim) (machineconfig.Result, error) {
-	none := machineconfig.Result{}
-	if claim.Spec.ConfigSecret == "" {
-		return none, fmt.Errorf("the claim %s/%s names no machine config: set spec.configSecret", claim.Namespace, claim.Name)
+	if err := w.Flush(); err != nil {
+		return err
 	}
-	secret, err := readOne(ctx, c, &corev1.Secret{}, client.ObjectKey{Namespace: claim.Namespace, Name: claim.Spec.ConfigSecret})
-	if err != nil {
-		return none, err
+	for _, n := range p.notes {
+		fmt.Fprintln(e.Streams.ErrOut, n)
 	}
-	class, err := readOne(ctx, c, &metal.ServerClass{}, client.ObjectKey{Name: claim.Spec.ClassName})
-	if err != nil {
-		return none, err
+	if p.invalid != nil {
+		return fmt.Errorf("the machine config is invalid: Talos would not take it: %w", p.invalid)
 	}
-	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "SERVER"}}
-	if b := claim.Spec.Binding; b != nil {
-		if server, err = e.server(ctx, c, b.Server); err != nil {
-			return none, err
-		}
-	}
-	callback, err := machineconfig.Callback{URL: "https://INGOT/", Pin: "PIN", Boot: "BOOT", Server: server.Name}.Patch()
-	if err != nil {
-		return none, err
-	}
-	return machineconfig.Build(secret.Data[machineconfig.SecretKey], append(machineconfig.Patches(class, claim, server), callback))
+	return nil
 }
 
 // readOne reads one object; one that is not there gets an error that names the next step.

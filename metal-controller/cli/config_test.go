@@ -12,6 +12,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/taloscheck/talosconfigtest"
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
@@ -48,6 +49,43 @@ func TestConfigPreview(t *testing.T) {
 	run(t, "config", "preview", "bare", "-n", ns).want(t, CodeError, "spec.configSecret")
 	run(t, "config", "preview").want(t, CodeUsage, "needs CLAIM")
 	run(t, "config", "prewiev").want(t, CodeUsage, "did you mean `ingot config preview`?")
+}
+
+// TestConfigPreviewOfTalos: what Ingot adds shows with its origin, and what Talos would not take fails in the words of the controllers.
+func TestConfigPreviewOfTalos(t *testing.T) {
+	ns, name := testapi.Namespace(t), "preview-talos"
+	disk := metal.Disk{Name: "nvme0n1", WWID: "eui.1", Serial: "N1", Transport: "nvme", SizeBytes: 1e12}
+	rackServer(t, name, func(s *metal.Server) {
+		s.Spec.Location = &metal.Location{Rack: "r7"}
+		s.Status.Disks = []metal.DiskStatus{{DiskID: metal.DiskID{WWID: "eui.1", Serial: "N1"}, Name: "nvme0n1", Verdict: metal.DiskOwn}}
+	})
+	on := true
+	put(t, admin(t), &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: ns}, Spec: metal.ServerClassSpec{
+		InstallDisk: &metal.InstallDisk{Transports: []string{"nvme"}}, Talos: &metal.TalosSettings{KubePrism: &on},
+	}}, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "talos"}, Data: map[string][]byte{"value": talosconfigtest.Generate(t, "worker")}})
+	claim := func(claim string, bound bool, patches ...string) {
+		spec := metal.ServerClaimSpec{ClassName: ns, ConfigSecret: "talos", Patches: patches}
+		if bound {
+			spec.Binding = &metal.Binding{Server: name, BindingID: "b1"}
+		}
+		put(t, controller(t), &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: claim}, Spec: spec})
+	}
+	claim("good", true)
+	claim("bad", true, "machine: {instal: s3cret-word}")
+	claim("waits", false)
+	run(t, "config", "preview", "good", "-n", ns).want(t, CodeError, `the inventory "preview-talos" does not exist`, "boot that once")
+	put(t, controller(t), &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerInventorySpec{Disks: []metal.Disk{disk}}})
+	good := run(t, "config", "preview", "good", "-n", ns, "--values")
+	good.want(t, CodeOK, "machine.install.diskSelector.wwid", `"eui.1"`, "ingot, installDisk of class "+ns, "ingot, talos.kubePrism of class "+ns, `"r7"`, "ingot, the server's name", "ingot, the server's providerID")
+	if strings.Contains(good.out, "Callback") {
+		t.Errorf("Talos would refuse the document of other systems:\n%s", good.out)
+	}
+	bad := run(t, "config", "preview", "bad", "-n", ns)
+	bad.want(t, CodeError, "Talos would not take it: v1alpha1: Talos knows no field machine.instal")
+	run(t, "config", "preview", "waits", "-n", ns).want(t, CodeOK, "not bound yet", "The install disk is chosen when the claim is bound")
+	if strings.Contains(bad.out, "s3cret-word") {
+		t.Error("a value is shown")
+	}
 }
 
 func TestConfigAudit(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/config"
 	"ingot.dev/ingot/metal-controller/machineconfig"
+	"ingot.dev/ingot/metal-controller/taloscheck"
 )
 
 // NotReadyError says why a server cannot have its machine config now, for people.
@@ -61,19 +62,42 @@ func (m Maker) Make(ctx context.Context, s *metal.Server) (machineconfig.Result,
 	if err != nil {
 		return machineconfig.Result{}, err
 	}
-	patches := machineconfig.Patches(&class, claim, s)
-	if env.Spec.Talos == nil { // Talos refuses kinds of documents that it does not know
-		callback, err := m.callback(s)
-		if err != nil {
+	facts := machineconfig.Facts{Class: &class, Claim: claim, Server: s, Talos: env.Spec.Talos != nil, Callback: m.callback(s)}
+	if p := env.Status.Talos; env.Spec.Talos != nil && p != nil {
+		facts.Installer = p.Installer
+	}
+	if facts.Talos || machineconfig.IsTalos(base) {
+		if facts.Inventory, err = m.inventory(ctx, s); err != nil {
 			return machineconfig.Result{}, err
 		}
-		patches = append(patches, callback)
 	}
-	config, err := machineconfig.Build(base, patches)
+	config, err := machineconfig.Make(base, facts)
 	if err != nil {
-		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "The machine config cannot be made: %v", err)
+		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "The machine config cannot be made: %v.", err)
+	}
+	if err := check(config, env, facts); err != nil {
+		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "Talos would not take the machine config: %v.", err)
 	}
 	return config, nil
+}
+
+// check asks Talos' own code. Other systems check what they are given themselves.
+func check(config machineconfig.Result, env *metal.Environment, facts machineconfig.Facts) error {
+	if !config.Talos() {
+		return nil
+	}
+	request := taloscheck.Request{Config: config.Bytes(), Server: facts.Server, Inventory: facts.Inventory}
+	if env.Spec.Talos != nil {
+		request.Version = env.Spec.Talos.Version
+	}
+	return taloscheck.Check(request)
+}
+
+// inventory is what the agent reported.
+func (m Maker) inventory(ctx context.Context, s *metal.Server) (*metal.ServerInventorySpec, error) {
+	var inventory metal.ServerInventory
+	err := m.get(ctx, types.NamespacedName{Name: s.Name}, &inventory, reasons.NotReady, "the inventory: boot the server's agent")
+	return &inventory.Spec, err
 }
 
 // claim is that of the binding.
@@ -131,13 +155,13 @@ func (m Maker) base(ctx context.Context, claim *metal.ServerClaim) ([]byte, erro
 	return value, nil
 }
 
-// callback is the document that lets the installed system reach us.
-func (m Maker) callback(s *metal.Server) (machineconfig.Patch, error) {
+// callback is what lets the installed system reach us.
+func (m Maker) callback(s *metal.Server) machineconfig.Callback {
 	c := machineconfig.Callback{URL: m.Links.SignalURL(s.Name, s.Spec.Record.Claim.BindingID), Pin: m.Pin, Server: s.Name}
 	if b := s.Spec.Record.Boot; b != nil {
 		c.Boot = b.ID
 	}
-	return c.Patch()
+	return c
 }
 
 // get reads one object; one that is not there is what reason says.
@@ -179,14 +203,14 @@ func (m Maker) bootable(ctx context.Context, s *metal.Server) error {
 	if err != nil {
 		return err
 	}
-	var inventory metal.ServerInventory
-	if err := m.get(ctx, types.NamespacedName{Name: s.Name}, &inventory, reasons.NotReady, "the inventory: boot the server's agent"); err != nil {
+	inventory, err := m.inventory(ctx, s)
+	if err != nil {
 		return err
 	}
 	boots, pin := env.Boots(), m.Pin
-	i := slices.IndexFunc(boots, func(b metal.BootAssets) bool { return b.Arch == inventory.Spec.Arch })
+	i := slices.IndexFunc(boots, func(b metal.BootAssets) bool { return b.Arch == inventory.Arch })
 	if i < 0 {
-		return notReady(reasons.EnvironmentUnsupported, "The Environment %s has nothing for %s: add it to spec.boot, or to spec.talos.architectures.", env.Name, inventory.Spec.Arch)
+		return notReady(reasons.EnvironmentUnsupported, "The Environment %s has nothing for %s: add it to spec.boot, or to spec.talos.architectures.", env.Name, inventory.Arch)
 	}
 	if env.Spec.Talos != nil {
 		pin = "" // as the boot server does

@@ -42,7 +42,7 @@ var own = []string{"nvme", "sata", "sas", "scsi", "raid", "mmc", "virtio"}
 
 func judgeDisk(o *Observation, d metal.Disk) (metal.DiskVerdict, string) {
 	switch {
-	case slices.ContainsFunc(o.Server.Spec.IgnoredDisks, func(s metal.DiskSelector) bool { return selects(s, d) }):
+	case slices.ContainsFunc(o.Server.Spec.IgnoredDisks, func(s metal.DiskSelector) bool { return s.Selects(d) }):
 		return metal.DiskIgnored, "named in spec.ignoredDisks"
 	case d.Removable:
 		return metal.DiskBlocked, "it is removable"
@@ -73,15 +73,6 @@ func twice(o *Observation, wwid string) bool {
 		}
 	}
 	return n > 1
-}
-
-// selects says that everything which the selector names fits. An empty one fits nothing.
-func selects(s metal.DiskSelector, d metal.Disk) bool {
-	if s == (metal.DiskSelector{}) {
-		return false
-	}
-	return (s.WWID == "" || s.WWID == d.WWID) && (s.Serial == "" || s.Serial == d.Serial) &&
-		(s.Transport == "" || s.Transport == d.Transport) && (s.Removable == nil || *s.Removable == d.Removable)
 }
 
 func diskID(d metal.Disk) metal.DiskID { return metal.DiskID{WWID: d.WWID, Serial: d.Serial} }

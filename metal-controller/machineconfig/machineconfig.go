@@ -45,6 +45,7 @@ type Result struct {
 	bytes     []byte
 	documents []*yaml.Node
 	origins   origins
+	talos     bool
 }
 
 // origins say where each value came from.
@@ -75,7 +76,7 @@ func Build(base []byte, patches []Patch) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{out, m.documents, m.origins}, nil
+	return Result{bytes: out, documents: m.documents, origins: m.origins}, nil
 }
 
 // Bytes are the config, to be sent to its machine and nowhere else. Nobody may change them.

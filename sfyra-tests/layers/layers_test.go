@@ -35,6 +35,9 @@ var deep = []rule{
 	{from: "pxe-server", to: []string{module + "metal-controller", "k8s.io/"}, reason: "a site's boot server needs no Kubernetes"},
 	{from: "boot-assets", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "assets cross layers as io/fs.FS plus digest"},
 	{from: "metal-controller/cli", to: []string{module + "metal-controller/lifecycle"}, reason: "the CLI shows conditions; it decides nothing"},
+	{from: "metal-controller/machineconfig", to: []string{"github.com/siderolabs"}, reason: "machine configs are merged without Talos' code, which is large and not pure"},
+	{from: "agent", to: []string{"github.com/siderolabs"}, reason: "the agent runs on machines of strangers and stays small"},
+	{from: "pxe-server", to: []string{"github.com/siderolabs"}, reason: "a site's boot server carries bytes, and knows no operating system"},
 	{from: "metal-controller", to: []string{module + "sfyra-tests", "k8s.io/kubernetes"}, reason: "proof is not imported; k8s.io/kubernetes stays in its own module"},
 	{
 		from: "metal-controller", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol"},
@@ -86,6 +89,7 @@ var shallow = []rule{
 	{from: "metal-controller/bmc", to: []string{module, "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, except: []string{module + "crds/", module + "metal-controller/bmc"}, reason: "the BMC plane writes no Kubernetes objects"},
 	{from: "metal-controller/bootfiles", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot", module + "metal-controller/bootfiles"}, reason: "adapters do not import each other"},
 	{from: "metal-controller/disks", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/identity", module + "metal-controller/disks"}, reason: "adapters do not import each other"},
+	{from: "metal-controller/taloscheck", to: []string{module, "k8s.io/client-go", "sigs.k8s.io"}, except: []string{module + "crds/", module + "metal-controller/machineconfig", module + "metal-controller/taloscheck"}, reason: "Talos' code stays behind one adapter, which judges bytes and reads nothing"},
 	{from: "metal-controller/erase", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/erase"}, reason: "an auditor's check needs nothing of the controller"},
 	{from: "metal-controller/agentserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/bootserver"}, reason: "orchestration meets through API objects"},
 	{from: "metal-controller/bootserver", to: []string{module + "metal-controller/reconcilers", module + "metal-controller/agentserver"}, reason: "orchestration meets through API objects"},

@@ -44,6 +44,9 @@ type ServerClaimSpec struct {
 	// +listType=atomic
 	// +optional
 	Patches []string `json:"patches,omitempty"`
+	// InstallDisk chooses the disk that Talos is installed on; it takes the place of the class's.
+	// +optional
+	InstallDisk *InstallDisk `json:"installDisk,omitempty"`
 	// Binding is written by Ingot.
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`

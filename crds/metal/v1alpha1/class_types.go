@@ -158,6 +158,84 @@ type NamespaceSelection struct {
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
+// DiskPreference says which of several disks that fit is taken.
+//
+// +kubebuilder:validation:Enum=Smallest;Largest
+type DiskPreference string
+
+const (
+	// PreferSmallest takes the smallest disk.
+	PreferSmallest DiskPreference = "Smallest"
+	// PreferLargest takes the largest disk.
+	PreferLargest DiskPreference = "Largest"
+)
+
+// InstallDisk chooses the disk that the operating system is installed on: one of the server's own that fits all fields which are set. It is chosen when the
+// machine config is made, and handed over by an identifier that stays when disks are renamed.
+//
+// +kubebuilder:validation:MinProperties=1
+type InstallDisk struct {
+	// WWID of the disk.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	WWID string `json:"wwid,omitempty"`
+	// Serial of the disk.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Serial string `json:"serial,omitempty"`
+	// Model is a glob over the model, for instance `SAMSUNG MZ*`.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Model string `json:"model,omitempty"`
+	// Transports that count, for instance `nvme`; empty is any.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=16
+	// +listType=set
+	// +optional
+	Transports []string `json:"transports,omitempty"`
+	// Rotational, when set, asks for a spinning (true) or solid (false) disk.
+	// +optional
+	Rotational *bool `json:"rotational,omitempty"`
+	// Size of the disk.
+	// +optional
+	Size *QuantityRange `json:"size,omitempty"`
+	// Prefer says which one is taken when several fit: the Smallest (default) or the Largest; of the same size, the first by WWID.
+	// +optional
+	Prefer DiskPreference `json:"prefer,omitempty"`
+}
+
+// HostnameSource says what a machine is called.
+//
+// +kubebuilder:validation:Enum=Server;Claim;Keep
+type HostnameSource string
+
+const (
+	// HostnameServer is the name of the Server.
+	HostnameServer HostnameSource = "Server"
+	// HostnameClaim is the name of the ServerClaim.
+	HostnameClaim HostnameSource = "Claim"
+	// HostnameKeep leaves the machine config as it is.
+	HostnameKeep HostnameSource = "Keep"
+)
+
+// TalosSettings are what Ingot sets in machine configs of Talos, before any patch. What is not set here is left as the machine config has it.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.kubeSpan) && self.kubeSpan && has(self.discovery) && !self.discovery)",message="kubeSpan needs discovery"
+type TalosSettings struct {
+	// Hostname is Server, Claim or Keep. Default: the name of the Server where the machine config has no hostname.
+	// +optional
+	Hostname HostnameSource `json:"hostname,omitempty"`
+	// KubeSpan, when set, switches the WireGuard mesh of the nodes on or off. It needs discovery.
+	// +optional
+	KubeSpan *bool `json:"kubeSpan,omitempty"`
+	// KubePrism, when set, switches the load balancer for the Kubernetes API on each node on or off.
+	// +optional
+	KubePrism *bool `json:"kubePrism,omitempty"`
+	// Discovery, when set, switches the discovery of cluster members on or off.
+	// +optional
+	Discovery *bool `json:"discovery,omitempty"`
+}
+
 // ServerClassSpec is a named requirement, who may use it, and defaults.
 type ServerClassSpec struct {
 	// Selector over labels of Servers. Empty selects all.
@@ -184,6 +262,12 @@ type ServerClassSpec struct {
 	// +listType=atomic
 	// +optional
 	Patches []string `json:"patches,omitempty"`
+	// InstallDisk chooses the disk that Talos is installed on, unless the claim chooses one or a patch says machine.install.disk or diskSelector.
+	// +optional
+	InstallDisk *InstallDisk `json:"installDisk,omitempty"`
+	// Talos is what Ingot sets in machine configs of Talos.
+	// +optional
+	Talos *TalosSettings `json:"talos,omitempty"`
 	// MinimumTrust is the least trust level of a boot that may receive machine config: 1 expected boot, 2 BMC residency, 3 TPM, 4 measured boot.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4

@@ -45,7 +45,9 @@ type world struct {
 	events []string
 	// workload is what the claim's Environment and machine config are like.
 	workload workload
-	signer   *erase.Signer
+	// workloads, when set, answers instead: the real one.
+	workloads server.Workloads
+	signer    *erase.Signer
 	// effects counts writes and orders; the process dies instead of the one numbered dieAt, or right after it.
 	effects, dieAt int
 	dieAfter       bool
@@ -109,9 +111,13 @@ func (w *world) key() ctrl.Request {
 
 // reconciler is a fresh one: whatever it would keep in memory is gone each time.
 func (w *world) reconciler(c client.Client) *server.Reconciler {
+	var workloads server.Workloads = &w.workload
+	if w.workloads != nil {
+		workloads = w.workloads
+	}
 	return &server.Reconciler{
 		Client: c, Live: c, Plane: w.plane, Sightings: w.memory, Events: w, Installation: "here", Now: func() time.Time { return w.now },
-		Disks: disks.Finder{Reader: c}, Eraser: &ledger.Ledger{Client: c, Live: c, Signer: w.signer, Installation: "here"}, Random: rand.Reader, Workloads: &w.workload, Idle: &w.workload,
+		Disks: disks.Finder{Reader: c}, Eraser: &ledger.Ledger{Client: c, Live: c, Signer: w.signer, Installation: "here"}, Random: rand.Reader, Workloads: workloads, Idle: &w.workload,
 	}
 }
 
