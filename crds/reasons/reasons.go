@@ -195,6 +195,10 @@ const (
 	AssetsFetching = "AssetsFetching"
 	// AssetsFailed: a file cannot be had, or is not what its digest says.
 	AssetsFailed = "AssetsFailed"
+	// ProofMissing: nothing could prove that the claim's Talos is installed: its talosconfig is absent or of no use.
+	ProofMissing = "ProofMissing"
+	// ProofRefused: what the machine's Talos answers, or something in its place, does not prove that it is installed or runs; the message says why.
+	ProofRefused = "ProofRefused"
 	// TalosNotYet: this release of Ingot serves no Talos releases.
 	TalosNotYet = "TalosNotYet"
 

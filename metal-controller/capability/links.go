@@ -60,7 +60,7 @@ func (l Links) Args(args []string, server, boot string, plain bool, pin string) 
 		named = named || strings.Contains(a, placeholder)
 		out = append(out, strings.ReplaceAll(a, placeholder, link))
 	}
-	if Talos(args) {
+	if hasArg(args, talosConfig) {
 		return append(l.trusting(out, link), BootArg+"="+boot)
 	}
 	if !named {

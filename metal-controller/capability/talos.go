@@ -19,9 +19,7 @@ const (
 // Talos without it does not run what a pxe-server gave it.
 const BootArg = "ingot.boot"
 
-// Talos says that kernel arguments boot a Talos, which fetches its config from talos.config=.
-func Talos(args []string) bool { return hasArg(args, talosConfig) }
-
+// hasArg says that an argument begins so.
 func hasArg(args []string, prefix string) bool {
 	for _, a := range args {
 		if strings.HasPrefix(a, prefix) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +19,7 @@ import (
 	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/config"
 	"ingot.dev/ingot/metal-controller/machineconfig"
+	"ingot.dev/ingot/metal-controller/talos"
 )
 
 // NotReadyError says why a server cannot have its machine config now, for people.
@@ -25,13 +28,17 @@ type NotReadyError struct {
 	Reason string
 	// Message names what to do; it holds no value of the config.
 	Message string
+	absent  bool // an object is not there
 }
 
 // Error is the message.
 func (n *NotReadyError) Error() string { return n.Message }
 
+// Why is the reason with the message.
+func (n *NotReadyError) Why() (reason, message string) { return n.Reason, n.Message }
+
 func notReady(reason, format string, args ...any) error {
-	return &NotReadyError{reason, fmt.Sprintf(format, args...)}
+	return &NotReadyError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 // Maker makes machine configs out of what the API server holds at that moment.
@@ -41,6 +48,9 @@ type Maker struct {
 	Links capability.Links
 	// Pin is that of the authority behind the signal URL.
 	Pin string
+	// Now and Random are the clock and the randomness for certificates to ask a Talos with.
+	Now    func() time.Time
+	Random io.Reader
 }
 
 // Make makes the config of the binding and the boot that a Server's record holds. An error is a *NotReadyError, or trouble with the API server.
@@ -53,18 +63,23 @@ func (m Maker) Make(ctx context.Context, s *metal.Server) (machineconfig.Result,
 	if err := m.get(ctx, types.NamespacedName{Name: s.Spec.Record.Claim.Class}, &class, reasons.ClassMissing, "the class of the claim"); err != nil {
 		return machineconfig.Result{}, err
 	}
-	if _, err := m.environment(ctx, s); err != nil {
+	env, err := m.environment(ctx, s)
+	if err != nil {
 		return machineconfig.Result{}, err
 	}
 	base, err := m.base(ctx, claim)
 	if err != nil {
 		return machineconfig.Result{}, err
 	}
-	callback, err := m.callback(s)
-	if err != nil {
-		return machineconfig.Result{}, err
+	patches := machineconfig.Patches(&class, claim, s)
+	if !talos.Boots(env) { // it refuses documents that it does not know, and is asked instead
+		callback, err := m.callback(s)
+		if err != nil {
+			return machineconfig.Result{}, err
+		}
+		patches = append(patches, callback)
 	}
-	config, err := machineconfig.Build(base, append(machineconfig.Patches(&class, claim, s), callback))
+	config, err := machineconfig.Build(base, patches)
 	if err != nil {
 		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "The machine config cannot be made: %v", err)
 	}
@@ -109,19 +124,24 @@ func (m Maker) base(ctx context.Context, claim *metal.ServerClaim) ([]byte, erro
 	if claim.Spec.ConfigSecret == "" {
 		return nil, notReady(reasons.ConfigMissing, "The claim %s/%s names no machine config: set spec.configSecret.", claim.Namespace, claim.Name)
 	}
-	var secret corev1.Secret
 	name := types.NamespacedName{Namespace: claim.Namespace, Name: claim.Spec.ConfigSecret}
-	err := m.get(ctx, name, &secret, reasons.ConfigMissing, "the Secret with the machine config")
+	return m.secret(ctx, name, machineconfig.SecretKey, reasons.ConfigMissing, "the machine config")
+}
+
+// secret is one key of a Secret; without it, what reason says of what it holds.
+func (m Maker) secret(ctx context.Context, name types.NamespacedName, key, reason, what string) ([]byte, error) {
+	var secret corev1.Secret
+	err := m.get(ctx, name, &secret, reason, "the Secret with "+what)
 	if apierrors.IsForbidden(err) {
-		return nil, notReady(reasons.ConfigMissing, "Ingot may not read Secrets in the namespace %s: `kubectl -n %s create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s` lets it.",
+		return nil, notReady(reason, "Ingot may not read Secrets in the namespace %s: `kubectl -n %s create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s` lets it.",
 			name.Namespace, name.Namespace, config.SecretReader, config.SecretReader, metal.SystemNamespace, config.Account)
 	}
 	if err != nil {
 		return nil, err
 	}
-	value, ok := secret.Data[machineconfig.SecretKey]
+	value, ok := secret.Data[key]
 	if !ok || len(strings.TrimSpace(string(value))) == 0 {
-		return nil, notReady(reasons.ConfigMissing, "The Secret %s has no key %s with the machine config.", name, machineconfig.SecretKey)
+		return nil, notReady(reason, "The Secret %s has no key %s with %s.", name, key, what)
 	}
 	return value, nil
 }
@@ -141,7 +161,7 @@ func (m Maker) get(ctx context.Context, name types.NamespacedName, into client.O
 	shown := strings.TrimPrefix(name.String(), "/")
 	switch {
 	case apierrors.IsNotFound(err):
-		return notReady(reason, "There is no %s: create %s.", shown, what)
+		return &NotReadyError{Reason: reason, Message: "There is no " + shown + ": create " + what + ".", absent: true}
 	case err != nil:
 		return fmt.Errorf("reading %s %s: %w", what, shown, err)
 	}
@@ -160,6 +180,9 @@ func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message stri
 	_, err = m.Make(ctx, s)
 	if err == nil {
 		err = m.bootable(ctx, s)
+	}
+	if err == nil {
+		err = m.provable(ctx, s)
 	}
 	var unready *NotReadyError
 	if errors.As(err, &unready) {

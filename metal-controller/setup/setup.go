@@ -177,6 +177,9 @@ func (a *app) assemble(ctx context.Context) error {
 	if err := a.addClaims(ctx, cel); err != nil {
 		return err
 	}
+	if err := a.addProof(events); err != nil {
+		return err
+	}
 	environments := &environment.Reconciler{Client: a.manager.GetClient(), Files: a.files, Now: a.cfg.Now}
 	if err := environments.SetupWithManager(a.manager); err != nil {
 		return fmt.Errorf("setting up the Environment reconciler: %w", err)
