@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	cosi "github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
@@ -71,6 +72,7 @@ func (c *Cluster) Listen(t testing.TB, address string, state State, names ...net
 	m.Port, _ = strconv.Atoi(port)
 	m.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{c.server(names...)}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
+		Time: func() time.Time { return c.now },
 	})))
 	machine.RegisterMachineServiceServer(m.server, m)
 	cosi.RegisterStateServer(m.server, facts{m: m})
