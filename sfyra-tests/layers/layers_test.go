@@ -82,6 +82,7 @@ var shallow = []rule{
 	{from: "boot-assets/cache", to: []string{module}, except: []string{module + "boot-assets/cache"}, reason: "adapters do not import each other"},
 	{from: "boot-assets/blobs", to: []string{module}, except: []string{module + "boot-assets/cache", module + "boot-assets/blobs"}, reason: "the cache of fetched files proves them as the store does, and knows no one else"},
 	{from: "metal-controller/bmc", to: []string{module, "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, except: []string{module + "crds/", module + "metal-controller/bmc"}, reason: "the BMC plane writes no Kubernetes objects"},
+	{from: "metal-controller/talos", to: []string{module, "k8s.io/client-go", "sigs.k8s.io/controller-runtime", "github.com/siderolabs/talos/pkg/machinery/config"}, except: []string{module + "crds/", module + "metal-controller/talos"}, reason: "it asks a machine and judges what it says; it reads and writes no Kubernetes objects"},
 	{from: "metal-controller/bootfiles", to: []string{module}, except: []string{module + "crds/", module + "pxe-server/boot", module + "metal-controller/bootfiles"}, reason: "adapters do not import each other"},
 	{from: "metal-controller/disks", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/identity", module + "metal-controller/disks"}, reason: "adapters do not import each other"},
 	{from: "metal-controller/erase", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/erase"}, reason: "an auditor's check needs nothing of the controller"},
