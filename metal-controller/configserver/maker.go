@@ -205,9 +205,17 @@ func (m Maker) bootable(ctx context.Context, s *metal.Server) error {
 	if i < 0 {
 		return notReady(reasons.EnvironmentUnsupported, "The Environment %s has nothing for %s: add it to spec.boot.", env.Name, inventory.Spec.Arch)
 	}
-	line := strings.Join(m.Links.Args(env.Spec.Boot[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, m.Pin), " ")
-	if len(line) > maxArgs {
-		return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes: shorten its args.", env.Name, len(line)-maxArgs)
+	return m.fits(env.Name, m.Links.Args(env.Spec.Boot[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, m.Pin))
+}
+
+// fits wants a kernel line within maxArgs.
+func (m Maker) fits(env string, args []string) error {
+	over := len(strings.Join(args, " ")) - maxArgs
+	switch {
+	case over <= 0:
+		return nil
+	case slices.Contains(args, m.Links.Early) && m.Links.Early != "":
+		return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes, %d of it let Talos trust Ingot: shorten its args, or do without that trust by configDelivery: PlainHTTP in the class.", env, over, len(m.Links.Early))
 	}
-	return nil
+	return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes: shorten its args.", env, over)
 }
