@@ -77,7 +77,7 @@ func TestTalosReady(t *testing.T) {
 	if reason, message := ready(); reason != "" {
 		t.Errorf("control: %s %s", reason, message)
 	}
-	long := []string{strings.Repeat("a", 500), strings.Repeat("b", 500)}
+	long := []string{strings.Repeat("a", 500), strings.Repeat("b", 500), strings.Repeat("c", 400)}
 	w.args(append(long, "talos.config={config}")...)
 	if reason, message := ready(); reason != reasons.EnvironmentUnsupported || !strings.Contains(message, "719 of it let Talos trust Ingot") {
 		t.Errorf("a long line: %s %s", reason, message)
