@@ -20,7 +20,7 @@ func TestPace(t *testing.T) {
 		m = m.after(now, true)
 		pauses = append(pauses, m.due(now).Sub(now).String())
 	}
-	if got := fmt.Sprint(pauses[:4], pauses[11]); got != "[4s 8s 15s 15s] 15s" {
+	if got := fmt.Sprintf("%v %s", pauses[:4], pauses[11]); got != "[4s 8s 15s 15s] 15s" {
 		t.Errorf("pauses %s", got)
 	}
 	if m.failing != now {

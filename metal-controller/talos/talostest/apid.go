@@ -49,6 +49,8 @@ type Machine struct {
 	roles  []string
 	asked  []string
 	server *grpc.Server
+	// address that it listens on.
+	address string
 }
 
 // Listen serves a machine of a cluster on an address such as "127.0.0.1:0", until the test ends. Its certificate is for the names, or for that address; it
@@ -68,7 +70,7 @@ func (c *Cluster) Listen(t testing.TB, address string, state State, names ...net
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(c.cert)
-	m := &Machine{state: state}
+	m := &Machine{state: state, address: l.Addr().String()}
 	m.Port, _ = strconv.Atoi(port)
 	m.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
 		Certificates: []tls.Certificate{c.server(names...)}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13,
@@ -83,6 +85,20 @@ func (c *Cluster) Listen(t testing.TB, address string, state State, names ...net
 
 // Stop ends the machine, and every connection to it.
 func (m *Machine) Stop() { m.server.Stop() }
+
+// Drain lets open calls end and takes no new ones; the address is free when it is told.
+func (m *Machine) Drain(free chan<- struct{}) {
+	go m.server.GracefulStop()
+	address := m.address
+	for {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			close(free)
+			return
+		}
+		_ = c.Close()
+	}
+}
 
 // Set changes what the machine says.
 func (m *Machine) Set(change func(*State)) {
