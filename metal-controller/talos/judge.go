@@ -65,6 +65,9 @@ type Verdict struct {
 //     counts.
 //   - Maintenance mode has a certificate that it made itself, so it does not get as far as an Answer; its stage is refused all the same.
 //
+// A META on a disk that is not the server's own, such as a stick that somebody left in it, was not wiped and is Talos' all the same: with a config in its STATE
+// another authority answers, and nothing is proven; without one Talos takes our config, installs nothing, and looks installed.
+//
 // An installer that broke off after it made META looks installed to Talos itself, and so to us. It does not come up from its disk, so it is never Running.
 func Judge(a Answer, want Machine) Verdict {
 	switch {
