@@ -217,6 +217,10 @@ const (
 	KernelLineRefused = "KernelLineRefused"
 	// ResolveFailed: Ingot itself could not do it, for lack of room on its disk for instance.
 	ResolveFailed = "ResolveFailed"
+	// ProofMissing: nothing could prove that the claim's Talos is installed: its talosconfig is absent or of no use.
+	ProofMissing = "ProofMissing"
+	// ProofRefused: what the machine's Talos answers, or something in its place, does not prove that it is installed or runs; the message says why.
+	ProofRefused = "ProofRefused"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

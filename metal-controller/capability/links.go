@@ -19,6 +19,8 @@ type Links struct {
 	Key Key
 	// HTTPS and Plain are how machines reach the two ports, without a slash at the end. An empty one is not offered.
 	HTTPS, Plain string
+	// Early is EarlyTrust of the authority behind HTTPS; empty lets no Talos trust it.
+	Early string
 }
 
 // ConfigURL is where a boot fetches its machine config; plain lets it travel over plain HTTP, where that is offered. A boot is of one binding.
@@ -49,13 +51,17 @@ func (k Key) OpensSignal(token, server, binding string) bool {
 const placeholder = "{config}"
 
 // Args is the kernel line of a boot: the Environment's arguments with the address of its config, which is added where none of them names it, and the
-// pin of the authority behind the HTTPS port unless it is empty.
+// pin of the authority behind the HTTPS port. A Talos knows no pin: it gets Early where its config comes over HTTPS, unless the Environment has an early
+// config of its own, which then must hold that trust; and BootArg.
 func (l Links) Args(args []string, server, boot string, plain bool, pin string) []string {
 	link := l.ConfigURL(server, boot, plain)
 	out, named := make([]string, 0, len(args)+2), false
 	for _, a := range args {
 		named = named || strings.Contains(a, placeholder)
 		out = append(out, strings.ReplaceAll(a, placeholder, link))
+	}
+	if hasArg(args, talosConfig) {
+		return append(l.trusting(out, link), BootArg+"="+boot)
 	}
 	if !named {
 		out = append(out, "ingot.config="+link)
@@ -64,4 +70,12 @@ func (l Links) Args(args []string, server, boot string, plain bool, pin string) 
 		return out
 	}
 	return append(out, "ingot.pin="+pin)
+}
+
+// trusting adds Early where it is of use.
+func (l Links) trusting(args []string, link string) []string {
+	if l.Early == "" || !strings.HasPrefix(link, "https://") || hasArg(args, talosEarly) {
+		return args
+	}
+	return append(args, l.Early)
 }

@@ -85,6 +85,9 @@ func (e *Env) ofServer(ctx context.Context, c client.Client, facts *machineconfi
 		}
 		if env.Spec.Talos != nil {
 			facts.Talos, version = true, env.Spec.Talos.Version
+			if pin := env.Status.Talos; pin != nil {
+				facts.Installer = pin.Installer
+			}
 		}
 	}
 	if !facts.Talos && !machineconfig.IsTalos(base) {

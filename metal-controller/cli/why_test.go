@@ -96,7 +96,8 @@ func TestWhyOfAClaim(t *testing.T) {
 	run(t, "why", "claim/why-c3", "-n", "team").want(t, CodeOK, "no server/why-lost any more")
 	run(t, "why", "claim/none", "-n", "team").want(t, CodeError, `no claim "none" in the namespace team`)
 	for reason, want := range map[string]string{
-		reasons.ConfigMissing: "kubectl create secret generic NAME -n team --from-file=value=FILE", reasons.ClassMissing: "ingot get classes",
+		reasons.ConfigMissing: "kubectl create secret generic NAME -n team --from-file=value=FILE",
+		reasons.ProofMissing:  "kubectl create secret generic CLUSTER-talosconfig -n team --from-file=talosconfig=FILE", reasons.ClassMissing: "ingot get classes",
 		reasons.EnvironmentMissing: "ingot get environments",
 	} {
 		claimStatus(t, "why-c1", "", metav1.ConditionFalse, reason, "So it is.")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +19,7 @@ import (
 	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/config"
 	"ingot.dev/ingot/metal-controller/machineconfig"
+	"ingot.dev/ingot/metal-controller/talos"
 	"ingot.dev/ingot/metal-controller/taloscheck"
 )
 
@@ -26,13 +29,17 @@ type NotReadyError struct {
 	Reason string
 	// Message names what to do; it holds no value of the config.
 	Message string
+	absent  bool // an object is not there
 }
 
 // Error is the message.
 func (n *NotReadyError) Error() string { return n.Message }
 
+// Why is the reason with the message.
+func (n *NotReadyError) Why() (reason, message string) { return n.Reason, n.Message }
+
 func notReady(reason, format string, args ...any) error {
-	return &NotReadyError{reason, fmt.Sprintf(format, args...)}
+	return &NotReadyError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
 // Maker makes machine configs out of what the API server holds at that moment.
@@ -42,6 +49,9 @@ type Maker struct {
 	Links capability.Links
 	// Pin is that of the authority behind the signal URL.
 	Pin string
+	// Now and Random are the clock and the randomness for certificates to ask a Talos with.
+	Now    func() time.Time
+	Random io.Reader
 }
 
 // Make makes the config of the binding and the boot that a Server's record holds. An error is a *NotReadyError, or trouble with the API server.
@@ -62,7 +72,7 @@ func (m Maker) Make(ctx context.Context, s *metal.Server) (machineconfig.Result,
 	if err != nil {
 		return machineconfig.Result{}, err
 	}
-	facts := machineconfig.Facts{Class: &class, Claim: claim, Server: s, Talos: env.Spec.Talos != nil, Callback: m.callback(s)}
+	facts := machineconfig.Facts{Class: &class, Claim: claim, Server: s, Talos: talos.Boots(env), Callback: m.callback(s)}
 	if p := env.Status.Talos; env.Spec.Talos != nil && p != nil {
 		facts.Installer = p.Installer
 	}
@@ -138,19 +148,24 @@ func (m Maker) base(ctx context.Context, claim *metal.ServerClaim) ([]byte, erro
 	if claim.Spec.ConfigSecret == "" {
 		return nil, notReady(reasons.ConfigMissing, "The claim %s/%s names no machine config: set spec.configSecret.", claim.Namespace, claim.Name)
 	}
-	var secret corev1.Secret
 	name := types.NamespacedName{Namespace: claim.Namespace, Name: claim.Spec.ConfigSecret}
-	err := m.get(ctx, name, &secret, reasons.ConfigMissing, "the Secret with the machine config")
+	return m.secret(ctx, name, machineconfig.SecretKey, reasons.ConfigMissing, "the machine config")
+}
+
+// secret is one key of a Secret; without it, what reason says of what it holds.
+func (m Maker) secret(ctx context.Context, name types.NamespacedName, key, reason, what string) ([]byte, error) {
+	var secret corev1.Secret
+	err := m.get(ctx, name, &secret, reason, "the Secret with "+what)
 	if apierrors.IsForbidden(err) {
-		return nil, notReady(reasons.ConfigMissing, "Ingot may not read Secrets in the namespace %s: `kubectl -n %s create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s` lets it.",
+		return nil, notReady(reason, "Ingot may not read Secrets in the namespace %s: `kubectl -n %s create rolebinding %s --clusterrole=%s --serviceaccount=%s:%s` lets it.",
 			name.Namespace, name.Namespace, config.SecretReader, config.SecretReader, metal.SystemNamespace, config.Account)
 	}
 	if err != nil {
 		return nil, err
 	}
-	value, ok := secret.Data[machineconfig.SecretKey]
+	value, ok := secret.Data[key]
 	if !ok || len(strings.TrimSpace(string(value))) == 0 {
-		return nil, notReady(reasons.ConfigMissing, "The Secret %s has no key %s with the machine config.", name, machineconfig.SecretKey)
+		return nil, notReady(reason, "The Secret %s has no key %s with %s.", name, key, what)
 	}
 	return value, nil
 }
@@ -170,7 +185,7 @@ func (m Maker) get(ctx context.Context, name types.NamespacedName, into client.O
 	shown := strings.TrimPrefix(name.String(), "/")
 	switch {
 	case apierrors.IsNotFound(err):
-		return notReady(reason, "There is no %s: create %s.", shown, what)
+		return &NotReadyError{Reason: reason, Message: "There is no " + shown + ": create " + what + ".", absent: true}
 	case err != nil:
 		return fmt.Errorf("reading %s %s: %w", what, shown, err)
 	}
@@ -189,6 +204,9 @@ func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message stri
 	_, err = m.Make(ctx, s)
 	if err == nil {
 		err = m.bootable(ctx, s)
+	}
+	if err == nil {
+		err = m.provable(ctx, s)
 	}
 	var unready *NotReadyError
 	if errors.As(err, &unready) {
@@ -215,9 +233,17 @@ func (m Maker) bootable(ctx context.Context, s *metal.Server) error {
 	if env.Spec.Talos != nil {
 		pin = "" // as the boot server does
 	}
-	line := strings.Join(m.Links.Args(boots[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, pin), " ")
-	if len(line) > maxArgs {
-		return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes: shorten its args.", env.Name, len(line)-maxArgs)
+	return m.fits(env.Name, m.Links.Args(boots[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, pin))
+}
+
+// fits wants a kernel line within maxArgs.
+func (m Maker) fits(env string, args []string) error {
+	over := len(strings.Join(args, " ")) - maxArgs
+	switch {
+	case over <= 0:
+		return nil
+	case slices.Contains(args, m.Links.Early) && m.Links.Early != "":
+		return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes, %d of it let Talos trust Ingot: shorten its args, or do without that trust by configDelivery: PlainHTTP in the class.", env, over, len(m.Links.Early))
 	}
-	return nil
+	return notReady(reasons.EnvironmentUnsupported, "The kernel line of the Environment %s is too long by %d bytes: shorten its args.", env, over)
 }

@@ -85,7 +85,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	return &Server{
 		cfg: cfg, records: records.Store{Client: cfg.Client, Live: cfg.Live, Installation: cfg.Installation}, journal: newJournal(cfg.Log, cfg.Events, cfg.Now),
-		maker:      Maker{Live: cfg.Live, Links: cfg.Links, Pin: cfg.Authority.Pin()},
+		maker:      Maker{Live: cfg.Live, Links: cfg.Links, Pin: cfg.Authority.Pin(), Now: cfg.Now, Random: cfg.Random},
 		fetching:   limits.NewBuckets[netip.Prefix](limits.Rate{PerSecond: fetchesPerSource, Burst: fetchesPerSourceBurst}, maxSources, cfg.Now),
 		signalling: limits.NewBuckets[netip.Prefix](limits.Rate{PerSecond: signalsPerSource, Burst: signalsPerSourceBurst}, maxSources, cfg.Now),
 		fetches:    rate.NewLimiter(fetchesInAll, fetchesInAllBurst), signals: rate.NewLimiter(signalsInAll, signalsInAllBurst),

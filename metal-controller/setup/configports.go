@@ -81,12 +81,12 @@ func (a *app) configServer(ev *recorder) *configserver.Server {
 
 // maker makes configs only to see whether they can be made.
 func (a *app) maker() configserver.Maker {
-	return configserver.Maker{Live: a.manager.GetAPIReader(), Links: a.links(), Pin: a.trust.agent.Pin()}
+	return configserver.Maker{Live: a.manager.GetAPIReader(), Links: a.links(), Pin: a.trust.agent.Pin(), Now: a.cfg.Now, Random: a.cfg.Random}
 }
 
 // links are empty of addresses when no machine configs are given out.
 func (a *app) links() capability.Links {
-	return capability.Links{Key: a.trust.config, HTTPS: a.cfg.ConfigURL, Plain: a.cfg.PlainConfigURL}
+	return capability.Links{Key: a.trust.config, HTTPS: a.cfg.ConfigURL, Plain: a.cfg.PlainConfigURL, Early: a.trust.early}
 }
 
 // withConfigPorts checks the addresses of the ports for machine configs, and finds those that follow from the agent port's.

@@ -179,6 +179,9 @@ func (a *app) assemble(ctx context.Context) error {
 	if err := a.addClaims(ctx, cel); err != nil {
 		return err
 	}
+	if err := a.addProof(events); err != nil {
+		return err
+	}
 	if err := a.addEnvironments(); err != nil {
 		return err
 	}

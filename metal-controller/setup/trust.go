@@ -34,6 +34,7 @@ type trust struct {
 	agent, pxe   *authority.Authority
 	erase        *erase.Signer
 	config       capability.Key
+	early        string // lets a Talos trust agent
 }
 
 // loadTrust reads the installation's id and authorities, and makes what is missing. Replicas that start at once agree: the first to create wins,
@@ -58,6 +59,9 @@ func loadTrust(ctx context.Context, cfg Config, scheme *runtime.Scheme) (trust, 
 		return trust{}, err
 	}
 	if t.config, err = configKey(ctx, c, cfg.Random); err != nil {
+		return trust{}, err
+	}
+	if t.early, err = capability.EarlyTrust(t.agent.DER()); err != nil {
 		return trust{}, err
 	}
 	t.erase, err = ledger.Key(ctx, c, cfg.Random)

@@ -1,0 +1,75 @@
+package configserver
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/talos"
+)
+
+// clusterLabel is where Cluster API names the cluster of an object; `ingot cluster create` labels its claims so too.
+const clusterLabel = "cluster.x-k8s.io/cluster-name"
+
+// provable wants credentials for the API of a Talos before one is booted: without them no installation would ever count, and the server would boot for it
+// again and again.
+func (m Maker) provable(ctx context.Context, s *metal.Server) error {
+	env, err := m.environment(ctx, s)
+	if err != nil || !talos.Boots(env) {
+		return err
+	}
+	_, err = m.Proof(ctx, s)
+	return err
+}
+
+// Proof is what the Talos of a Server's claim is asked with: the talosconfig of the cluster that the claim's label names; where there is none, a certificate made
+// with the authority in the machine config, which those of control planes hold. An error is a *NotReadyError, or trouble with the API server.
+func (m Maker) Proof(ctx context.Context, s *metal.Server) (talos.Credentials, error) {
+	claim, err := m.claim(ctx, s)
+	if err != nil {
+		return talos.Credentials{}, err
+	}
+	none := notReady(reasons.ProofMissing, "Nothing could prove that Talos is installed: the claim %s/%s has no label %s that names its cluster, and its machine config holds no authority with its key. Label it, and put the cluster's talosconfig into the Secret CLUSTER%s, key %s.",
+		claim.Namespace, claim.Name, clusterLabel, talos.ConfigSuffix, talos.ConfigKey)
+	if cluster := claim.Labels[clusterLabel]; cluster != "" {
+		own, err := m.talosconfig(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: cluster + talos.ConfigSuffix})
+		if !missing(err) {
+			return own, err
+		}
+		none = err
+	}
+	config, err := m.Make(ctx, s)
+	if err != nil {
+		return talos.Credentials{}, err
+	}
+	own, err := talos.FromMachineConfig(config.Bytes(), m.Now(), m.Random)
+	switch {
+	case errors.Is(err, talos.ErrNoAuthority):
+		return talos.Credentials{}, none
+	case err != nil:
+		return talos.Credentials{}, notReady(reasons.ProofMissing, "Nothing could prove that Talos is installed: %v.", err)
+	}
+	return own, nil
+}
+
+// talosconfig reads the credentials in a Secret.
+func (m Maker) talosconfig(ctx context.Context, name types.NamespacedName) (talos.Credentials, error) {
+	value, err := m.secret(ctx, name, talos.ConfigKey, reasons.ProofMissing, "the talosconfig of the claim's cluster")
+	if err != nil {
+		return talos.Credentials{}, err
+	}
+	own, err := talos.ParseTalosconfig(value)
+	if err != nil {
+		return talos.Credentials{}, notReady(reasons.ProofMissing, "Nothing could prove that Talos is installed: %v: mend the Secret %s.", err, name)
+	}
+	return own, nil
+}
+
+// missing says that there is no such Secret; one that is of no use is not missing.
+func missing(err error) bool {
+	var n *NotReadyError
+	return errors.As(err, &n) && n.absent
+}

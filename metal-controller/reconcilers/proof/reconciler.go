@@ -1,0 +1,257 @@
+// Package proof asks the Talos of claimed servers what proves that it is installed and runs, and records that as if the system had told it by itself.
+//
+// Layer 3. Talos knows no callbacks, so the leader asks: the machine that fetched the config, with credentials of the claim's cluster. What an answer proves
+// is said by package talos, what follows from it by lifecycle. Invariants:
+//   - Nothing is recorded but what lifecycle.TakeSignal makes of it, on a Server read from the API server itself, before anything else follows.
+//   - An answer counts for the boot and binding that it was asked for, and for no other that came in the meantime.
+//   - What is remembered between two questions matters to nothing but their pace. Credentials are kept nowhere.
+//   - It writes no status and decides nothing about the machine; silence is judged where that of every system is.
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/identity"
+	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/records"
+	"ingot.dev/ingot/metal-controller/sightings"
+	"ingot.dev/ingot/metal-controller/talos"
+)
+
+// workers is how many machines are asked at once. One that is off takes three seconds, so a thousand of them do not make the others look silent.
+const workers = 64
+
+// Credentials finds what the Talos of a Server's claim is asked with. An error that says what a person has to do tells its reason (Unready).
+type Credentials interface {
+	Proof(ctx context.Context, s *metal.Server) (talos.Credentials, error)
+}
+
+// Unready is an error with one of the reasons of Ingot and a message for people.
+type Unready interface {
+	error
+	Why() (reason, message string)
+}
+
+// Asker asks one machine: talos.Client.
+type Asker interface {
+	Ask(ctx context.Context, address netip.Addr, own talos.Credentials) (talos.Answer, error)
+}
+
+// Events records an event about a Server.
+type Events interface {
+	Event(server string, warning bool, reason, message string)
+}
+
+// Reconciler asks. All exported fields are required.
+type Reconciler struct {
+	// Client reads from the cache and writes; Live reads from the API server itself.
+	Client       client.Client
+	Live         client.Reader
+	Installation string
+	Credentials  Credentials
+	Asker        Asker
+	Sightings    *sightings.Store
+	Events       Events
+	Now          func() time.Time
+	Log          logr.Logger
+
+	mu      sync.Mutex
+	servers map[string]remembered // of those that are asked: they are Servers, which are bounded
+}
+
+// remembered is the memory of one Server, with what people were told last.
+type remembered struct {
+	memory
+	said string
+}
+
+// SetupWithManager registers the reconciler, on the leader.
+func (r *Reconciler) SetupWithManager(m ctrl.Manager) error {
+	skip := true // several managers may run in one process, in the embedded control plane and in tests
+	return ctrl.NewControllerManagedBy(m).
+		Named("proof").
+		For(&metal.Server{}).
+		WithOptions(controller.Options{SkipNameValidation: &skip, MaxConcurrentReconciles: workers}).
+		Complete(r)
+}
+
+// Reconcile asks the Talos of one Server, when it is due.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	server, s, err := r.subject(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if server == nil {
+		r.forget(req.Name)
+		return ctrl.Result{}, nil
+	}
+	now, known := r.Now(), r.recall(req.Name, s)
+	if due := known.due(now); due.After(now) {
+		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
+	}
+	reason, message, err := r.question(ctx, server, s)
+	if err != nil { // trouble with the API server: the queue comes again
+		return ctrl.Result{}, err
+	}
+	after := r.remember(server.Name, s, reason, message)
+	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+// subject is the Server with whom to ask; nil when nobody is to be asked.
+func (r *Reconciler) subject(ctx context.Context, name types.NamespacedName) (*metal.Server, subject, error) {
+	var server metal.Server
+	if err := r.Client.Get(ctx, name, &server); apierrors.IsNotFound(err) {
+		return nil, subject{}, nil
+	} else if err != nil {
+		return nil, subject{}, fmt.Errorf("reading Server %s: %w", name.Name, err)
+	}
+	record := server.Spec.Record
+	s, ok := subjectOf(record, r.Now())
+	if !ok || record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation {
+		return nil, subject{}, nil
+	}
+	var env metal.Environment
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: record.Claim.Environment}, &env); apierrors.IsNotFound(err) {
+		return nil, subject{}, nil
+	} else if err != nil {
+		return nil, subject{}, fmt.Errorf("reading Environment %s: %w", record.Claim.Environment, err)
+	}
+	if !talos.Boots(&env) {
+		return nil, subject{}, nil
+	}
+	return &server, s, nil
+}
+
+// question asks and records what is proven. It returns what a person has to do, or why nothing more is proven; an error is trouble with the API server.
+func (r *Reconciler) question(ctx context.Context, server *metal.Server, s subject) (reason, message string, err error) {
+	own, err := r.Credentials.Proof(ctx, server)
+	var unready Unready
+	if errors.As(err, &unready) {
+		reason, message = unready.Why()
+		return reason, message, nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	want, err := r.machine(ctx, server)
+	if err != nil {
+		return "", "", err
+	}
+	answer, err := r.Asker.Ask(ctx, s.address, own)
+	if err != nil {
+		return reasons.ProofRefused, err.Error(), nil //nolint:nilerr // a machine that does not answer is no trouble of ours
+	}
+	v := talos.Judge(answer, want)
+	return reasons.ProofRefused, v.Why, r.take(ctx, server, s, v)
+}
+
+// machine is what the Server is known by.
+func (r *Reconciler) machine(ctx context.Context, server *metal.Server) (talos.Machine, error) {
+	var inventory metal.ServerInventory
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: server.Name}, &inventory); client.IgnoreNotFound(err) != nil {
+		return talos.Machine{}, fmt.Errorf("reading ServerInventory %s: %w", server.Name, err)
+	}
+	id := identity.Of(server, &inventory.Spec)
+	return talos.Machine{UUID: id.UUID, Serial: id.Serial}, nil
+}
+
+// take records what is proven, and then says that the system was heard.
+func (r *Reconciler) take(ctx context.Context, server *metal.Server, s subject, v talos.Verdict) error {
+	var took []string
+	if v.Installed && !s.running {
+		took = append(took, lifecycle.PhaseInstalled)
+	}
+	if v.Running && !s.running {
+		took = append(took, lifecycle.PhaseRunning)
+	}
+	for _, phase := range took {
+		if refused, err := r.signal(ctx, server.Name, s, phase); err != nil || refused {
+			return err
+		}
+	}
+	if v.Running || v.Alive && s.running {
+		r.Sightings.Told(server.Name)
+	}
+	return nil
+}
+
+// errOver: the record asks for something else by now.
+var errOver = errors.New("the boot or the binding is over")
+
+// signal records one phase. It is refused when the record is not that of the subject any more.
+func (r *Reconciler) signal(ctx context.Context, server string, s subject, phase string) (refused bool, err error) {
+	g := lifecycle.Signal{Phase: phase}
+	stage := metal.StageInstalled
+	if g.BootID = s.boot; phase == lifecycle.PhaseRunning {
+		g.BootID, g.EverySeconds, stage = "", int32(calm/time.Second), metal.StageRunning
+	}
+	var verdict lifecycle.Verdict
+	store := records.Store{Client: r.Client, Live: r.Live, Installation: r.Installation}
+	err = store.Update(ctx, server, func(live *metal.Server) (record *metal.ServerRecord, err error) {
+		now, ok := subjectOf(live.Spec.Record, r.Now())
+		if !ok || now.binding != s.binding || now.boot != s.boot || now.address != s.address {
+			return nil, errOver
+		}
+		record, verdict = lifecycle.TakeSignal(live, s.binding, g, r.Now())
+		if verdict == lifecycle.VerdictRefused {
+			return nil, errOver
+		}
+		return record, nil
+	})
+	switch {
+	case errors.Is(err, errOver), errors.Is(err, records.ErrGone), errors.Is(err, records.ErrForeign):
+		return true, nil
+	case err == nil && verdict == lifecycle.VerdictFirst:
+		r.Log.Info("audit", "reason", "Proof", "phase", phase, "server", server, "binding", s.binding, "boot", s.boot, "source", s.address.String())
+		r.Sightings.Adopt(server, s.boot, stage)
+	}
+	return false, err
+}
+
+// recall is what is known of a subject.
+func (r *Reconciler) recall(server string, s subject) memory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.servers[server].of(s)
+}
+
+// remember notes how a question ended, tells people what is new of it, and says when to ask again.
+func (r *Reconciler) remember(server string, s subject, reason, message string) time.Duration {
+	r.mu.Lock()
+	if r.servers == nil {
+		r.servers = map[string]remembered{}
+	}
+	was, now := r.servers[server], r.Now()
+	m := remembered{was.of(s).after(now, message != ""), was.said}
+	news := message != "" && message != was.said && (reason == reasons.ProofMissing || now.Sub(m.failing) >= quiet)
+	if news || message == "" {
+		m.said = message
+	}
+	r.servers[server] = m
+	r.mu.Unlock()
+	if news {
+		r.Events.Event(server, true, reason, message)
+	}
+	return m.due(now).Sub(now)
+}
+
+// forget drops what is known of a Server that is not asked.
+func (r *Reconciler) forget(server string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.servers, server)
+}
