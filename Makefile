@@ -16,6 +16,9 @@ FUZZTIME ?= 10s
 SEEDS ?= 10000
 SAMPLE ?=
 SLICE ?= apid
+TALOS_apid       := TestMaintenance
+TALOS_install    := $(TALOS_apid)|TestInstall
+TALOS_kubernetes := $(TALOS_install)|TestNode
 RUN ?=
 SKIP ?=
 LDFLAGS := -s -w
@@ -54,7 +57,7 @@ talos: ## Build the test guest of the real Talos into build/assets: SLICE=apid, 
 
 .PHONY: e2e-talos
 e2e-talos: talos ## Boot the real Talos in virtual machines, SLICE as above (RUN=TestName for one)
-	@INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),.)' ./sfyra-tests/talos/...
+	@INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),$(TALOS_$(SLICE)))' ./sfyra-tests/talos/...
 
 .PHONY: bench
 bench: ## Measure DHCP, TFTP, HTTP, BMC, claims and API beside a floor measured in the same run

@@ -13,11 +13,12 @@ import (
 // Version of Talos that the guest is.
 const Version = "v1.13.0"
 
-// Files of a guest's folder. Programs lie in bin, images for a registry in images.
+// Files of a guest's folder. Programs lie in bin; ImagesName is the folder of images, which the program registry serves.
 const (
 	KernelName    = "kernel"
 	InitramfsName = "initramfs"
 	ManifestName  = "manifest.json"
+	ImagesName    = "images"
 )
 
 // Manifest says what a guest's folder holds and of what it was made.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +55,8 @@ type lab struct {
 	// config is the client's talosconfig; empty asks without a certificate.
 	config string
 	begin  time.Time
+	// fetched counts how often the machine config was handed out.
+	fetched atomic.Int32
 }
 
 // newLab racks a server that boots the guest's kernel itself, with more arguments. It is off.
@@ -73,7 +76,7 @@ func newLab(t *testing.T, memoryMiB int, line string) *lab {
 	t.Cleanup(func() {
 		if t.Failed() {
 			text := l.console()
-			t.Logf("the console:\n%s", text[max(0, len(text)-20000):])
+			t.Logf("the console:\n%s", text[max(0, len(text)-50000):])
 		}
 		if err := r.Close(); err != nil {
 			t.Error(err)

@@ -25,10 +25,22 @@ func (b *builder) assemble(ctx context.Context, rootfs string) error {
 	if err != nil {
 		return err
 	}
+	layouts, err := b.images(ctx, bootAssets{kernel: parts.Vmlinuz, initramfs: image})
+	if err != nil {
+		return err
+	}
 	out := folder{dir: b.out, manifest: talos.Manifest{Talos: talos.Version, Kernel: parts.Kernel, Arch: "amd64", Slice: b.slice, Files: map[string]talos.File{}, Inputs: b.inputs}}
 	out.write(talos.KernelName, parts.Vmlinuz, 0o644)
 	out.write(talos.InitramfsName, image, 0o644)
-	out.copy("bin/talosctl", b.programs["talosctl"])
+	for _, name := range []string{"talosctl", "registry"} {
+		if path, built := b.programs[name]; built {
+			out.copy("bin/"+name, path)
+		}
+	}
+	out.try(func() error { return os.RemoveAll(filepath.Join(b.out, talos.ImagesName)) })
+	for name, layout := range layouts {
+		out.copyLayout(talos.ImagesName+"/"+name, layout)
+	}
 	return out.close()
 }
 
@@ -87,7 +99,7 @@ func (f *folder) write(name string, data []byte, mode os.FileMode) {
 	f.try(func() error { return os.MkdirAll(filepath.Dir(path), 0o755) })
 	f.try(func() error { return os.WriteFile(part, data, mode) })
 	f.try(func() error { return os.Rename(part, path) })
-	f.manifest.Files[name] = talos.File{SHA256: digest(data), Size: int64(len(data))}
+	f.manifest.Files[name] = describe(data)
 }
 
 // copy puts a program there.
@@ -95,6 +107,18 @@ func (f *folder) copy(name, from string) {
 	data, err := os.ReadFile(from)
 	f.try(func() error { return err })
 	f.write(name, data, 0o755)
+}
+
+// copyLayout puts an image there. Its index has the digests of all else.
+func (f *folder) copyLayout(name, from string) {
+	f.try(func() error { return os.CopyFS(filepath.Join(f.dir, name), os.DirFS(from)) })
+	index, err := os.ReadFile(filepath.Join(from, "index.json"))
+	f.try(func() error { return err })
+	f.manifest.Files[name+"/index.json"] = describe(index)
+}
+
+func describe(data []byte) talos.File {
+	return talos.File{SHA256: digest(data), Size: int64(len(data))}
 }
 
 func (f *folder) try(do func() error) {

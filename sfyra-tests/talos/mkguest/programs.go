@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,7 +31,11 @@ const (
 	talosPath      = "github.com/siderolabs/talos"
 	containerdPath = "github.com/containerd/containerd/v2"
 	cniPath        = "github.com/containernetworking/plugins/plugins/"
+	kubePath       = "k8s.io/kubernetes/cmd/"
 )
+
+// kubeLink is the version that kubelet and API server tell and compare; Kubernetes' own build sets it too.
+const kubeLink = "-X k8s.io/component-base/version.gitVersion=v1.36.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
 
 var programs = []program{
 	{name: "init", slice: "apid", module: "talos", path: talosPath + "/internal/app/init", tags: talosTags, link: talosLink},
@@ -46,12 +51,18 @@ var programs = []program{
 		link: "-linkmode=external -extldflags -static -X main.version=1.4.2", cgo: true,
 	},
 	{name: "installer", slice: "install", module: "talos", path: talosPath + "/cmd/installer", tags: talosTags, link: talosLink},
+	{name: "registry", slice: "install", module: "registry", path: "."},
 	{name: "bridge", slice: "kubernetes", module: "cni", path: cniPath + "main/bridge"},
 	{name: "loopback", slice: "kubernetes", module: "cni", path: cniPath + "main/loopback"},
 	{name: "host-local", slice: "kubernetes", module: "cni", path: cniPath + "ipam/host-local"},
+	{name: "etcd", slice: "kubernetes", module: "etcd", path: "."},
+	{name: "kubelet", slice: "kubernetes", module: "kube", path: kubePath + "kubelet", link: kubeLink},
+	{name: "kube-apiserver", slice: "kubernetes", module: "kube", path: kubePath + "kube-apiserver", link: kubeLink},
+	{name: "kube-controller-manager", slice: "kubernetes", module: "kube", path: kubePath + "kube-controller-manager", link: kubeLink},
+	{name: "kube-scheduler", slice: "kubernetes", module: "kube", path: kubePath + "kube-scheduler", link: kubeLink},
 }
 
-// compile builds the programs of the slice, one after the other, and preinit, which is of this module.
+// compile builds the programs of the slice, one after the other, and those of this module.
 func (b *builder) compile(ctx context.Context) error {
 	b.programs = map[string]string{}
 	version, err := output(exec.CommandContext(ctx, "go", "env", "GOVERSION"))
@@ -67,7 +78,7 @@ func (b *builder) compile(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.preinit(ctx)
+	return errors.Join(b.own(ctx, "preinit"), b.own(ctx, "pause"))
 }
 
 // program builds one, when its module, its flags or the compilers are others than before.
@@ -110,11 +121,10 @@ func (b *builder) host(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-// preinit is small and of the tree itself: Go's own cache is good enough for it.
-func (b *builder) preinit(ctx context.Context) error {
-	path := filepath.Join(b.cache, "preinit")
-	b.programs["preinit"] = path
-	return goBuild(ctx, ".", program{path: "./" + filepath.ToSlash(filepath.Join(b.source, "preinit"))}, path, []string{"CGO_ENABLED=0"})
+// own builds a small program of this module, for which Go's own cache is good enough.
+func (b *builder) own(ctx context.Context, name string) error {
+	b.programs[name] = filepath.Join(b.cache, name)
+	return goBuild(ctx, ".", program{path: "./" + filepath.ToSlash(filepath.Join(b.source, name))}, b.programs[name], []string{"CGO_ENABLED=0"})
 }
 
 // goBuild builds a static amd64 program without traces of where it was built.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -177,24 +176,6 @@ func (b *builder) squash(ctx context.Context, t *tree.Tree) (string, error) {
 	b.inputs["mksquashfs"] = version
 	depends := append([]string{hex.EncodeToString(sum.Sum(nil)), version}, squashOptions...)
 	return b.steps.make("rootfs.sqsh", depends, func(path string) error {
-		return squash(ctx, t, path)
+		return pipe(t, exec.CommandContext(ctx, "mksquashfs", append([]string{"-", path}, squashOptions...)...))
 	})
-}
-
-func squash(ctx context.Context, t *tree.Tree, path string) error {
-	cmd := exec.CommandContext(ctx, "mksquashfs", append([]string{"-", path}, squashOptions...)...)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("starting mksquashfs: %w", err)
-	}
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting mksquashfs: %w", err)
-	}
-	failed := errors.Join(t.WriteTar(in), in.Close())
-	if err := errors.Join(failed, cmd.Wait()); err != nil {
-		return fmt.Errorf("mksquashfs: %w: %s", err, bytes.TrimSpace(said.Bytes()))
-	}
-	return nil
 }
