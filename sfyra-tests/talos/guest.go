@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"ingot.dev/ingot/sfyra-tests/rack/esp"
 )
 
 // Version of Talos that the guest is.
@@ -69,4 +71,14 @@ func (g Guest) Program(name string) string { return g.File("bin/" + name) }
 func KernelArgs() string {
 	return "talos.platform=metal slab_nomerge pti=on printk.devkmsg=on consoleblank=0 init_on_alloc=0 init_on_free=0 mitigations=off " +
 		"selinux=0 net.ifnames=0 talos.dashboard.disabled=1"
+}
+
+// SeedDisk fills a blank disk so that Talos takes it for its own: a META partition is its test for that. It then makes STATE and EPHEMERAL on it and runs
+// from memory, as after an installation, without the installer.
+func SeedDisk(image *os.File) error {
+	info, err := image.Stat()
+	if err != nil {
+		return fmt.Errorf("seeding a disk: %w", err)
+	}
+	return esp.WriteEmpty(image, info.Size(), 1<<20, "META")
 }

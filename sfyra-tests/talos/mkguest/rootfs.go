@@ -19,7 +19,7 @@ import (
 func (b *builder) rootfs(ctx context.Context) (string, error) {
 	var t tree.Tree
 	mergeFolders(&t)
-	for _, fill := range []func(context.Context, *tree.Tree) error{b.userland, b.ownPrograms, b.talosFiles} {
+	for _, fill := range []func(context.Context, *tree.Tree) error{b.userland, b.ownPrograms, b.talosFiles, b.network} {
 		if err := fill(ctx, &t); err != nil {
 			return "", fmt.Errorf("filling the root file system: %w", err)
 		}
@@ -124,6 +124,16 @@ func (b *builder) talosFiles(ctx context.Context, t *tree.Tree) error {
 		t.File(place, data)
 	}
 	return nil
+}
+
+// network gives pods a network of their node alone, so that a node becomes Ready: Talos shows these folders through its overlays.
+func (b *builder) network(_ context.Context, t *tree.Tree) error {
+	if !b.has("kubernetes") {
+		return nil
+	}
+	list, err := b.list("cni.conflist")
+	t.File("etc/cni/net.d/10-guest.conflist", []byte(list))
+	return err
 }
 
 // module is the folder of a module that the nested module of Talos pins.
