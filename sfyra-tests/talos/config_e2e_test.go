@@ -57,7 +57,7 @@ cluster:
 func (l *lab) generate() string {
 	l.t.Helper()
 	dir := l.t.TempDir()
-	args := strings.Join(strings.Fields(rack.KernelArgs()+" "+KernelArgs()), ", ")
+	args := `"` + strings.Join(strings.Fields(rack.KernelArgs()+" "+KernelArgs()), `", "`) + `"`
 	file := filepath.Join(dir, "patch.yaml")
 	if err := os.WriteFile(file, []byte(strings.Replace(patch, "ARGS", args, 1)), 0o600); err != nil {
 		l.t.Fatal(err)

@@ -16,11 +16,7 @@ import (
 )
 
 // assemble writes the guest's folder.
-func (b *builder) assemble(ctx context.Context, rootfs string) error {
-	parts, err := b.kernel(ctx)
-	if err != nil {
-		return err
-	}
+func (b *builder) assemble(ctx context.Context, parts initramfs.Parts, rootfs string) error {
 	image, err := b.initramfs(parts, rootfs)
 	if err != nil {
 		return err

@@ -94,11 +94,15 @@ func (b *builder) build(ctx context.Context) error {
 	if err := b.compile(ctx); err != nil {
 		return err
 	}
-	rootfs, err := b.rootfs(ctx)
+	parts, err := b.kernel(ctx)
 	if err != nil {
 		return err
 	}
-	return b.assemble(ctx, rootfs)
+	rootfs, err := b.rootfs(ctx, parts)
+	if err != nil {
+		return err
+	}
+	return b.assemble(ctx, parts, rootfs)
 }
 
 // lock reads the list of packages and fetches those that are not there yet.

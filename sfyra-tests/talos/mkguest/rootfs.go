@@ -12,11 +12,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ingot.dev/ingot/boot-assets/initramfs"
 	"ingot.dev/ingot/sfyra-tests/talos/tree"
 )
 
 // rootfs makes the root file system that Talos' init mounts, as Talos' own recipe (its Dockerfile) does, with less in it.
-func (b *builder) rootfs(ctx context.Context) (string, error) {
+func (b *builder) rootfs(ctx context.Context, parts initramfs.Parts) (string, error) {
 	var t tree.Tree
 	mergeFolders(&t)
 	for _, fill := range []func(context.Context, *tree.Tree) error{b.userland, b.ownPrograms, b.talosFiles, b.network} {
@@ -25,6 +26,7 @@ func (b *builder) rootfs(ctx context.Context) (string, error) {
 		}
 	}
 	places(&t)
+	moduleLists(&t, parts)
 	return b.squash(ctx, &t)
 }
 
@@ -167,6 +169,17 @@ func places(t *tree.Tree) {
 	for _, name := range []string{"etc/pki", "etc/ca-certificates", "usr/share/ca-certificates", "usr/local/share/ca-certificates"} {
 		t.Link(name, "/etc/ssl")
 	}
+}
+
+// moduleLists tell machined and modprobe that all modules which preinit loads are built in: they ask for some by name.
+func moduleLists(t *tree.Tree, parts initramfs.Parts) {
+	var names strings.Builder
+	for _, m := range parts.Order {
+		fmt.Fprintf(&names, "kernel/preinit/%s.ko\n", m.Name)
+	}
+	dir := "usr/lib/modules/" + parts.Kernel
+	t.File(dir+"/modules.builtin", []byte(names.String()))
+	t.Empty(dir+"/modules.dep", dir+"/modules.alias")
 }
 
 // squashOptions: zstd of a middle level, since the image goes over an emulated network; blocks of 256 KiB are 3 % smaller than those of 128 and still read fast.
