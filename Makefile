@@ -51,7 +51,7 @@ e2e: ## Run the scenarios on the virtual rack: real firmware, real protocols (RU
 	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TESTOS_IMAGE=$(CURDIR)/$(TESTOS) go test -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(or $(RUN),.)' -skip '$(or $(SKIP),^$$)' ./sfyra-tests/rack/... ./sfyra-tests/guest/... ./sfyra-tests/scenarios/...
 
 .PHONY: talos
-talos: ## Build the test guest of the real Talos into build/assets: SLICE=apid, install or kubernetes (first 10, 12, 25 CPU-minutes, then seconds)
+talos: ## Build the test guest of the real Talos into build/assets: SLICE=apid, install or kubernetes (the first time 10, 11 or 21 CPU-minutes, then seconds)
 	@.ci/setup talos
 	@go run ./sfyra-tests/talos/mkguest --slice $(SLICE) --out $(TALOS)
 

@@ -3,6 +3,7 @@
 package talos
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -73,7 +74,12 @@ func (l *lab) generate() string {
 
 // serveConfig hands the file out and counts how often.
 func (l *lab) serveConfig(file string) {
-	server := &http.Server{Addr: configAddress, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l.t.Helper()
+	listener, err := net.Listen("tcp", configAddress)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.t.Logf("%5.1f s after power-on: %s fetches %s", time.Since(l.begin).Seconds(), r.RemoteAddr, r.URL)
 		l.fetched.Add(1)
 		http.ServeFile(w, r, file)
@@ -81,7 +87,7 @@ func (l *lab) serveConfig(file string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = server.ListenAndServe()
+		_ = server.Serve(listener)
 	}()
 	l.t.Cleanup(func() {
 		_ = server.Close()

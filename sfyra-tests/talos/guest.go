@@ -25,20 +25,24 @@ const (
 
 // Manifest says what a guest's folder holds and of what it was made.
 type Manifest struct {
-	// Talos is the version of Talos, Kernel the release of the kernel, Arch the architecture as Go has it.
-	Talos, Kernel, Arch string
+	// Talos is the version of Talos.
+	Talos string `json:"talos"`
+	// Kernel release.
+	Kernel string `json:"kernel"`
+	// Arch as Go calls it.
+	Arch string `json:"arch"`
 	// Slice is how much was built: apid, install or kubernetes.
-	Slice string
+	Slice string `json:"slice"`
 	// Files by their path in the folder.
-	Files map[string]File
+	Files map[string]File `json:"files"`
 	// Inputs are what it was made of: modules and Debian packages with their versions, lists with their digests.
-	Inputs map[string]string
+	Inputs map[string]string `json:"inputs"`
 }
 
 // File is one file's digest, hexadecimal, and its size in bytes.
 type File struct {
-	SHA256 string
-	Size   int64
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
 }
 
 // Guest is a built guest.

@@ -22,8 +22,8 @@ import (
 
 func TestMain(m *testing.M) { netns.Main(m) }
 
-// patience bounds one wait for a guest under emulation on a busy host: ten times what an idle one needs.
-const patience = 12 * time.Minute
+// patience bounds one wait for a guest under emulation on a busy host: five times what an idle one needs for its longest one, a control plane.
+const patience = 25 * time.Minute
 
 // Addresses of the lab.
 var (

@@ -182,7 +182,7 @@ func moduleLists(t *tree.Tree, parts initramfs.Parts) {
 	t.Empty(dir+"/modules.dep", dir+"/modules.alias")
 }
 
-// squashOptions: zstd of a middle level, since the image goes over an emulated network; blocks of 256 KiB are 3 % smaller than those of 128 and still read fast.
+// squashOptions: zstd of a middle level and larger blocks than the default, since the image goes over an emulated network at each boot.
 var squashOptions = strings.Fields("-tar -noappend -comp zstd -Xcompression-level 9 -b 256K -no-xattrs -root-mode 755 -root-uid 0 -root-gid 0 -root-time 1700000000 -mkfs-time 1700000000 -quiet -no-progress")
 
 // squash hands the tree to mksquashfs.
