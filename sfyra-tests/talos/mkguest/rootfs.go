@@ -183,7 +183,7 @@ func moduleLists(t *tree.Tree, parts initramfs.Parts) {
 }
 
 // squashOptions: zstd of a middle level and larger blocks than the default, since the image goes over an emulated network at each boot.
-var squashOptions = strings.Fields("-tar -noappend -comp zstd -Xcompression-level 9 -b 256K -no-xattrs -root-mode 755 -root-uid 0 -root-gid 0 -root-time 1700000000 -mkfs-time 1700000000 -quiet -no-progress")
+var squashOptions = strings.Fields("-tar -noappend -comp zstd -Xcompression-level 9 -b 256K -no-xattrs -root-mode 755 -root-uid 0 -root-gid 0 -all-time 1700000000 -mkfs-time 1700000000 -quiet -no-progress")
 
 // squash hands the tree to mksquashfs.
 func (b *builder) squash(ctx context.Context, t *tree.Tree) (string, error) {
