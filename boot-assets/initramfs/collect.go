@@ -24,8 +24,8 @@ type Parts struct {
 	// Firmware by path below /lib/firmware.
 	Firmware map[string][]byte
 	Index    Index
-	// Extra are more files of the image, by path without slash in front.
-	Extra map[string][]byte
+	// Extra are more files of the image, by path without slash in front; Programs may be run.
+	Extra, Programs map[string][]byte
 }
 
 // Collect reads what the lists ask for out of the kernel's package and the firmware packages.

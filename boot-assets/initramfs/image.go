@@ -32,17 +32,21 @@ func Image(program []byte, parts Parts) ([]byte, error) {
 	for name, data := range parts.Firmware {
 		files["lib/firmware/"+name] = data
 	}
-	return compress(pack(program, files))
+	programs := map[string][]byte{"init": program}
+	maps.Copy(programs, parts.Programs)
+	return compress(pack(programs, files))
 }
 
-func pack(program []byte, files map[string][]byte) []byte {
+func pack(programs, files map[string][]byte) []byte {
 	var a cpio.Archive
-	for _, dir := range folders(files) {
+	for _, dir := range folders(programs, files) {
 		a.Add(cpio.Entry{Name: dir, Mode: cpio.ModeDir})
 	}
 	// The kernel opens it for /init before anything is mounted; major 5, minor 1 (Linux, Documentation/admin-guide/devices.txt).
 	a.Add(cpio.Entry{Name: "dev/console", Mode: cpio.ModeConsole, Major: 5, Minor: 1})
-	a.Add(cpio.Entry{Name: "init", Mode: cpio.ModeProgram, Data: program})
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		a.Add(cpio.Entry{Name: name, Mode: cpio.ModeProgram, Data: programs[name]})
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		a.Add(cpio.Entry{Name: name, Mode: cpio.ModeFile, Data: files[name]})
 	}
@@ -50,14 +54,16 @@ func pack(program []byte, files map[string][]byte) []byte {
 }
 
 // folders are the mount points and the parents of all files, parents first.
-func folders(files map[string][]byte) []string {
+func folders(contents ...map[string][]byte) []string {
 	set := map[string]bool{}
 	for _, dir := range mountPoints {
 		set[dir] = true
 	}
-	for name := range files {
-		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-			set[dir] = true
+	for _, files := range contents {
+		for name := range files {
+			for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+				set[dir] = true
+			}
 		}
 	}
 	return slices.Sorted(maps.Keys(set))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"ingot.dev/ingot/boot-assets/initramfs/cpio"
 	"ingot.dev/ingot/boot-assets/initramfs/cpio/cpiotest"
 	"ingot.dev/ingot/boot-assets/initramfs/kmod/kmodtest"
 )
@@ -35,24 +36,31 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts.Extra = map[string][]byte{"payload/vmlinuz": []byte("kernel")}
+	parts.Programs = map[string][]byte{"bin/next": []byte("next")}
 	image, err := Image([]byte("agent"), parts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	entries := cpiotest.Read(t, unzstd(t, image))
 	var names []string
-	content := map[string]string{}
+	content, runnable := map[string]string{}, ""
 	for _, e := range entries {
+		if e.Mode == cpio.ModeProgram {
+			runnable += e.Name + " "
+		}
 		names = append(names, e.Name)
 		content[e.Name] = string(e.Data)
 	}
-	want := "dev etc lib lib/firmware lib/firmware/nic modules payload proc run sys tmp dev/console init lib/firmware/nic/fw.bin " +
+	want := "bin dev etc lib lib/firmware lib/firmware/nic modules payload proc run sys tmp dev/console bin/next init lib/firmware/nic/fw.bin " +
 		"modules/crc_generic.ko modules/index.json modules/lib_crc.ko modules/nic.ko modules/nic_eth.ko payload/vmlinuz"
 	if strings.Join(names, " ") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(names, " "), want)
 	}
 	if content["init"] != "agent" || content["payload/vmlinuz"] != "kernel" || content["lib/firmware/nic/fw.bin"] != "firmware" || !strings.HasPrefix(content["modules/nic.ko"], "\x7fELF") {
 		t.Error("a file does not have its content")
+	}
+	if runnable != "bin/next init " || content["bin/next"] != "next" {
+		t.Errorf("programs are %s", runnable)
 	}
 	var index Index
 	if err := json.Unmarshal([]byte(content["modules/index.json"]), &index); err != nil || len(index.Modules) != 4 {

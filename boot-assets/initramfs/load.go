@@ -26,13 +26,18 @@ func Load(ctx context.Context, cache *debian.Cache, lists Lists) (Parts, error) 
 	if err != nil {
 		return Parts{}, err
 	}
+	return LoadLocked(ctx, cache, packages, lists)
+}
+
+// LoadLocked does that with packages of another lock, for images that are not the agent's: a kernel, and firmware if any.
+func LoadLocked(ctx context.Context, cache *debian.Cache, packages []debian.Package, lists Lists) (Parts, error) {
 	if err := cache.Fetch(ctx, packages); err != nil {
 		return Parts{}, err
 	}
-	return loadLocked(cache, packages, lists)
+	return collectLocked(cache, packages, lists)
 }
 
-func loadLocked(cache *debian.Cache, packages []debian.Package, lists Lists) (parts Parts, err error) {
+func collectLocked(cache *debian.Cache, packages []debian.Package, lists Lists) (parts Parts, err error) {
 	var opened sources
 	defer func() { err = errors.Join(err, opened.close()) }()
 	for _, p := range packages {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"ingot.dev/ingot/sfyra-tests/guest/counterpart"
 	"ingot.dev/ingot/sfyra-tests/guest/install"
 	"ingot.dev/ingot/sfyra-tests/rack"
+	"ingot.dev/ingot/sfyra-tests/rack/dhcptest"
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
 	"ingot.dev/ingot/sfyra-tests/rack/netns"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
@@ -71,7 +73,7 @@ func start(t *testing.T, disk rack.Disk, direct *rack.Direct) *rack.Server {
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	giveAddresses(t, r.Bridge())
+	dhcptest.Serve(t, r.Bridge(), netip.MustParsePrefix("192.168.77.1/24"), netip.MustParseAddr("192.168.77.50"))
 	return s
 }
 

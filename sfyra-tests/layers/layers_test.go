@@ -54,6 +54,8 @@ var deep = []rule{
 	{from: "boot-assets/initramfs/cpio", to: []string{module}, except: []string{module + "boot-assets/initramfs/cpio"}, reason: "a pure package imports only layer 0"},
 	{from: "sfyra-tests/guest", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "the test OS is a customer's: it knows the contract and none of our code behind it"},
 	{from: "sfyra-tests/guest/config", to: []string{module}, except: []string{module + "sfyra-tests/guest/config"}, reason: "a pure package imports only layer 0"},
+	{from: "sfyra-tests/talos", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/", "github.com/siderolabs"}, reason: "the guest is Talos as it is: what it is made of stays in its nested modules, and it knows nothing of who boots it"},
+	{from: "sfyra-tests/talos/preinit", to: []string{module}, except: []string{module + "sfyra-tests/talos/preinit", module + "agent/modules"}, reason: "the first program of a guest loads modules and nothing else"},
 	{from: "agent/wipe/plan", to: []string{module}, except: []string{module + "agent/wipe/plan"}, reason: "a pure package imports only layer 0"},
 }
 

@@ -15,6 +15,9 @@ import (
 
 const sector = 512
 
+// maxLabel is how long a partition's name may be, in UTF-16 units (UEFI 2.10 table 5-6).
+const maxLabel = 36
+
 // Loader is where firmware looks on a disk that no boot entry names (UEFI 2.10
 // section 3.5.1.1).
 const Loader = "EFI/BOOT/BOOTX64.EFI"
@@ -49,9 +52,22 @@ func Write(disk io.WriterAt, size, partition int64, files []File) error {
 	if err != nil {
 		return fmt.Errorf("writing an EFI system partition: %w", err)
 	}
-	for _, p := range append(pieces, tables(uint64(size/sector), uint64(partition/sector))...) {
+	return write(disk, append(pieces, tables(uint64(size/sector), uint64(partition/sector), label{espType, "EFI system"})...))
+}
+
+// WriteEmpty puts the table and one partition of Linux' data, of so many bytes, with an ASCII name and without content, onto a disk that has
+// size bytes.
+func WriteEmpty(disk io.WriterAt, size, partition int64, name string) error {
+	if size < MinDisk(partition) || len(name) > maxLabel {
+		return fmt.Errorf("writing a partition: the disk of %d bytes is smaller than %d, or %q is longer than %d bytes", size, MinDisk(partition), name, maxLabel)
+	}
+	return write(disk, tables(uint64(size/sector), uint64(partition/sector), label{linuxType, name}))
+}
+
+func write(disk io.WriterAt, pieces []piece) error {
+	for _, p := range pieces {
 		if _, err := disk.WriteAt(p.data, p.at); err != nil {
-			return fmt.Errorf("writing an EFI system partition: %w", err)
+			return fmt.Errorf("writing a partition: %w", err)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package esp
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -51,7 +52,13 @@ func TestPartitionTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := uint64(size/sector - 1)
+	checkTables(t, content, 8<<20)
+}
+
+// checkTables proves what all tables have to say of a partition of so many bytes.
+func checkTables(t *testing.T, content []byte, partition int64) {
+	t.Helper()
+	last := uint64(len(content)/sector - 1)
 	if content[510] != 0x55 || content[446+4] != 0xee {
 		t.Error("no protective MBR")
 	}
@@ -69,9 +76,38 @@ func TestPartitionTable(t *testing.T) {
 		if crc32.ChecksumIEEE(table) != binary.LittleEndian.Uint32(h[88:]) {
 			t.Errorf("the entries of the header at %d are damaged", own)
 		}
-		if first, end := binary.LittleEndian.Uint64(table[32:]), binary.LittleEndian.Uint64(table[40:]); int64(first*sector) != End(0) || int64(end+1)*sector != End(8<<20) {
+		if first, end := binary.LittleEndian.Uint64(table[32:]), binary.LittleEndian.Uint64(table[40:]); int64(first*sector) != End(0) || int64(end+1)*sector != End(partition) {
 			t.Errorf("the partition is %d to %d", first, end)
 		}
+	}
+}
+
+func TestWriteEmpty(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "disk.img"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	const size = 4 << 20
+	if err := errors.Join(file.Truncate(size), WriteEmpty(file, size, 1<<20, "META")); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkTables(t, content, 1<<20)
+	entry := content[2*sector:][:entrySize]
+	// The first three fields of a GUID are little-endian (UEFI 2.10 appendix A).
+	kind := fmt.Sprintf("%08X-%04X-%04X-%X", binary.LittleEndian.Uint32(entry), binary.LittleEndian.Uint16(entry[4:]), binary.LittleEndian.Uint16(entry[6:]), entry[8:16])
+	if kind != "0FC63DAF-8483-4772-8E793D69D8477DE4" || string(entry[56:64]) != "M\x00E\x00T\x00A\x00" {
+		t.Errorf("the entry is %s %q", kind, entry[56:])
+	}
+	if !bytes.Equal(content[End(0):End(1<<20)], make([]byte, 1<<20)) {
+		t.Error("the partition has content")
+	}
+	if WriteEmpty(file, size, size, "META") == nil || WriteEmpty(file, size, 1<<20, strings.Repeat("x", maxLabel+1)) == nil {
+		t.Error("a partition without room, or with too long a name, was written")
 	}
 }
 

@@ -13,17 +13,25 @@ const (
 	headerLength = 92
 )
 
-// GUIDs in their order on disk. The first one marks EFI system partitions
-// (UEFI 2.10 table 5-7); the others are ours.
+// GUIDs in their order on disk. The first two mark EFI system partitions
+// (UEFI 2.10 table 5-7) and Linux' data (Discoverable Partitions
+// Specification); the others are ours.
 var (
+	linuxType = [16]byte{0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4}
 	espType   = [16]byte{0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b}
 	diskID    = [16]byte{'i', 'n', 'g', 'o', 't', ' ', 't', 0x41, 0x81, 's', 't', ' ', 'd', 'i', 's', 'k'}
 	partition = [16]byte{'i', 'n', 'g', 'o', 't', ' ', 't', 0x41, 0x81, 's', 't', ' ', 'b', 'o', 'o', 't'}
 )
 
+// label is what a table says of its partition.
+type label struct {
+	kind [16]byte
+	name string
+}
+
 // tables are the partition table at both ends of a disk.
-func tables(sectors, length uint64) []piece {
-	entries := partitionEntries(length)
+func tables(sectors, length uint64, l label) []piece {
+	entries := partitionEntries(length, l)
 	at := func(lba uint64, data []byte) piece { return piece{int64(lba * sector), data} }
 	return []piece{
 		at(0, protectiveMBR(sectors)),
@@ -45,13 +53,13 @@ func protectiveMBR(sectors uint64) []byte {
 	return mbr
 }
 
-func partitionEntries(length uint64) []byte {
+func partitionEntries(length uint64, l label) []byte {
 	entries := make([]byte, entryCount*entrySize)
-	copy(entries, espType[:])
+	copy(entries, l.kind[:])
 	copy(entries[16:], partition[:])
 	binary.LittleEndian.PutUint64(entries[32:], firstLBA)
 	binary.LittleEndian.PutUint64(entries[40:], firstLBA+length-1)
-	for i, r := range "EFI system" {
+	for i, r := range l.name {
 		binary.LittleEndian.PutUint16(entries[56+2*i:], uint16(r))
 	}
 	return entries

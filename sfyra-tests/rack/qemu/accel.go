@@ -24,10 +24,14 @@ const (
 const Program = "qemu-system-x86_64"
 
 // cpu: under TCG the default CPU has no entropy source, and a Go program in
-// the guest would wait for ever in getrandom.
-func (a Accel) cpu() string {
-	if a == KVM {
+// the guest would wait for ever in getrandom. A modern one has all that
+// emulation knows.
+func (a Accel) cpu(modern bool) string {
+	switch {
+	case a == KVM:
 		return "host"
+	case modern:
+		return "max"
 	}
 	return "qemu64,+rdrand"
 }
@@ -76,7 +80,7 @@ func run(ctx context.Context, accel Accel) error {
 		return fmt.Errorf("writing the probe: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, Program, "-nodefaults", "-no-user-config", "-display", "none",
-		"-machine", "q35,accel="+string(accel), "-cpu", accel.cpu(), "-m", "16M", "-bios", rom, "-no-reboot",
+		"-machine", "q35,accel="+string(accel), "-cpu", accel.cpu(false), "-m", "16M", "-bios", rom, "-no-reboot",
 		"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04")
 	var output bytes.Buffer
 	cmd.Stderr = &output

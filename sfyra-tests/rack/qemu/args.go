@@ -60,7 +60,7 @@ func (l *Launch) base() []string {
 		"-name", "guest=" + l.Spec.Name,
 		"-nodefaults", "-no-user-config", "-display", "none",
 		"-machine", "q35,graphics=off,accel=" + string(l.Accel),
-		"-cpu", l.Accel.cpu(),
+		"-cpu", l.Accel.cpu(l.Spec.Modern),
 		"-smp", fmt.Sprint(l.Spec.CPUs),
 		"-m", fmt.Sprintf("%dM", l.Spec.MemoryMiB),
 		"-chardev", fmt.Sprintf("socket,id=monitor0,fd=%d", monitorFD),

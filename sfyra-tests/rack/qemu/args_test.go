@@ -61,11 +61,12 @@ func launch(spec Spec, override string) *Launch {
 // TestArgs compares with testdata; INGOT_GOLDEN=write makes it anew.
 func TestArgs(t *testing.T) {
 	bios, http := small(), small()
-	bios.Firmware = BIOS
+	bios.Firmware, bios.Modern = BIOS, true
 	http.HTTPBoot = true
 	direct := small()
 	direct.Direct = &Direct{Kernel: "/images/vmlinuz", Initramfs: "/images/initramfs", Line: "console=ttyS0 a,b"}
 	kvm := launch(small(), "")
+	kvm.Spec.Modern = true
 	kvm.Accel = KVM
 	for name, l := range map[string]*Launch{
 		"direct": launch(direct, ""), "direct-hdd": launch(direct, machine.TargetHdd), "small": launch(small(), ""), "full": launch(full(), ""), "full-hdd": launch(full(), machine.TargetHdd),

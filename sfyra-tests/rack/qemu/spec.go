@@ -102,9 +102,11 @@ type Spec struct {
 	Board                                      Board
 	CPUs                                       int
 	MemoryMiB                                  int
-	Disks                                      []Disk
-	NICs                                       []NIC
-	Firmware                                   Firmware
+	// Modern is a CPU for systems that refuse the first x86-64, as Talos does.
+	Modern   bool
+	Disks    []Disk
+	NICs     []NIC
+	Firmware Firmware
 	// HTTPBoot is a set-up with PXE switched off: network boot, also a Pxe
 	// override, then goes through HTTP.
 	HTTPBoot bool

@@ -1,0 +1,81 @@
+//go:build e2e_talos
+
+package talos
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ingot.dev/ingot/sfyra-tests/rack/machine"
+)
+
+// registryAddress is where the guest finds images.
+const registryAddress = "192.168.77.1:5000"
+
+// serveImages runs the guest's registry until the test ends.
+func (l *lab) serveImages() {
+	l.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, l.guest.Program("registry"), "serve", "--layout", l.guest.File(ImagesName), "--listen", registryAddress)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		l.t.Fatalf("starting the registry (build it: make talos SLICE=install): %v", err)
+	}
+	l.t.Cleanup(func() {
+		stop()
+		_ = cmd.Wait()
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "registry: ready") {
+			return
+		}
+		l.t.Log(lines.Text())
+	}
+	l.t.Fatal("the registry ended")
+}
+
+// install boots the guest, which fetches its config, installs itself and starts what it installed.
+func install(t *testing.T) *lab {
+	t.Helper()
+	l := newLab(t, 3584, configLine, nil)
+	l.serveConfig(l.generate())
+	l.serveImages()
+	l.powerOn()
+	l.await("nvme_core.io_timeout=", "read", "/proc/cmdline") // an argument of every installed Talos, which our line does not have
+	l.answers()
+	l.fetchedOnce()
+	return l
+}
+
+// TestInstall: Talos takes a config, installs itself from a registry by its real installer, and what it installed answers with the cluster's own
+// certificates, to nobody else; after a cut of power too, when the firmware starts it from the disk.
+func TestInstall(t *testing.T) {
+	l := install(t)
+	l.await("nvme0n1", "get", "systemdisk")
+	l.refusesStrangers()
+	l.restart()
+	l.await("BOOT_IMAGE=", "read", "/proc/cmdline") // GRUB puts that in front of the line; QEMU and kexec do not
+	l.fetchedOnce()
+}
+
+// restart cuts the power and lets the firmware start the disk.
+func (l *lab) restart() {
+	l.t.Helper()
+	if err := l.server.ForceOff(l.t.Context()); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := l.server.SetBootOverride(l.t.Context(), machine.BootOverride{Target: machine.TargetHdd}); err != nil {
+		l.t.Fatal(err)
+	}
+	l.powerOn()
+}
