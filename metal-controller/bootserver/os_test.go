@@ -71,7 +71,7 @@ func TestOSBoot(t *testing.T) {
 			boots[1].Args = []string{"talos.platform=metal", "talos.config={config}"}
 			e.Spec = metal.EnvironmentSpec{Talos: &metal.TalosSource{}}
 			e.Status.Talos = &metal.TalosPin{Source: e.Spec.Talos.Source(), Boot: boots}
-		}, []string{"talos.platform=metal", "talos.config=" + l.ConfigURL("rack1-01", "boot1", false)}},
+		}, []string{"talos.platform=metal", "talos.config=" + l.ConfigURL("rack1-01", "boot1", false), "ingot.boot=boot1"}},
 		"Talos, another is pinned": {func(_ *metal.Server, c *cache) {
 			e := &c.environments[0]
 			e.Status.Talos = &metal.TalosPin{Source: "other", Boot: e.Spec.Boot}

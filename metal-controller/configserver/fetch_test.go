@@ -55,6 +55,7 @@ func TestFetch(t *testing.T) {
 func TestTalosConfig(t *testing.T) {
 	w := newWorld(t, nil)
 	w.talos([]string{"talos.config={config}"})
+	w.base(talosBase(t))
 	got := w.fetch()
 	if got.code != http.StatusOK || strings.Contains(got.body, "Callback") || !strings.Contains(got.body, "disk: /dev/sdz") {
 		t.Errorf("%d\n%s", got.code, got.body)

@@ -39,14 +39,22 @@ func (w *world) base(config []byte) {
 	}
 }
 
+// talosBase is a config that Talos takes, with the canary in it.
+func talosBase(t *testing.T) []byte {
+	t.Helper()
+	return bytes.Replace(talostest.NewCluster(t, epoch).Worker(), []byte("  install:"), []byte("  env: {CANARY: "+canary+"}\n  install:"), 1)
+}
+
 // TestTalosKnowsNoCallback: the config of a Talos has no document of ours, which it would refuse; that of any other system has.
 func TestTalosKnowsNoCallback(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, c := range []struct {
 		args []string
+		base []byte
 		want int
-	}{{[]string{"console=ttyS0"}, 1}, {[]string{"talos.config={config}"}, 0}} {
+	}{{[]string{"console=ttyS0"}, []byte(base), 1}, {[]string{"talos.config={config}"}, talosBase(t), 0}} {
 		w.args(c.args...)
+		w.base(c.base)
 		config, err := w.maker.Make(t.Context(), w.server())
 		if err != nil {
 			t.Fatal(err)
@@ -70,6 +78,7 @@ func TestTalosReady(t *testing.T) {
 		return reason, message
 	}
 	w.args("talos.config={config}")
+	w.base(talosBase(t))
 	if reason, message := ready(); reason != reasons.ProofMissing || !strings.Contains(message, "cluster.x-k8s.io/cluster-name") || strings.Contains(message, canary) {
 		t.Errorf("without credentials: %s %s", reason, message)
 	}

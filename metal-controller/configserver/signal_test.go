@@ -15,6 +15,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/talos/talostest"
 )
 
 // TestSignals: from the config to a running system; what is told again changes nothing but memory.
@@ -225,9 +226,13 @@ func TestReady(t *testing.T) {
 			}
 		}, reason: reasons.EnvironmentUnsupported, says: "arm64"},
 		"Talos, not resolved": {change: func(w *world) { w.talos(nil) }, reason: reasons.Resolving, says: "condition Resolved"},
-		"Talos, resolved":     {change: func(w *world) { w.talos([]string{"talos.platform=metal", "talos.config={config}"}) }},
+		"Talos, resolved": {change: func(w *world) {
+			w.talos([]string{"talos.platform=metal", "talos.config={config}"})
+			w.base(talostest.NewCluster(w.t, epoch).ControlPlane())
+		}},
 		"Talos, a long line": {change: func(w *world) {
 			w.talos([]string{strings.Repeat("a", 500), strings.Repeat("b", 500), strings.Repeat("c", 500), strings.Repeat("d", 400), "talos.config={config}"})
+			w.base(talostest.NewCluster(w.t, epoch).ControlPlane())
 		}, reason: reasons.EnvironmentUnsupported, says: "too long by"},
 		"no right to read it": {change: func(w *world) { w.forbid() }, reason: reasons.ConfigMissing, says: "create rolebinding ingot-config-reader"},
 	} {

@@ -96,10 +96,13 @@ func encode(kind string, der []byte) string {
 
 // ControlPlane is a machine config with the authority and its key, after another document.
 func (c *Cluster) ControlPlane() []byte {
-	return fmt.Appendf(nil, "apiVersion: v1alpha1\nkind: HostnameConfig\nhostname: a\n---\nversion: v1alpha1\nmachine:\n  type: controlplane\n  ca: {crt: %s, key: %s}\n", c.CA(), c.Key())
+	return fmt.Appendf(nil, "apiVersion: v1alpha1\nkind: HostnameConfig\nhostname: a\n---\nversion: v1alpha1\nmachine:\n  type: controlplane\n  ca: {crt: %s, key: %s}\n%s", c.CA(), c.Key(), rest)
 }
 
 // Worker is a machine config with the authority alone.
 func (c *Cluster) Worker() []byte {
-	return fmt.Appendf(nil, "version: v1alpha1\nmachine:\n  type: worker\n  ca: {crt: %s, key: \"\"}\n", c.CA())
+	return fmt.Appendf(nil, "version: v1alpha1\nmachine:\n  type: worker\n  ca: {crt: %s, key: \"\"}\n%s", c.CA(), rest)
 }
+
+// rest is what Talos wants besides.
+const rest = "  token: aaaaaa.bbbbbbbbbbbbbbbb\n  install: {disk: /dev/sda}\ncluster: {controlPlane: {endpoint: \"https://192.0.2.10:6443\"}}\n"
