@@ -23,6 +23,9 @@ func validateClass(next *metal.ServerClass) field.ErrorList {
 	if n := next.Spec.AllowedNamespaces; n != nil && ways(n) != 1 {
 		errs = append(errs, field.Invalid(specPath.Child("allowedNamespaces"), "object", "set exactly one of all: true, names and selector"))
 	}
+	if t := next.Spec.Talos; t != nil && t.KubeSpan != nil && *t.KubeSpan && t.Discovery != nil && !*t.Discovery {
+		errs = append(errs, field.Invalid(specPath.Child("talos"), "object", "kubeSpan needs discovery"))
+	}
 	return errs
 }
 

@@ -143,7 +143,10 @@ func othersKeepTheirs(w *world) {
 	two, one := int32(2), int32(1)
 	big, small := resource.MustParse("2Gi"), resource.MustParse("1Gi")
 	asset := &metal.Asset{URL: "http://h/a", SHA256: strings.Repeat("ab", 32)}
+	yes := true
 	for i, r := range []row[metal.ServerClassSpec]{
+		{"a mesh with discovery", true, func(s *metal.ServerClassSpec) { s.Talos = &metal.TalosSettings{KubeSpan: &yes, Discovery: &yes} }},
+		{"a mesh without discovery", false, func(s *metal.ServerClassSpec) { s.Talos = &metal.TalosSettings{KubeSpan: &yes, Discovery: new(bool)} }},
 		{"a range", true, func(s *metal.ServerClassSpec) { s.Requirements.Cores = &metal.CountRange{Min: &one, Max: &two} }},
 		{"a range upside down", false, func(s *metal.ServerClassSpec) { s.Requirements.Cores = &metal.CountRange{Min: &two, Max: &one} }},
 		{"sizes upside down", false, func(s *metal.ServerClassSpec) {
