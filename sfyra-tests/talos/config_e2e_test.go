@@ -50,6 +50,8 @@ cluster:
   discovery: {enabled: false}
   proxy: {disabled: true}
   coreDNS: {disabled: true}
+  controllerManager: {extraArgs: {leader-elect: "false"}} # under emulation it loses its lease, and begins anew
+  scheduler: {extraArgs: {leader-elect: "false"}}
   network:
     cni: {name: none}
 `

@@ -124,12 +124,15 @@ func (l *lab) call(args ...string) (string, error) {
 	return out.String(), err
 }
 
+// pace is how long to wait between two calls: each costs the guest seconds of an emulated processor, which its control plane lacks.
+const pace = 10 * time.Second
+
 // await calls until the answer has a text, and tells how long that took since power-on.
 func (l *lab) await(want string, args ...string) string {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(2 * time.Second)
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for {
 		said, err := l.call(args...)

@@ -22,7 +22,7 @@ func (l *lab) bootstrap() {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(3 * time.Second)
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for {
 		said, err := l.call("bootstrap")
