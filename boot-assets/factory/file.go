@@ -31,7 +31,7 @@ type File struct {
 func (c *Client) Open(ctx context.Context, r Release, k Kind) (*File, error) {
 	address := c.URL(r, k)
 	dog := web.Watch(ctx, buildTime, stall)
-	res, err := c.do(dog.Context, http.MethodGet, address, nil)
+	res, err := c.do(dog.Context, http.MethodGet, address, nil) //nolint:bodyclose // File.Close does
 	if err != nil {
 		err = dog.Cause(err)
 		dog.Stop()

@@ -38,7 +38,7 @@ func TestCheck(t *testing.T) {
 		}
 		for patch, want := range map[string][]string{
 			"machine: {instal: {disk: " + canary + "}}":                                               {"v1alpha1", "machine.instal.disk", "no field"},
-			"machine: {network: {interfaces: [{interfase: " + canary + "}]}}":                         {"v1alpha1", "machine.network.interfaces[].interfase"},
+			"machine: {network: {interfaces: [{interfaces_: " + canary + "}]}}":                       {"v1alpha1", "machine.network.interfaces[].interfaces_"},
 			"machine: {install: {wipe: " + canary + "}}":                                              {"v1alpha1", "machine.install.wipe", "is a text", "true or false"},
 			"machine: {sysctls: {$patch: delete}}\n---\nmachine: {sysctls: [" + canary + "]}":         {"v1alpha1", "machine.sysctls", "is a list"},
 			"machine: {install: {wipe: " + canary + "}, time: {disabled: " + canary + "}}":            {"machine.install.wipe is a text"},

@@ -32,8 +32,8 @@ var (
 func (w words) decoding(err error) error {
 	text := err.Error()
 	document, path := w.place(text)
-	if _, unknown, found := strings.Cut(text, unknownKeys); found {
-		document, _ = w.place(text[:strings.Index(text, unknownKeys)])
+	if before, unknown, found := strings.Cut(text, unknownKeys); found {
+		document, _ = w.place(before)
 		return fmt.Errorf("%s: Talos knows no field %s", document, strings.Join(keyPaths(unknown), ", nor "))
 	}
 	if strings.HasSuffix(text, "not registered") {

@@ -17,10 +17,13 @@ func (c *oracle) wrote(w *store.Write) {
 		c.inventoried[i.Name] = c.w.now
 	}
 	before, _ := w.Before.(*metal.Server)
-	after, ok := w.After.(*metal.Server)
-	if !ok || after == nil || w.Who == restorer {
-		return
+	if after, ok := w.After.(*metal.Server); ok && after != nil && w.Who != restorer {
+		c.serverWrote(w, before, after)
 	}
+}
+
+// serverWrote is wrote for a Server that is there afterwards; before is nil for a new one.
+func (c *oracle) serverWrote(w *store.Write, before, after *metal.Server) {
 	if before != nil && before.Spec.Accepted && !after.Spec.Accepted { // a person, or an old manifest
 		c.unaccepted[after.Name] = c.w.now
 	}
