@@ -182,9 +182,10 @@ func (c *cluster) told(server, reason, text string) bool {
 	})
 }
 
+// What a whole kernel line holds: the emulated serial line doubles and loses characters now and then, and the kernel writes its line twice.
 var (
-	configArg = regexp.MustCompile(`ingot\.config=(\S+)`)
-	pinArg    = regexp.MustCompile(`ingot\.pin=([0-9a-f]{64})`)
+	configArg = regexp.MustCompile(`ingot\.config=(https?://[0-9.]+:\d+/v1/config/[^/\s]+/[0-9a-f]{32}/[A-Za-z0-9_-]{43})\s`)
+	pinArg    = regexp.MustCompile(`ingot\.pin=([0-9a-f]{64})\s`)
 )
 
 // capability is what somebody reads who watches the serial line: the last address of a machine config, and the pin of who gives it.
