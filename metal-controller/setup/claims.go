@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -45,9 +44,5 @@ func (r claimRecorder) Event(name types.NamespacedName, warning bool, reason, me
 	if r.reader.Get(context.Background(), name, &c) != nil {
 		return // the claim is gone, and its timeline with it
 	}
-	kind := corev1.EventTypeNormal
-	if warning {
-		kind = corev1.EventTypeWarning
-	}
-	r.events.Eventf(&c, nil, kind, reason, "Bind", "%s", message)
+	tell(r.events, &c, warning, reason, "Bind", message)
 }

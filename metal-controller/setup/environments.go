@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -37,9 +36,5 @@ func (r environmentRecorder) Event(env *metal.Environment, warning bool, reason,
 	if len(message) > longest {
 		message = strings.ToValidUTF8(message[:longest], "") + "…"
 	}
-	kind := corev1.EventTypeNormal
-	if warning {
-		kind = corev1.EventTypeWarning
-	}
-	r.events.Eventf(env, nil, kind, reason, "Resolve", "%s", message)
+	tell(r.events, env, warning, reason, "Resolve", message)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
@@ -200,9 +199,5 @@ func (r *recorder) Event(name string, warning bool, reason, message string) {
 	if r.reader.Get(context.Background(), types.NamespacedName{Name: name}, &server) != nil {
 		return // the Server is gone, and its timeline with it
 	}
-	kind := corev1.EventTypeNormal
-	if warning {
-		kind = corev1.EventTypeWarning
-	}
-	r.events.Eventf(&server, nil, kind, reason, "Observe", "%s", message)
+	tell(r.events, &server, warning, reason, "Observe", message)
 }
