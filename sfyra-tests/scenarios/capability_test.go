@@ -4,6 +4,8 @@ package scenarios
 
 import (
 	"errors"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,11 +30,13 @@ func (c *cluster) steal(t *testing.T, url, pin string) error {
 	return err
 }
 
-// refusedTo wants a 403 for the thief.
-func (c *cluster) refusedTo(t *testing.T, what, url, pin string) {
+// refusedTo wants a 403 for the thief, at each of the addresses.
+func (c *cluster) refusedTo(t *testing.T, what string, urls []string) {
 	t.Helper()
-	if err := c.steal(t, url, pin); !errors.Is(err, client.ErrStatus) || !strings.Contains(err.Error(), "status=403") {
-		t.Errorf("%s: %v", what, err)
+	for _, url := range urls {
+		if err := c.steal(t, url, pinOf(t, url)); !errors.Is(err, client.ErrStatus) || !strings.Contains(err.Error(), "status=403") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
@@ -46,15 +50,15 @@ func TestConfigCapability(t *testing.T) {
 	c.claim("web", class, "everySeconds: 5\nholdSeconds: 20\n")
 	c.ingot("accept", "d1", "--wipe-data", "--yes")
 	var first *metal.BootRecord
-	var stolen, pin string
+	var stolen []string
 	c.step("another address", func(t *testing.T) {
 		v := c.awaitServer("d1", "its config left", wipeLimit+runLimit, func(v *metal.Server) bool { return v.Spec.Record.Boot != nil && v.Spec.Record.Boot.Config != nil })
 		first = v.Spec.Record.Boot
 		if first.Config.Source == c.host() {
 			t.Fatalf("it left for %s, the thief's address", first.Config.Source)
 		}
-		stolen, pin = c.capability("d1")
-		c.refusedTo(t, "another address in the window", stolen, pin)
+		stolen = c.capabilities("d1", first.ID)
+		c.refusedTo(t, "another address in the window", stolen)
 		v = c.awaitServer("d1", "the boot is void", bootLimit, func(v *metal.Server) bool { return v.Spec.Record.Boot.Phase == metal.BootVoid })
 		if b := v.Spec.Record.Boot; b.ID != first.ID || b.Reason != reasons.ConfigContested || v.Spec.Record.Installed != nil {
 			t.Errorf("the contested boot is %+v, installed %+v", b, v.Spec.Record.Installed)
@@ -69,28 +73,34 @@ func TestConfigCapability(t *testing.T) {
 		v := c.awaitServer("d1", "another boot is open", runLimit, func(v *metal.Server) bool {
 			return v.Spec.Record.Boot.ID != first.ID && v.Spec.Record.Boot.Target == metal.BootTargetOS && v.Spec.Record.Boot.Phase == metal.BootBooting
 		})
-		c.refusedTo(t, "the address of an earlier boot", stolen, pin)
-		c.refusedTo(t, "its token for this boot", strings.Replace(stolen, first.ID, v.Spec.Record.Boot.ID, 1), pin)
+		c.refusedTo(t, "the address of an earlier boot", stolen)
+		var moved []string
+		for _, url := range stolen {
+			moved = append(moved, strings.Replace(url, first.ID, v.Spec.Record.Boot.ID, 1))
+		}
+		c.refusedTo(t, "its token for this boot", moved)
 	})
 	c.step("after the installation", func(t *testing.T) { c.afterInstallation(t, first, stolen) })
 }
 
 // afterInstallation: the machine runs, and what its console showed is worth nothing.
-func (c *cluster) afterInstallation(t *testing.T, first *metal.BootRecord, stolen string) {
+func (c *cluster) afterInstallation(t *testing.T, first *metal.BootRecord, stolen []string) {
 	v := c.awaitRunning("web")
 	r := v.Spec.Record
 	if r.Installed.BootID == first.ID || r.Installed.Config == nil || !strings.Contains(c.serial("d1"), "testos: config fetched sha256="+r.Installed.Config.SHA256) {
 		t.Errorf("the record of the installation is %+v", r.Installed)
 	}
-	replay, pin := c.capability("d1")
-	if replay == stolen {
-		t.Fatal("two boots had the same capability")
+	replay := c.capabilities("d1", r.Installed.BootID)
+	for _, url := range replay {
+		if slices.ContainsFunc(stolen, func(s string) bool { return path.Base(s) == path.Base(url) }) {
+			t.Fatal("two boots had the same capability")
+		}
 	}
-	c.refusedTo(t, "an older replay", stolen, pin)
+	c.refusedTo(t, "an older replay", stolen)
 	last := time.Time{}
 	c.await(2*time.Minute, "the replay raises an alarm", func() bool { // one a minute, and an earlier theft may have taken it
 		if time.Since(last) > 5*time.Second {
-			c.refusedTo(t, "a replay", replay, pin)
+			c.refusedTo(t, "a replay", replay)
 			last = time.Now()
 		}
 		return c.told("d1", reasons.ConfigRefused, r.Installed.BootID)

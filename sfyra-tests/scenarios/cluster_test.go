@@ -3,8 +3,12 @@
 package scenarios
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -182,21 +186,39 @@ func (c *cluster) told(server, reason, text string) bool {
 	})
 }
 
-// What a whole kernel line holds: the emulated serial line doubles and loses characters now and then, and the kernel writes its line twice.
-var (
-	configArg = regexp.MustCompile(`ingot\.config=(https?://[0-9.]+:\d+/v1/config/[^/\s]+/[0-9a-f]{32}/[A-Za-z0-9_-]{43})\s`)
-	pinArg    = regexp.MustCompile(`ingot\.pin=([0-9a-f]{64})\s`)
-)
+// configArg is a whole address of a machine config on a kernel line.
+var configArg = regexp.MustCompile(`ingot\.config=(https://[0-9.]+:\d+/v1/config/[^/\s]+/[0-9a-f]{32}/[A-Za-z0-9_-]{43})\s`)
 
-// capability is what somebody reads who watches the serial line: the last address of a machine config, and the pin of who gives it.
-func (c *cluster) capability(server string) (url, pin string) {
+// capabilities are what somebody reads of a boot who watches the serial line: the addresses of its machine config. The kernel writes its line twice, and the
+// emulated serial line doubles and loses characters now and then, so there may be two of which one is true.
+func (c *cluster) capabilities(server, boot string) (urls []string) {
 	c.t.Helper()
-	text := c.serial(server)
-	urls, pins := configArg.FindAllStringSubmatch(text, -1), pinArg.FindAllStringSubmatch(text, -1)
-	if len(urls) == 0 || len(pins) == 0 {
-		c.t.Fatal("the console shows no kernel line with ingot.config and ingot.pin")
+	for _, m := range configArg.FindAllStringSubmatch(c.serial(server), -1) {
+		if strings.Contains(m[1], "/"+server+"/"+boot+"/") && !slices.Contains(urls, m[1]) {
+			urls = append(urls, m[1])
+		}
 	}
-	return urls[len(urls)-1][1], pins[len(pins)-1][1]
+	if len(urls) == 0 {
+		c.t.Fatal("the console shows no whole address of the machine config of boot " + boot)
+	}
+	return urls
+}
+
+// pinOf is the pin of the authority behind an address. It is no secret, so the serial line is not asked for it.
+func pinOf(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", u.Host, &tls.Config{InsecureSkipVerify: true}) // whoever answers is who the machines get
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	chain := conn.ConnectionState().PeerCertificates
+	sum := sha256.Sum256(chain[len(chain)-1].RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
 }
 
 // small is a UEFI server with one disk that is quickly wiped.
