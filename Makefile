@@ -14,6 +14,7 @@ MODULES := . metal-controller/ingot
 SERVERS ?= 3
 FUZZTIME ?= 10s
 SEEDS ?= 10000
+RACK ?= 1000
 SAMPLE ?=
 SLICE ?= apid
 TALOS_apid       := TestMaintenance|TestConfig
@@ -66,14 +67,14 @@ bench: ## Measure DHCP, TFTP, HTTP, BMC, claims, API and whole boots beside a fl
 	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TESTOS_IMAGE=$(CURDIR)/$(TESTOS) .ci/bench
 
 .PHONY: sim
-sim: ## Attack the decision core under virtual time: SEEDS=n of 2 to 8 servers, one seed of 1,000 servers; SEED=n plays one again
+sim: ## Attack the decision core under virtual time: SEEDS=n of 2 to 8 servers, one seed of RACK=1000 servers; SEED=n plays one again
 	@.ci/setup test
 	@mkdir -p $(BIN); go build -o $(BIN)/sim ./sfyra-tests/sim
 ifdef SEED
 	@$(BIN)/sim --seed $(SEED) --trace
 else
 	@$(BIN)/sim --seeds $(SEEDS)
-	@$(BIN)/sim --seed 1 --servers 1000
+	@$(BIN)/sim --seed 1 --servers $(RACK)
 endif
 
 .PHONY: mutants
