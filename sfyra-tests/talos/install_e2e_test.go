@@ -45,9 +45,9 @@ func (l *lab) serveImages() {
 }
 
 // install boots the guest, which fetches its config, installs itself and starts what it installed.
-func install(t *testing.T) *lab {
+func install(t *testing.T, memoryMiB int) *lab {
 	t.Helper()
-	l := newLab(t, 3584, configLine, nil)
+	l := newLab(t, memoryMiB, configLine, nil)
 	l.serveConfig(l.generate())
 	l.serveImages()
 	l.powerOn()
@@ -60,7 +60,7 @@ func install(t *testing.T) *lab {
 // TestInstall: Talos takes a config, installs itself from a registry by its real installer, and what it installed answers with the cluster's own
 // certificates, to nobody else; after a cut of power too, when the firmware starts it from the disk.
 func TestInstall(t *testing.T) {
-	l := install(t)
+	l := install(t, 3584)
 	l.await("nvme0n1", "get", "systemdisk")
 	l.refusesStrangers()
 	l.restart()

@@ -11,7 +11,7 @@ import (
 
 // TestNode: the installed system becomes a cluster of one node: etcd, kubelet and control plane from the registry, and Kubernetes calls the node Ready.
 func TestNode(t *testing.T) {
-	l := install(t)
+	l := install(t, 4096)
 	l.bootstrap()
 	l.await("nodeReady: true", "get", "nodestatus", "--output", "yaml")
 	l.await("running", "get", "machinestatus")
