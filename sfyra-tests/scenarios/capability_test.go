@@ -4,7 +4,7 @@ package scenarios
 
 import (
 	"errors"
-	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -92,7 +92,7 @@ func (c *cluster) afterInstallation(t *testing.T, first *metal.BootRecord, stole
 	}
 	replay := c.capabilities("d1", r.Installed.BootID)
 	for _, url := range replay {
-		if slices.ContainsFunc(stolen, func(s string) bool { return path.Base(s) == path.Base(url) }) {
+		if slices.ContainsFunc(stolen, func(s string) bool { return filepath.Base(s) == filepath.Base(url) }) {
 			t.Fatal("two boots had the same capability")
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
-	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -143,7 +143,7 @@ func (c *cluster) canaryIsNowhere(t *testing.T, canary, claim string, seen *wire
 			t.Errorf("the secret stands in %s", place)
 		}
 		for _, token := range tokens {
-			if place != "what went over the wire" && strings.Contains(text, path.Base(token)) { // the boot script is plain text: a capability is worth something only within its boot, and to one address
+			if place != "what went over the wire" && strings.Contains(text, filepath.Base(token)) { // the boot script is plain text: a capability is worth something only within its boot, and to one address
 				t.Errorf("the capability stands in %s", place)
 			}
 		}

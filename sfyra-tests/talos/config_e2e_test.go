@@ -5,8 +5,6 @@ package talos
 import (
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,45 +31,16 @@ func TestConfig(t *testing.T) {
 	l.fetchedOnce()
 }
 
-// patch is what a machine config needs here beside what talosctl generates.
-const patch = `machine:
-  time: {disabled: true}
-  sysctls: {kernel.panic_on_oops: "1", kernel.panic: "10"} # defaults of Talos' own kernel, which kubelet insists on
-  install:
-    disk: /dev/nvme0n1
-    image: ghcr.io/siderolabs/installer:` + Version + `
-    grubUseUKICmdline: false # the installer's image has no UKI
-    extraKernelArgs: [-selinux, ARGS]
-  registries:
-    mirrors:
-      "*": {endpoints: ["http://` + registryAddress + `"]}
-cluster:
-  allowSchedulingOnControlPlanes: true
-  discovery: {enabled: false}
-  proxy: {disabled: true}
-  coreDNS: {disabled: true}
-  controllerManager: {extraArgs: {leader-elect: "false"}} # under emulation it loses its lease, and begins anew
-  scheduler: {extraArgs: {leader-elect: "false"}}
-  network:
-    cni: {name: none}
-`
-
-// generate makes the machine config of a control plane with talosctl, and the client's config. It gives the first one's path.
+// generate makes the machine config of a control plane, and the client's config. It gives the first one's path.
 func (l *lab) generate() string {
 	l.t.Helper()
 	dir := l.t.TempDir()
-	args := `"` + strings.Join(strings.Fields(rack.KernelArgs()+" "+KernelArgs()), `", "`) + `"`
-	file := filepath.Join(dir, "patch.yaml")
-	if err := os.WriteFile(file, []byte(strings.Replace(patch, "ARGS", args, 1)), 0o600); err != nil {
+	c := Cluster{Host: address.String(), Registry: registryAddress, Disk: "/dev/nvme0n1", Args: rack.KernelArgs() + " " + KernelArgs()}
+	if err := l.guest.Generate(l.t.Context(), dir, c); err != nil {
 		l.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(l.t.Context(), l.guest.Program("talosctl"), "gen", "config", "lab", "https://"+address.String()+":6443",
-		"--with-docs=false", "--with-examples=false", "--config-patch", "@"+file, "--output", dir)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		l.t.Fatalf("%v: %s", err, said)
-	}
-	l.config = filepath.Join(dir, "talosconfig")
-	return filepath.Join(dir, "controlplane.yaml")
+	l.config = filepath.Join(dir, TalosconfigName)
+	return filepath.Join(dir, ConfigName)
 }
 
 // serveConfig hands the file out and counts how often.

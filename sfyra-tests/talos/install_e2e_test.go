@@ -3,12 +3,7 @@
 package talos
 
 import (
-	"bufio"
-	"context"
 	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
@@ -20,28 +15,11 @@ const registryAddress = "192.168.77.1:5000"
 // serveImages runs the guest's registry until the test ends.
 func (l *lab) serveImages() {
 	l.t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, l.guest.Program("registry"), "serve", "--layout", l.guest.File(ImagesName), "--listen", registryAddress)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	stop, err := l.guest.ServeImages(registryAddress, os.Stderr)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		l.t.Fatalf("starting the registry (build it: make talos SLICE=install): %v", err)
-	}
-	l.t.Cleanup(func() {
-		stop()
-		_ = cmd.Wait()
-	})
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "registry: ready") {
-			return
-		}
-		l.t.Log(lines.Text())
-	}
-	l.t.Fatal("the registry ended")
+	l.t.Cleanup(stop)
 }
 
 // install boots the guest, which fetches its config, installs itself and starts what it installed.
