@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ingot.dev/ingot/boot-assets/pace"
 	"ingot.dev/ingot/boot-assets/web"
 )
 
@@ -77,7 +78,7 @@ func (c Config) withDefaults() Config {
 		c.Transport = web.NewTransport(c.Stall)
 	}
 	if c.Wait == nil {
-		c.Wait = wait
+		c.Wait = pace.Wait
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -148,33 +149,4 @@ func (c *Cache) Close() error {
 func IsDigest(s string) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == 32 && s == strings.ToLower(s)
-}
-
-// signal wakes a listener that may be busy.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// take waits for a place; it is false when ctx ended.
-func take(ctx context.Context, places chan struct{}) bool {
-	select {
-	case places <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ingot.dev/ingot/boot-assets/cache"
+	"ingot.dev/ingot/boot-assets/pace"
 )
 
 // entry is one file that is there, with the proof of its content.
@@ -83,7 +84,7 @@ func (c *Cache) damaged(digest string, e *entry, why error) {
 
 // proven says whether a file is there and good; it may take as long as reading it.
 func (c *Cache) proven(ctx context.Context, digest string) (size int64, ok bool) {
-	if !c.there(digest) || !take(ctx, c.proving) {
+	if !c.there(digest) || !pace.Take(ctx, c.proving) {
 		return 0, false
 	}
 	defer func() { <-c.proving }()

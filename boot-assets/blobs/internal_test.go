@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ingot.dev/ingot/boot-assets/pace"
 )
 
 func TestContentRange(t *testing.T) {
@@ -67,7 +69,7 @@ type drip struct {
 }
 
 func (d *drip) Read(b []byte) (int, error) {
-	if !wait(d.ctx, time.Second) {
+	if !pace.Wait(d.ctx, time.Second) {
 		return 0, d.ctx.Err()
 	}
 	return min(d.bytes, len(b)), nil
@@ -170,7 +172,7 @@ func TestParallel(t *testing.T) {
 		c, err := Open(Config{Dir: t.TempDir(), Transport: transport(func(*http.Request) (*http.Response, error) {
 			count(1)
 			defer count(-1)
-			wait(t.Context(), time.Second)
+			pace.Wait(t.Context(), time.Second)
 			return nil, errors.New("away")
 		})})
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"ingot.dev/ingot/boot-assets/pace"
 	"ingot.dev/ingot/boot-assets/web"
 )
 
@@ -61,7 +62,7 @@ func (c *Cache) ensure(ctx context.Context, j *job) (got int64, err error) {
 		c.cached(j, size)
 		return 0, nil
 	}
-	if !take(ctx, c.fetching) {
+	if !pace.Take(ctx, c.fetching) {
 		return 0, ctx.Err()
 	}
 	defer func() { <-c.fetching }()

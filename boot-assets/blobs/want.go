@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ingot.dev/ingot/boot-assets/pace"
 )
 
 // sweepEvery is how often the folder is looked through for what nobody names.
@@ -74,8 +76,8 @@ func (c *Cache) Want(files []Wanted) {
 	}
 	c.jobs, c.told = next, true
 	c.show()
-	signal(c.kick)
-	signal(c.changed)
+	pace.Signal(c.kick)
+	pace.Signal(c.changed)
 }
 
 // States tells how every wanted file fares, by digest.
@@ -119,7 +121,7 @@ func (c *Cache) set(j *job, change func(*State)) {
 	if j.state.Phase != before.Phase {
 		c.show()
 	}
-	signal(c.changed)
+	pace.Signal(c.changed)
 }
 
 // missing says that a wanted file is not there, or not any more.
@@ -135,7 +137,7 @@ func (c *Cache) missing(digest string) {
 			*s = State{SHA256: digest, Phase: Fetching}
 		}
 	})
-	signal(j.again)
+	pace.Signal(j.again)
 }
 
 // Run fetches what is wanted until ctx ends.

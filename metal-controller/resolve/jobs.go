@@ -3,12 +3,12 @@ package resolve
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"reflect"
 	"sync"
 	"time"
 
 	"ingot.dev/ingot/boot-assets/factory"
+	"ingot.dev/ingot/boot-assets/pace"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
@@ -79,7 +79,7 @@ func (j *Jobs) Ask(name string, w Wish) State {
 	next := &job{wish: w, state: State{Doing: "waiting for its turn"}}
 	next.wish.TalosSource = *w.TalosSource.DeepCopy()
 	j.jobs[name] = next
-	signal(j.kick)
+	pace.Signal(j.kick)
 	return next.state
 }
 
@@ -138,7 +138,7 @@ func (j *Jobs) begin(ctx context.Context, running *sync.WaitGroup) {
 func (j *Jobs) follow(ctx context.Context, this *job) {
 	k := &known{files: map[string]metal.Asset{}}
 	for pause := firstWait; ; pause = min(2*pause, longestWait) {
-		if !take(ctx, j.places) {
+		if !pace.Take(ctx, j.places) {
 			return
 		}
 		have := len(k.files)
@@ -159,9 +159,9 @@ func (j *Jobs) follow(ctx context.Context, this *job) {
 		if !passing(err) {
 			pause = longestWait
 		}
-		wait := pause/2 + rand.N(pause/2)
+		wait := pace.Jitter(pause)
 		j.set(this, func(s *State) { *s = State{Err: err, Again: j.now().Add(wait)} })
-		if !sleep(ctx, wait) {
+		if !pace.Wait(ctx, wait) {
 			return
 		}
 	}
@@ -178,35 +178,6 @@ func (j *Jobs) set(this *job, change func(*State)) {
 	before := this.state
 	change(&this.state)
 	if !this.gone && this.state != before {
-		signal(j.changed)
-	}
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// take waits for a place; it is false when ctx ended.
-func take(ctx context.Context, places chan struct{}) bool {
-	select {
-	case places <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// sleep is false when ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+		pace.Signal(j.changed)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ingot.dev/ingot/boot-assets/pace"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
-	"ingot.dev/ingot/pxe-server/retry"
 )
 
 // Waits between connections.
@@ -46,13 +46,6 @@ func (c *Client) Connected() <-chan struct{} { return c.connected }
 // Changed gets a value after each view.
 func (c *Client) Changed() <-chan struct{} { return c.changed }
 
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // View is what the controller said last. It is false until it said something. Nobody may change it.
 func (c *Client) View() (boot.View, bool) {
 	v := c.view.Load()
@@ -75,7 +68,7 @@ func (c *Client) Run(ctx context.Context) error {
 			wait = firstWait
 		}
 		c.log.Warn("controller is away; machines boot as it last said", "error", err, "retry-in", wait)
-		if !retry.Pause(ctx, wait) {
+		if !pace.Pause(ctx, wait) {
 			return nil
 		}
 		wait = min(2*wait, longestWait)
@@ -100,10 +93,10 @@ func (c *Client) follow(ctx context.Context) (views int, err error) {
 			return views, fmt.Errorf("checking the controller's view: %w", err)
 		}
 		if views++; views == 1 {
-			signal(c.connected)
+			pace.Signal(c.connected)
 		}
 		c.view.Store(&v)
-		signal(c.changed)
+		pace.Signal(c.changed)
 		c.log.Info("view of the controller", "revision", v.Revision, "servers", len(v.Servers), "unknown", v.Policy)
 	}
 }

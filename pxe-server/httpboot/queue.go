@@ -7,8 +7,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"ingot.dev/ingot/boot-assets/pace"
 	"ingot.dev/ingot/pxe-server/protocol"
-	"ingot.dev/ingot/pxe-server/retry"
 )
 
 // Report sends events to the controller.
@@ -63,7 +63,7 @@ func (e *Events) Run(ctx context.Context, report Report) error {
 			continue
 		}
 		e.putBack(batch)
-		if !retry.Pause(ctx, wait) {
+		if !pace.Pause(ctx, wait) {
 			return nil
 		}
 		wait = min(2*wait, longestWait)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ingot.dev/ingot/boot-assets/blobs"
+	"ingot.dev/ingot/boot-assets/pace"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -70,7 +71,7 @@ func (s *server) reportFiles(ctx context.Context) error {
 		if failed = !s.reportOnce(ctx); !failed {
 			pause = reportPause
 		}
-		if !sleep(ctx, pause) {
+		if !pace.Wait(ctx, pause) {
 			return nil
 		}
 		if failed {
@@ -97,16 +98,4 @@ func (s *server) reportOnce(ctx context.Context) bool {
 		s.cfg.Log.Warn("the controller did not take how boot files fare", "error", err)
 	}
 	return err == nil
-}
-
-// sleep is false when ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

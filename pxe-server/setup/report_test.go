@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"ingot.dev/ingot/boot-assets/blobs"
+	"ingot.dev/ingot/boot-assets/pace"
 	"ingot.dev/ingot/pxe-server/controller"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -70,7 +71,7 @@ func TestReports(t *testing.T) {
 			running.Go(func() { _ = part(ctx) })
 		}
 		after := func(d time.Duration, do func()) {
-			sleep(ctx, d)
+			pace.Wait(ctx, d)
 			synctest.Wait()
 			do()
 		}
@@ -81,7 +82,7 @@ func TestReports(t *testing.T) {
 		})
 		for i := range 100 { // ten changes a second
 			cache.Want([]blobs.Wanted{{SHA256: strings.Repeat("0", 64), URL: strings.Repeat("x", i)}})
-			sleep(ctx, 100*time.Millisecond)
+			pace.Wait(ctx, 100*time.Millisecond)
 		}
 		after(4*time.Second, func() {
 			if at := l.heard(false); len(at) < 4 || len(at) > 7 {

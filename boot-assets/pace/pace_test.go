@@ -1,4 +1,4 @@
-package retry_test
+package pace_test
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ingot.dev/ingot/pxe-server/retry"
+	"ingot.dev/ingot/boot-assets/pace"
 )
 
 // TestPause: between half of the time and all of it, and no longer than the context.
@@ -14,14 +14,14 @@ func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 100 {
 			begin := time.Now()
-			if took := retry.Pause(t.Context(), time.Minute); !took || time.Since(begin) < 30*time.Second || time.Since(begin) > time.Minute {
+			if took := pace.Pause(t.Context(), time.Minute); !took || time.Since(begin) < 30*time.Second || time.Since(begin) > time.Minute {
 				t.Fatalf("%v after %s", took, time.Since(begin))
 			}
 		}
 		begin := time.Now()
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
-		if retry.Pause(ctx, time.Minute) || time.Since(begin) != time.Second {
+		if pace.Pause(ctx, time.Minute) || time.Since(begin) != time.Second {
 			t.Errorf("it went on after the context's end, for %s", time.Since(begin))
 		}
 	})
