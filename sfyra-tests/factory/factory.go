@@ -5,12 +5,10 @@
 package factory
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,9 +16,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"ingot.dev/ingot/sfyra-tests/outage"
 )
 
 // Fault is how a factory misbehaves. The zero value is an honest one.
@@ -51,13 +50,12 @@ type Server struct {
 	// Extra are bytes more than the few that a made file has.
 	Extra int
 
-	address string
+	*outage.Listener
 
 	mu         sync.Mutex
 	fault      Fault
 	schematics map[string]schematic
 	requests   []Request
-	stop       func()
 }
 
 // schematic is what of one is looked at. Other fields are refused, as a factory does.
@@ -83,12 +81,12 @@ func New(versions ...string) *Server {
 // Start makes one that listens on an address such as 192.0.2.1:0, until Stop.
 func Start(address string, versions ...string) (*Server, error) {
 	s := New(versions...)
-	s.address = address
+	s.Listener = outage.New(address, s)
 	return s, s.Resume()
 }
 
 // URL of a factory that listens.
-func (s *Server) URL() string { return "http://" + s.address }
+func (s *Server) URL() string { return "http://" + s.Address() }
 
 // Set replaces the fault. Transfers under way keep theirs.
 func (s *Server) Set(f Fault) {
@@ -102,44 +100,6 @@ func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
-}
-
-// Resume listens, at the first time and after Stop. The address stays the same.
-func (s *Server) Resume() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stop != nil {
-		return nil
-	}
-	listener, err := net.Listen("tcp", s.address)
-	if err != nil {
-		return fmt.Errorf("listening as an Image Factory: %w", err)
-	}
-	s.address = listener.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // ends with the listener
-	}()
-	s.stop = func() {
-		cancel()
-		_ = server.Close()
-		<-done
-	}
-	return nil
-}
-
-// Stop ends all transfers and refuses connections.
-func (s *Server) Stop() {
-	s.mu.Lock()
-	stop := s.stop
-	s.stop = nil
-	s.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
 }
 
 // ServeHTTP answers as a factory does.
@@ -233,32 +193,8 @@ func (s *Server) content(id, version, name string, change bool) []byte {
 // send sends as the fault says.
 func send(w http.ResponseWriter, r *http.Request, data []byte, fault Fault) {
 	w.Header().Set("Content-Length", fmt.Sprint(len(data)))
-	chunk := len(data)
-	if fault.BytesPerSecond > 0 {
-		chunk = max(1, fault.BytesPerSecond/20)
-	}
-	for at := 0; at < len(data); at += chunk {
-		end := min(at+chunk, len(data))
-		if fault.CutAfter > 0 && end > fault.CutAfter {
-			_, _ = w.Write(data[at:max(at, fault.CutAfter)])
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
-		}
-		if _, err := w.Write(data[at:end]); err != nil {
-			return
-		}
-		if fault.BytesPerSecond == 0 || end == len(data) {
-			continue
-		}
-		_ = http.NewResponseController(w).Flush()
-		t := time.NewTimer(time.Second / 20)
-		select {
-		case <-t.C:
-		case <-r.Context().Done():
-			t.Stop()
-			return
-		}
-	}
+	line := &outage.Line{ResponseWriter: w, Context: r.Context(), CutAfter: int64(fault.CutAfter), BytesPerSecond: int64(fault.BytesPerSecond)}
+	_, _ = line.Write(data) // who does not get it all notices
 }
 
 func sum(data []byte) string {

@@ -1,18 +1,17 @@
 // Package source is a web server with boot files, as an Image Factory or a mirror is one: it can be stopped, slow, break transfers off, and flip a byte.
 //
-// Layer 2: the standard library only. What it misbehaves in is set by a test, and is off otherwise.
+// Layer 2. What it misbehaves in is set by a test, and is off otherwise.
 package source
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"sync"
-	"time"
+
+	"ingot.dev/ingot/sfyra-tests/outage"
 )
 
 // Fault is how a source misbehaves. The zero value is an honest one.
@@ -27,13 +26,12 @@ type Fault struct {
 
 // Source is a running one.
 type Source struct {
-	root    *os.Root
-	address string
+	*outage.Listener
+	root *os.Root
 
 	mu       sync.Mutex
 	fault    Fault
 	requests []Request
-	stop     func()
 }
 
 // Request is one that came.
@@ -49,7 +47,8 @@ func Start(address, folder string) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the folder with boot files: %w", err)
 	}
-	s := &Source{root: root, address: address}
+	s := &Source{root: root}
+	s.Listener = outage.New(address, s)
 	if err := s.Resume(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -57,7 +56,7 @@ func Start(address, folder string) (*Source, error) {
 }
 
 // URL of a file.
-func (s *Source) URL(name string) string { return "http://" + s.address + "/" + name }
+func (s *Source) URL(name string) string { return "http://" + s.Address() + "/" + name }
 
 // Set replaces the fault. Transfers under way keep theirs.
 func (s *Source) Set(f Fault) {
@@ -71,44 +70,6 @@ func (s *Source) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Request(nil), s.requests...)
-}
-
-// Resume listens, at the first time and after Stop. The address stays the same.
-func (s *Source) Resume() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stop != nil {
-		return nil
-	}
-	listener, err := net.Listen("tcp", s.address)
-	if err != nil {
-		return fmt.Errorf("listening for whom boot files are served: %w", err)
-	}
-	s.address = listener.Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // ends with the listener
-	}()
-	s.stop = func() {
-		cancel()
-		_ = server.Close()
-		<-done
-	}
-	return nil
-}
-
-// Stop ends all transfers and refuses connections.
-func (s *Source) Stop() {
-	s.mu.Lock()
-	stop := s.stop
-	s.stop = nil
-	s.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
 }
 
 // Close ends the source.
@@ -137,9 +98,9 @@ func (s *Source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault.Flip {
 		content = &flipped{file: file, at: info.Size() / 2}
 	}
-	line := &line{ResponseWriter: w, ctx: r.Context(), fault: fault, begin: time.Now()}
+	line := &outage.Line{ResponseWriter: w, Context: r.Context(), CutAfter: fault.CutAfter, BytesPerSecond: fault.BytesPerSecond}
 	http.ServeContent(line, r, info.Name(), info.ModTime(), content)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests = append(s.requests, Request{Path: r.URL.Path, Range: r.Header.Get("Range"), Bytes: line.sent})
+	s.requests = append(s.requests, Request{Path: r.URL.Path, Range: r.Header.Get("Range"), Bytes: line.Sent()})
 }
