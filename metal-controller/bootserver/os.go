@@ -19,9 +19,6 @@ func osBoot(s *metal.Server, env *metal.Environment, arch string, links capabili
 	if b.Target != metal.BootTargetOS || !live || b.BindingID != r.Claim.BindingID || env.Name != r.Claim.Environment {
 		return nil
 	}
-	if env.Spec.Talos != nil {
-		pin = "" // Talos takes no pin from its kernel line
-	}
 	for _, a := range env.Boots() {
 		if a.Arch == arch && arch != "" {
 			return &protocol.OSBoot{

@@ -47,8 +47,8 @@ func (k Key) OpensSignal(token, server, binding string) bool {
 	return k.Check(token, forSignal, server, binding)
 }
 
-// placeholder is where an Environment wants the address of the machine config on its kernel line.
-const placeholder = "{config}"
+// Placeholder is where an Environment wants the address of the machine config on its kernel line.
+const Placeholder = "{config}"
 
 // Args is the kernel line of a boot: the Environment's arguments with the address of its config, which is added where none of them names it, and the
 // pin of the authority behind the HTTPS port. A Talos knows no pin: it gets Early where its config comes over HTTPS, unless the Environment has an early
@@ -57,17 +57,14 @@ func (l Links) Args(args []string, server, boot string, plain bool, pin string) 
 	link := l.ConfigURL(server, boot, plain)
 	out, named := make([]string, 0, len(args)+2), false
 	for _, a := range args {
-		named = named || strings.Contains(a, placeholder)
-		out = append(out, strings.ReplaceAll(a, placeholder, link))
+		named = named || strings.Contains(a, Placeholder)
+		out = append(out, strings.ReplaceAll(a, Placeholder, link))
 	}
-	if hasArg(args, talosConfig) {
+	if hasArg(args, TalosConfig) {
 		return append(l.trusting(out, link), BootArg+"="+boot)
 	}
 	if !named {
 		out = append(out, "ingot.config="+link)
-	}
-	if pin == "" {
-		return out
 	}
 	return append(out, "ingot.pin="+pin)
 }

@@ -11,7 +11,8 @@ import (
 
 // Kernel arguments of Talos v1.13 (pkg/machinery/constants).
 const (
-	talosConfig = "talos.config="
+	// TalosConfig is where Talos gets its config; an argument that begins so makes a kernel line a Talos'.
+	TalosConfig = "talos.config="
 	talosEarly  = "talos.config.early="
 )
 

@@ -225,15 +225,12 @@ func (m Maker) bootable(ctx context.Context, s *metal.Server) error {
 	if err != nil {
 		return err
 	}
-	boots, pin := env.Boots(), m.Pin
+	boots := env.Boots()
 	i := slices.IndexFunc(boots, func(b metal.BootAssets) bool { return b.Arch == inventory.Arch })
 	if i < 0 {
 		return notReady(reasons.EnvironmentUnsupported, "The Environment %s has nothing for %s: add it to spec.boot, or to spec.talos.architectures.", env.Name, inventory.Arch)
 	}
-	if env.Spec.Talos != nil {
-		pin = "" // as the boot server does
-	}
-	return m.fits(env.Name, m.Links.Args(boots[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, pin))
+	return m.fits(env.Name, m.Links.Args(boots[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, m.Pin))
 }
 
 // fits wants a kernel line within maxArgs.

@@ -85,13 +85,13 @@ func provisioned(o *Observation, p *Plan) {
 
 // installedCondition is about a workload that was installed.
 func installedCondition(o *Observation, p *Plan, r *metal.ServerRecord) (string, Status, string, string) {
-	_, f := need(o, p)
 	switch {
 	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !heard(o).After(r.Boot.At.Time):
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The system is installed, its disk holds data, and the machine does not boot from it. Look at its console (`ingot console " + o.Server.Name + "`) and its firmware's boot order, then `ingot power cycle " + o.Server.Name + "`."
-	case lost(o, r) && !f.ok(): // a person switched it off, or took a yes back
-		return reasons.Provisioned, False, f.reason, f.message
 	case lost(o, r):
+		if _, f := need(o, p); !f.ok() { // a person switched it off, or took a yes back
+			return reasons.Provisioned, False, f.reason, f.message
+		}
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The machine asks for its boot again and again, and its system is silent: Ingot looks after its disks."
 	case r.Installed.RunningAt != nil && silent(o, r):
 		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " promised to tell again and again that it runs, and is silent: it is off, hangs, is cut off from the network, or the machine runs something else. Look at its console: `ingot console " + o.Server.Name + "`."

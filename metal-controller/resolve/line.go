@@ -7,13 +7,11 @@ import (
 
 	"ingot.dev/ingot/boot-assets/factory"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/capability"
 )
 
 const (
 	platform = "talos.platform="
-	config   = "talos.config="
-	// placeholder is where the address of the machine config goes.
-	placeholder = "{config}"
 	// maxLine bounds a kernel line in bytes: 2,048 on x86, without what the boot server adds and the address of the machine config.
 	maxLine = 1700
 	maxArgs = 64
@@ -27,10 +25,10 @@ func Args(line []string) []string {
 	if len(line) == 0 {
 		line = standard
 	}
-	named := slices.ContainsFunc(line, func(a string) bool { return strings.Contains(a, placeholder) })
+	named := slices.ContainsFunc(line, func(a string) bool { return strings.Contains(a, capability.Placeholder) })
 	out := []string{platform + "metal"}
 	for _, a := range line {
-		if strings.HasPrefix(a, platform) || !named && strings.HasPrefix(a, config) {
+		if strings.HasPrefix(a, platform) || !named && strings.HasPrefix(a, capability.TalosConfig) {
 			continue
 		}
 		out = append(out, a)
@@ -38,7 +36,7 @@ func Args(line []string) []string {
 	if named {
 		return out
 	}
-	return append(out, config+placeholder)
+	return append(out, capability.TalosConfig+capability.Placeholder)
 }
 
 func checkLine(args []string) error {

@@ -2,7 +2,6 @@ package setup
 
 import (
 	"fmt"
-	"strings"
 
 	"k8s.io/client-go/tools/events"
 
@@ -32,9 +31,5 @@ type environmentRecorder struct{ events events.EventRecorder }
 
 // Event records one event.
 func (r environmentRecorder) Event(env *metal.Environment, warning bool, reason, message string) {
-	const longest = 1000 // the API takes 1,024 bytes
-	if len(message) > longest {
-		message = strings.ToValidUTF8(message[:longest], "") + "…"
-	}
 	tell(r.events, env, warning, reason, "Resolve", message)
 }
