@@ -54,41 +54,53 @@ type Maker struct {
 	Random io.Reader
 }
 
+// made is a machine config with what it was made of, as the API server held it at that moment.
+type made struct {
+	config machineconfig.Result
+	claim  *metal.ServerClaim
+	env    *metal.Environment
+	// inventory is nil where the config asked nothing of it.
+	inventory *metal.ServerInventorySpec
+}
+
 // Make makes the config of the binding and the boot that a Server's record holds. An error is a *NotReadyError, or trouble with the API server.
 func (m Maker) Make(ctx context.Context, s *metal.Server) (machineconfig.Result, error) {
-	claim, err := m.claim(ctx, s)
-	if err != nil {
-		return machineconfig.Result{}, err
+	x, err := m.make(ctx, s)
+	return x.config, err
+}
+
+func (m Maker) make(ctx context.Context, s *metal.Server) (x made, err error) {
+	if x.claim, err = m.claim(ctx, s); err != nil {
+		return made{}, err
 	}
 	var class metal.ServerClass
 	if err := m.get(ctx, types.NamespacedName{Name: s.Spec.Record.Claim.Class}, &class, reasons.ClassMissing, "the class of the claim"); err != nil {
-		return machineconfig.Result{}, err
+		return made{}, err
 	}
-	env, err := m.environment(ctx, s)
+	if x.env, err = m.environment(ctx, s); err != nil {
+		return made{}, err
+	}
+	base, err := m.base(ctx, x.claim)
 	if err != nil {
-		return machineconfig.Result{}, err
+		return made{}, err
 	}
-	base, err := m.base(ctx, claim)
-	if err != nil {
-		return machineconfig.Result{}, err
-	}
-	facts := machineconfig.Facts{Class: &class, Claim: claim, Server: s, Talos: talos.Boots(env), Callback: m.callback(s)}
-	if p := env.Status.Talos; env.Spec.Talos != nil && p != nil {
+	facts := machineconfig.Facts{Class: &class, Claim: x.claim, Server: s, Talos: talos.Boots(x.env), Callback: m.callback(s)}
+	if p := x.env.Status.Talos; x.env.Spec.Talos != nil && p != nil {
 		facts.Installer = p.Installer
 	}
 	if facts.Talos || machineconfig.IsTalos(base) {
-		if facts.Inventory, err = m.inventory(ctx, s); err != nil {
-			return machineconfig.Result{}, err
+		if x.inventory, err = m.inventory(ctx, s); err != nil {
+			return made{}, err
 		}
+		facts.Inventory = x.inventory
 	}
-	config, err := machineconfig.Make(base, facts)
-	if err != nil {
-		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "The machine config cannot be made: %v.", err)
+	if x.config, err = machineconfig.Make(base, facts); err != nil {
+		return made{}, notReady(reasons.ConfigInvalid, "The machine config cannot be made: %v.", err)
 	}
-	if err := check(config, env, facts); err != nil {
-		return machineconfig.Result{}, notReady(reasons.ConfigInvalid, "Talos would not take the machine config: %v.", err)
+	if err := check(x.config, x.env, facts); err != nil {
+		return made{}, notReady(reasons.ConfigInvalid, "Talos would not take the machine config: %v.", err)
 	}
-	return config, nil
+	return x, nil
 }
 
 // check asks Talos' own code. Other systems check what they are given themselves.
@@ -201,12 +213,12 @@ func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message stri
 	if m.Links.HTTPS == "" {
 		return reasons.ConfigMissing, "This Ingot gives out no machine configs: start it with --config-listen.", nil
 	}
-	_, err = m.Make(ctx, s)
+	x, err := m.make(ctx, s)
 	if err == nil {
-		err = m.bootable(ctx, s)
+		err = m.bootable(ctx, s, x)
 	}
 	if err == nil {
-		err = m.provable(ctx, s)
+		err = m.provable(ctx, x)
 	}
 	var unready *NotReadyError
 	if errors.As(err, &unready) {
@@ -216,14 +228,12 @@ func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message stri
 }
 
 // bootable wants files for the machine's architecture, and a kernel line that fits.
-func (m Maker) bootable(ctx context.Context, s *metal.Server) error {
-	env, err := m.environment(ctx, s)
-	if err != nil {
-		return err
-	}
-	inventory, err := m.inventory(ctx, s)
-	if err != nil {
-		return err
+func (m Maker) bootable(ctx context.Context, s *metal.Server, x made) (err error) {
+	env, inventory := x.env, x.inventory
+	if inventory == nil {
+		if inventory, err = m.inventory(ctx, s); err != nil {
+			return err
+		}
 	}
 	boots := env.Boots()
 	i := slices.IndexFunc(boots, func(b metal.BootAssets) bool { return b.Arch == inventory.Arch })

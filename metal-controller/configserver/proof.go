@@ -8,6 +8,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/machineconfig"
 	"ingot.dev/ingot/metal-controller/talos"
 )
 
@@ -16,12 +17,11 @@ const clusterLabel = "cluster.x-k8s.io/cluster-name"
 
 // provable wants credentials for the API of a Talos before one is booted: without them no installation would ever count, and the server would boot for it
 // again and again.
-func (m Maker) provable(ctx context.Context, s *metal.Server) error {
-	env, err := m.environment(ctx, s)
-	if err != nil || !talos.Boots(env) {
-		return err
+func (m Maker) provable(ctx context.Context, x made) error {
+	if !talos.Boots(x.env) {
+		return nil
 	}
-	_, err = m.Proof(ctx, s)
+	_, err := m.proof(ctx, x.claim, func() (machineconfig.Result, error) { return x.config, nil })
 	return err
 }
 
@@ -32,6 +32,11 @@ func (m Maker) Proof(ctx context.Context, s *metal.Server) (talos.Credentials, e
 	if err != nil {
 		return talos.Credentials{}, err
 	}
+	return m.proof(ctx, claim, func() (machineconfig.Result, error) { return m.Make(ctx, s) })
+}
+
+// proof is Proof of a claim. The machine config is asked for only where the cluster has no Secret.
+func (m Maker) proof(ctx context.Context, claim *metal.ServerClaim, build func() (machineconfig.Result, error)) (talos.Credentials, error) {
 	none := notReady(reasons.ProofMissing, "Nothing could prove that Talos is installed: the claim %s/%s has no label %s that names its cluster, and its machine config holds no authority with its key. Label it, and put the cluster's talosconfig into the Secret CLUSTER%s, key %s.",
 		claim.Namespace, claim.Name, clusterLabel, talos.ConfigSuffix, talos.ConfigKey)
 	if cluster := claim.Labels[clusterLabel]; cluster != "" {
@@ -41,7 +46,7 @@ func (m Maker) Proof(ctx context.Context, s *metal.Server) (talos.Credentials, e
 		}
 		none = err
 	}
-	config, err := m.Make(ctx, s)
+	config, err := build()
 	if err != nil {
 		return talos.Credentials{}, err
 	}

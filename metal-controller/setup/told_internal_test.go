@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
-// TestTellKeepsAlarmsApart: two alarms of one reason are two events, which both can be read; the control, one that is told twice, is one.
+// TestTellKeepsAlarmsApart: two alarms of one reason are two events, which both can be read; the control, one that is told twice, is one. One that is too long for the API is cut.
 func TestTellKeepsAlarmsApart(t *testing.T) {
 	api, err := kubernetes.NewForConfig(testapi.Config(t).AdminConfig)
 	if err != nil {
@@ -33,7 +34,7 @@ func TestTellKeepsAlarmsApart(t *testing.T) {
 	}
 	recorder := broadcaster.NewRecorder(scheme, "ingot.dev/test")
 	server := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "told", UID: "u"}}
-	for _, message := range []string{"of boot one", "of boot one", "of boot two"} {
+	for _, message := range []string{"of boot one", "of boot one", "of boot two", strings.Repeat("long", 500)} {
 		tell(recorder, server, true, "TestAlarm", "Observe", message)
 	}
 	notes := map[string]int{}
@@ -43,9 +44,9 @@ func TestTellKeepsAlarmsApart(t *testing.T) {
 		for _, e := range list.Items {
 			notes[e.Note]++
 		}
-		return len(notes) == 2, err
+		return len(notes) == 3, err
 	})
-	if err != nil || notes["of boot one"] != 1 || notes["of boot two"] != 1 {
+	if err != nil || notes["of boot one"] != 1 || notes["of boot two"] != 1 || notes[strings.Repeat("long", 250)+"…"] != 1 {
 		t.Errorf("%v; the events are %v", err, notes)
 	}
 }
