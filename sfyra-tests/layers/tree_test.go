@@ -89,7 +89,7 @@ func TestGo(t *testing.T) {
 
 // TestFaultsAreFound is the positive control of TestGo, one fault at a time.
 func TestFaultsAreFound(t *testing.T) {
-	const head = "package x\n\nimport (\n\t\"testing\"\n\tclock \"time\"\n)\n\n"
+	const head = "package x\n\nimport (\n\t\"testing\"\n\tclock \"time\"\n\t\"google.golang.org/grpc/credentials/insecure\"\n)\n\n"
 	lines := func(n int) string { return strings.Repeat("\t_ = 1\n", n) }
 	for want, body := range map[string]string{
 		"":          "func TestX(t *testing.T) { t.Log(clock.Second) }\n",
@@ -99,6 +99,8 @@ func TestFaultsAreFound(t *testing.T) {
 		"function":  "func x() {\n" + lines(maxFunction-1) + "}\n",
 		"file":      strings.Repeat("// x\n", maxFile),
 		"panic":     "func x() { panic(1) }\n",
+		"insecure":  "var x = insecure.NewCredentials()\n",
+		"SkipVerif": "var x = T{InsecureSkipVerify: true}\n",
 		"generated": "func init() {}\n",
 	} {
 		source := head + body
@@ -108,6 +110,13 @@ func TestFaultsAreFound(t *testing.T) {
 		got := strings.Join(faults(t, "x.go", []byte(source)), "\n")
 		if (want == "") != (got == "") || !strings.Contains(got, want) {
 			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+	for _, good := range []struct{ file, body string }{
+		{"x.go", "var x = T{InsecureSkipVerify: true, VerifyConnection: pin}\n"}, {"x_test.go", "var x = T{InsecureSkipVerify: true}\n"}, {"x_test.go", "var x = insecure.NewCredentials()\n"},
+	} {
+		if got := faults(t, good.file, []byte(head+good.body)); len(got) > 0 {
+			t.Errorf("control: %s: %s", good.body, got)
 		}
 	}
 	if got := faults(t, "x.go", []byte(head+"func x() {\n"+lines(maxFunction-2)+"}\n")); len(got) > 0 {
@@ -150,7 +159,14 @@ func faults(t *testing.T, name string, source []byte) []string {
 			if long := files.Position(n.End()).Line - files.Position(n.Pos()).Line + 1; long > maxFunction {
 				add(n, "the function has %d lines, the most is %d: split it by meaning", long, maxFunction)
 			}
+		case *ast.CompositeLit:
+			if !strings.HasSuffix(name, "_test.go") && sets(n, "InsecureSkipVerify") && !sets(n, "VerifyConnection") {
+				add(n, "InsecureSkipVerify: outside of tests a pin takes the place of the standard verification, in VerifyConnection of the same block")
+			}
 		case *ast.CallExpr:
+			if !strings.HasSuffix(name, "_test.go") && plaintext[name] == "" && names(file, n, "google.golang.org/grpc/credentials/insecure", "NewCredentials") {
+				add(n, "insecure.NewCredentials: name the file in this test, with what protects the connection instead")
+			}
 			if why := forbidden(file, n, strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, simulator)); why != "" {
 				add(n, "%s", why)
 			}
@@ -162,6 +178,34 @@ func faults(t *testing.T, name string, source []byte) []string {
 
 // simulator may panic, as tests may: a replica that dies in the middle of the product's code is a panic, which its process recovers.
 const simulator = "sfyra-tests/sim/engine/"
+
+// plaintext are the files outside of tests whose gRPC has no transport security of its own, each with what protects it.
+var plaintext = map[string]string{
+	"metal-controller/bootserver/server.go": "it is a pipe within the process",
+	"metal-controller/talos/ask.go":         "the connection below is TLS that was verified on both sides",
+}
+
+// sets says that a composite literal sets a field.
+func sets(n *ast.CompositeLit, field string) bool {
+	return slices.ContainsFunc(n.Elts, func(e ast.Expr) bool {
+		kv, ok := e.(*ast.KeyValueExpr)
+		if !ok {
+			return false
+		}
+		key, ok := kv.Key.(*ast.Ident)
+		return ok && key.Name == field
+	})
+}
+
+// names says that a call is one of a package's function.
+func names(file *ast.File, call *ast.CallExpr, path, function string) bool {
+	f, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || f.Sel.Name != function {
+		return false
+	}
+	x, ok := f.X.(*ast.Ident)
+	return ok && x.Name == importedAs(file, path)
+}
 
 // forbidden says why a call is, or nothing. Skip is matched by the name of the method alone, since nothing else of the
 // tree has one. Tests may panic.
