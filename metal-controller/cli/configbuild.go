@@ -85,7 +85,7 @@ func (e *Env) ofServer(ctx context.Context, c client.Client, facts *machineconfi
 		}
 		if env.Spec.Talos != nil {
 			facts.Talos, version = true, env.Spec.Talos.Version
-			if pin := env.Status.Talos; pin != nil {
+			if pin := env.Pin(); pin != nil {
 				facts.Installer = pin.Installer
 			}
 		}

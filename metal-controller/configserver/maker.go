@@ -85,7 +85,7 @@ func (m Maker) make(ctx context.Context, s *metal.Server) (x made, err error) {
 		return made{}, err
 	}
 	facts := machineconfig.Facts{Class: &class, Claim: x.claim, Server: s, Talos: talos.Boots(x.env), Callback: m.callback(s)}
-	if p := x.env.Status.Talos; x.env.Spec.Talos != nil && p != nil {
+	if p := x.env.Pin(); p != nil {
 		facts.Installer = p.Installer
 	}
 	if facts.Talos || machineconfig.IsTalos(base) {
