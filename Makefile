@@ -58,7 +58,7 @@ talos: ## Build the test guest of the real Talos into build/assets: SLICE=apid, 
 
 .PHONY: e2e-talos
 e2e-talos: talos ## Boot the real Talos in virtual machines, SLICE as above; with kubernetes Ingot provisions one too (RUN=TestName for one)
-	@INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),$(TALOS_$(SLICE)))' ./sfyra-tests/talos/...
+	@INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),$(TALOS_$(SLICE)))' ./sfyra-tests/talos
 ifeq ($(SLICE),kubernetes)
 	@$(MAKE) images
 	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e,e2e_talos -count=1 -timeout 60m -v -run '$(or $(RUN),TestTalosRuns)' ./sfyra-tests/scenarios

@@ -19,8 +19,11 @@ import (
 	"ingot.dev/ingot/sfyra-tests/sim/engine"
 )
 
-// heap is the size at which garbage is collected.
-const heap = 1 << 30
+// The size at which garbage is collected: what runs of a few servers fill in a second or two, and more for a rack, whose objects alone fill the first.
+const (
+	heap      = 1 << 30
+	heapEach = 4 << 20
+)
 
 // enough is how many seeds must see every fault.
 const enough = 10000
@@ -37,7 +40,6 @@ type options struct {
 
 func main() {
 	debug.SetGCPercent(-1) // runs leave much garbage and keep little, so it is collected when there is a heap full of it
-	debug.SetMemoryLimit(heap)
 	var o options
 	flag.Uint64Var(&o.seed, "seed", 0, "run this seed alone")
 	flag.Uint64Var(&o.first, "first", 1, "the first of many seeds")
@@ -48,6 +50,7 @@ func main() {
 	flag.StringVar(&o.disable, "without", "", "kinds of faults and gestures to leave out, separated by commas")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to run at once")
 	flag.Parse()
+	debug.SetMemoryLimit(heap + int64(o.servers)*heapEach)
 	ok, err := run(o, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sim:", err)
@@ -75,6 +78,9 @@ func run(o options, out io.Writer) (bool, error) {
 func one(o options, cfg engine.Config, out io.Writer) bool {
 	cfg.Trace = o.trace
 	begun := time.Now()
+	if !o.trace {
+		cfg.Progress = progress(begun, out)
+	}
 	r := engine.Run(o.seed, cfg)
 	for _, line := range r.Trace {
 		fmt.Fprintln(out, line)
@@ -86,6 +92,17 @@ func one(o options, cfg engine.Config, out io.Writer) bool {
 	}
 	explain(r, o.full || o.trace, out)
 	return false
+}
+
+// progress prints how far virtual time is, now and then: a rack of a thousand takes minutes.
+func progress(begun time.Time, out io.Writer) func(time.Duration) {
+	told := begun
+	return func(now time.Duration) {
+		if t := time.Now(); t.Sub(told) >= progressEvery {
+			told = t
+			fmt.Fprintf(out, "%s of virtual time in %s\n", now.Round(time.Second), t.Sub(begun).Round(time.Second))
+		}
+	}
 }
 
 // explain prints a failure, shrunk unless told otherwise.

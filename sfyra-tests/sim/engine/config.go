@@ -16,6 +16,8 @@ type Config struct {
 	Sabotage *Sabotage
 	// Trace keeps a line for each event.
 	Trace bool
+	// Progress hears how far virtual time is, before each event; nil hears nothing. It must not block for long, and cannot change a run.
+	Progress func(now time.Duration)
 }
 
 // Result is what came of a run.

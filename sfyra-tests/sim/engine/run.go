@@ -20,6 +20,9 @@ func Run(seed uint64, cfg Config) Result {
 	if cfg.Chaos == 0 {
 		cfg.Chaos = defaultChaos
 	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(time.Duration) {}
+	}
 	w := newWorld(seed, cfg)
 	servers := cfg.Servers
 	if servers == 0 {
@@ -52,6 +55,7 @@ func (w *World) until(end time.Duration) {
 			break
 		}
 		run, _ := w.next()
+		w.cfg.Progress(at)
 		run()
 		if w.steps > busy*len(w.machines) {
 			w.check.fail("L2", "%d reconciles of %d servers: something goes round in circles", w.steps, len(w.machines))

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -168,7 +169,7 @@ func (w *World) run(installation, name string, leads bool) {
 func (w *World) rack(n int) {
 	m := &machine{w: w, n: n, name: "m" + strconv.Itoa(n), feed: true, network: w.hardware.chance(0.7)}
 	m.mac = fmt.Sprintf("52:54:00:%02x:%02x:%02x", n>>16&255, n>>8&255, n&255)
-	m.serial, m.source = "SN-"+strconv.Itoa(n), "10.0.0."+strconv.Itoa(n)
+	m.serial, m.source = "SN-"+strconv.Itoa(n), netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}).String()
 	m.bmc = &bmcModel{m: m}
 	w.bmcs["bmc-"+m.name], w.byMAC[m.mac] = m.bmc, m
 	w.machines = append(w.machines, m)
