@@ -21,7 +21,7 @@ import (
 
 // The size at which garbage is collected: what runs of a few servers fill in a second or two, and more for a rack, whose objects alone fill the first.
 const (
-	heap      = 1 << 30
+	heap     = 1 << 30
 	heapEach = 4 << 20
 )
 
