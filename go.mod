@@ -62,7 +62,7 @@ require (
 	github.com/siderolabs/talos/pkg/machinery v1.13.5
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.27.1 // indirect
-	go.yaml.in/yaml/v4 v4.0.0-rc.4 // indirect
+	go.yaml.in/yaml/v4 v4.0.0-rc.4
 )
 
 require (

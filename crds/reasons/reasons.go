@@ -221,6 +221,12 @@ const (
 	ProofMissing = "ProofMissing"
 	// ProofRefused: what the machine's Talos answers, or something in its place, does not prove that it is installed or runs; the message says why.
 	ProofRefused = "ProofRefused"
+	// EtcdBootstrapped: the claim's Talos has begun the etcd of its cluster.
+	EtcdBootstrapped = "EtcdBootstrapped"
+	// EtcdBootstrapRefused: the claim's Talos does not begin the etcd of its cluster; the message says why.
+	EtcdBootstrapRefused = "EtcdBootstrapRefused"
+	// EtcdLost: the installation that began the etcd of the claim's cluster is gone, and no other one is told to begin it.
+	EtcdLost = "EtcdLost"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

@@ -1,6 +1,7 @@
 package configserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -12,7 +13,7 @@ import (
 	"ingot.dev/ingot/metal-controller/talos"
 )
 
-// clusterLabel is where Cluster API names the cluster of an object; `ingot cluster create` labels its claims so too.
+// clusterLabel is where Cluster API names the cluster of an object. Claims of `ingot cluster`, which has no object of Cluster API, have metal.ClusterLabel.
 const clusterLabel = "cluster.x-k8s.io/cluster-name"
 
 // provable wants credentials for the API of a Talos before one is booted: without them no installation would ever count, and the server would boot for it
@@ -21,25 +22,34 @@ func (m Maker) provable(ctx context.Context, x made) error {
 	if !talos.Boots(x.env) {
 		return nil
 	}
-	_, err := m.proof(ctx, x.claim, func() (machineconfig.Result, error) { return x.config, nil })
+	_, err := m.proof(ctx, x.claim, talos.Reader, func() (machineconfig.Result, error) { return x.config, nil })
 	return err
 }
 
 // Proof is what the Talos of a Server's claim is asked with: the talosconfig of the cluster that the claim's label names; where there is none, a certificate made
 // with the authority in the machine config, which those of control planes hold. An error is a *NotReadyError, or trouble with the API server.
 func (m Maker) Proof(ctx context.Context, s *metal.Server) (talos.Credentials, error) {
+	return m.credentials(ctx, s, talos.Reader)
+}
+
+// Orders is what the Talos of a Server's claim is given orders with: as Proof, with a certificate of an admin.
+func (m Maker) Orders(ctx context.Context, s *metal.Server) (talos.Credentials, error) {
+	return m.credentials(ctx, s, talos.Admin)
+}
+
+func (m Maker) credentials(ctx context.Context, s *metal.Server, role talos.Role) (talos.Credentials, error) {
 	claim, err := m.claim(ctx, s)
 	if err != nil {
 		return talos.Credentials{}, err
 	}
-	return m.proof(ctx, claim, func() (machineconfig.Result, error) { return m.Make(ctx, s) })
+	return m.proof(ctx, claim, role, func() (machineconfig.Result, error) { return m.Make(ctx, s) })
 }
 
-// proof is Proof of a claim. The machine config is asked for only where the cluster has no Secret.
-func (m Maker) proof(ctx context.Context, claim *metal.ServerClaim, build func() (machineconfig.Result, error)) (talos.Credentials, error) {
+// proof are the credentials for the Talos of a claim. The machine config is asked for only where the cluster has no Secret.
+func (m Maker) proof(ctx context.Context, claim *metal.ServerClaim, role talos.Role, build func() (machineconfig.Result, error)) (talos.Credentials, error) {
 	none := notReady(reasons.ProofMissing, "Nothing could prove that Talos is installed: the claim %s/%s has no label %s that names its cluster, and its machine config holds no authority with its key. Label it, and put the cluster's talosconfig into the Secret CLUSTER%s, key %s.",
 		claim.Namespace, claim.Name, clusterLabel, talos.ConfigSuffix, talos.ConfigKey)
-	if cluster := claim.Labels[clusterLabel]; cluster != "" {
+	if cluster := cmp.Or(claim.Labels[metal.ClusterLabel], claim.Labels[clusterLabel]); cluster != "" {
 		own, err := m.talosconfig(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: cluster + talos.ConfigSuffix})
 		if !missing(err) {
 			return own, err
@@ -50,7 +60,7 @@ func (m Maker) proof(ctx context.Context, claim *metal.ServerClaim, build func()
 	if err != nil {
 		return talos.Credentials{}, err
 	}
-	own, err := talos.FromMachineConfig(config.Bytes(), m.Now(), m.Random)
+	own, err := talos.FromMachineConfig(config.Bytes(), role, m.Now(), m.Random)
 	switch {
 	case errors.Is(err, talos.ErrNoAuthority):
 		return talos.Credentials{}, none

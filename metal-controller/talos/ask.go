@@ -1,8 +1,10 @@
-// Package talos asks the API of a machine's Talos (apid, port 50000) what proves that this very machine has it installed and runs it.
+// Package talos asks the API of a machine's Talos (apid, port 50000) what proves that this very machine has it installed and runs it, and gives it the few
+// orders that a cluster needs from whoever made it.
 //
 // It is an adapter (layer 2) over the protobufs of Talos' machinery, v1.13; Judge, which says what an answer proves, is pure. Invariants:
 //   - Both sides are verified: the machine by the cluster's authority and its own address, we by a client certificate. Nothing is asked otherwise.
-//   - It only reads, and only what a reader may. Time, sizes and the number of calls are bounded.
+//   - Ask only reads, and only what a reader may. An order goes, over the same connection, to a machine that has just proven to be the one that is meant.
+//   - Time, sizes and the number of calls are bounded.
 //   - All of an answer comes over one connection; none is made anew.
 //   - Errors are our own words: nothing that a machine or a config said is in them.
 package talos
@@ -71,19 +73,29 @@ type Client struct {
 
 // Ask asks the Talos at an address. An error is one of ErrUnreachable, ErrUntrusted, ErrRefused and ErrBroken.
 func (c Client) Ask(ctx context.Context, address netip.Addr, own Credentials) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
+	var a Answer
+	err := c.over(ctx, address, own, func(conn *grpc.ClientConn) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		a, err = c.ask(ctx, conn)
+		return err
+	})
+	return a, err
+}
+
+// over opens the one connection to a machine for what is to be said over it.
+func (c Client) over(ctx context.Context, address netip.Addr, own Credentials, say func(*grpc.ClientConn) error) error {
 	socket, err := c.dial(ctx, address.Unmap().WithZone(""), own)
 	if err != nil {
-		return Answer{}, err
+		return err
 	}
 	defer func() { _ = socket.Close() }() // all was read
 	conn, err := speak(socket)
 	if err != nil {
-		return Answer{}, err
+		return err
 	}
 	defer func() { _ = conn.Close() }()
-	return c.ask(ctx, conn)
+	return say(conn)
 }
 
 // dial opens the one connection, with both sides proven as far as TLS 1.3 lets a client know.

@@ -61,7 +61,7 @@ func credentials(t *testing.T, c *talostest.Cluster, role string) talos.Credenti
 // TestProven: the right machine from its disk is proven to run, with either kind of credentials; what is asked last is the stage.
 func TestProven(t *testing.T) {
 	c := talostest.NewCluster(t, epoch)
-	made, err := talos.FromMachineConfig(c.ControlPlane(), epoch, rand.Reader)
+	made, err := talos.FromMachineConfig(c.ControlPlane(), talos.Reader, epoch, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,12 +241,12 @@ func TestSecretsHide(t *testing.T) {
 		"not YAML": "machine: {canary", "a string": "canary", "not an authority": strings.ReplaceAll(string(c.ControlPlane()), c.CA(), "Y2FuYXJ5"),
 		"a leaf": "machine: {ca: {crt: " + field(config, "crt: ") + ", key: " + field(config, "key: ") + "}}",
 	} {
-		if _, err := talos.FromMachineConfig([]byte(config), epoch, rand.Reader); err == nil || strings.Contains(err.Error(), "canary") || errors.Is(err, talos.ErrNoAuthority) {
+		if _, err := talos.FromMachineConfig([]byte(config), talos.Reader, epoch, rand.Reader); err == nil || strings.Contains(err.Error(), "canary") || errors.Is(err, talos.ErrNoAuthority) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for name, config := range map[string]string{"worker": string(c.Worker()), "nothing": "", "other documents": "kind: X\nmachine: {ca: {crt: a, key: b}}\n"} {
-		if _, err := talos.FromMachineConfig([]byte(config), epoch, rand.Reader); !errors.Is(err, talos.ErrNoAuthority) {
+		if _, err := talos.FromMachineConfig([]byte(config), talos.Reader, epoch, rand.Reader); !errors.Is(err, talos.ErrNoAuthority) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -24,13 +24,20 @@ const (
 	ConfigSuffix = "-talosconfig"
 	// maxConfig bounds what is parsed, in bytes: a Secret holds no more.
 	maxConfig = 1 << 20
-	// readerRole is the role that may read what holds no secrets, and change nothing (Talos v1.13, pkg/machinery/role); apid takes it from the
-	// certificate's organization.
-	readerRole = "os:reader"
-	// readerLife is how long before and after its making a certificate of ours holds. It is never kept, so it may be generous to machines whose clock is
+	// certLife is how long before and after its making a certificate of ours holds. It is never kept, so it may be generous to machines whose clock is
 	// in another time zone, or is not set yet.
-	readerLife = 24 * time.Hour
-	redacted   = "REDACTED"
+	certLife = 24 * time.Hour
+	redacted = "REDACTED"
+)
+
+// Role is what a certificate may do (Talos v1.13, pkg/machinery/role); apid takes it from the certificate's organization.
+type Role string
+
+const (
+	// Reader may read what holds no secrets, and change nothing.
+	Reader Role = "os:reader"
+	// Admin may do everything.
+	Admin Role = "os:admin"
 )
 
 // ErrNoAuthority: the machine config holds no certificate authority with its key. Those of workers do not.
@@ -97,9 +104,9 @@ type machineConfig struct {
 	} `yaml:"machine"`
 }
 
-// FromMachineConfig makes a certificate of a reader with the authority in a machine config (a stream of YAML documents). Errors hold nothing of it;
+// FromMachineConfig makes a certificate of a role with the authority in a machine config (a stream of YAML documents). Errors hold nothing of it;
 // one of them is ErrNoAuthority.
-func FromMachineConfig(config []byte, now time.Time, random io.Reader) (Credentials, error) {
+func FromMachineConfig(config []byte, role Role, now time.Time, random io.Reader) (Credentials, error) {
 	m, err := machineDocument(config)
 	if err != nil {
 		return Credentials{}, err
@@ -111,7 +118,7 @@ func FromMachineConfig(config []byte, now time.Time, random io.Reader) (Credenti
 	if err != nil || !ca.Leaf.IsCA {
 		return Credentials{}, errors.New("machine.ca of the machine config is not an authority with its key as PEM in base64")
 	}
-	own, err := reader(ca, now, random)
+	own, err := issue(ca, role, now, random)
 	if err != nil {
 		return Credentials{}, err
 	}
@@ -138,8 +145,8 @@ func machineDocument(config []byte) (machineConfig, error) {
 	}
 }
 
-// reader is a certificate that may read, of an authority.
-func reader(ca tls.Certificate, now time.Time, random io.Reader) (tls.Certificate, error) {
+// issue makes a certificate of an authority.
+func issue(ca tls.Certificate, role Role, now time.Time, random io.Reader) (tls.Certificate, error) {
 	public, private, err := ed25519.GenerateKey(random)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a key: %w", err)
@@ -149,8 +156,8 @@ func reader(ca tls.Certificate, now time.Time, random io.Reader) (tls.Certificat
 		return tls.Certificate{}, fmt.Errorf("drawing a serial number: %w", err)
 	}
 	der, err := x509.CreateCertificate(random, &x509.Certificate{
-		SerialNumber: new(big.Int).SetBytes(serial), Subject: pkix.Name{Organization: []string{readerRole}, CommonName: "ingot"},
-		NotBefore: now.Add(-readerLife), NotAfter: now.Add(readerLife),
+		SerialNumber: new(big.Int).SetBytes(serial), Subject: pkix.Name{Organization: []string{string(role)}, CommonName: "ingot"},
+		NotBefore: now.Add(-certLife), NotAfter: now.Add(certLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
 	}, ca.Leaf, public, ca.PrivateKey)
 	if err != nil {

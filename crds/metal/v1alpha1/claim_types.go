@@ -21,6 +21,7 @@ type Binding struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.binding) && self.binding == oldSelf.binding)",message="binding is immutable: delete the claim to release the server"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.environmentName) == has(oldSelf.environmentName) && (!has(self.environmentName) || self.environmentName == oldSelf.environmentName))",message="environmentName is immutable once the claim is bound"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || self.className == oldSelf.className",message="className is immutable once the claim is bound"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.bootstrapEtcd) && self.bootstrapEtcd) == (has(oldSelf.bootstrapEtcd) && oldSelf.bootstrapEtcd)",message="bootstrapEtcd is immutable once the claim is bound"
 type ServerClaimSpec struct {
 	// ClassName names the ServerClass to take a server from.
 	// +kubebuilder:validation:MinLength=1
@@ -47,6 +48,10 @@ type ServerClaimSpec struct {
 	// InstallDisk chooses the disk that Talos is installed on; it takes the place of the class's.
 	// +optional
 	InstallDisk *InstallDisk `json:"installDisk,omitempty"`
+	// BootstrapEtcd lets Ingot bootstrap the etcd of a new cluster on the claim's Talos, once for the whole life of the claim. Set it on one control plane of a new
+	// cluster, and on none that joins one which exists: a second bootstrap makes a second cluster.
+	// +optional
+	BootstrapEtcd bool `json:"bootstrapEtcd,omitempty"`
 	// Binding is written by Ingot.
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`

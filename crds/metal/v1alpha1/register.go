@@ -15,6 +15,9 @@ const SystemNamespace = "ingot-system"
 // ReleaseFinalizer keeps a ServerClaim until its server is proven not to run the workload any more.
 const ReleaseFinalizer = "metal.ingot.dev/release"
 
+// ClusterLabel names the cluster of a claim that `ingot cluster` made, without Cluster API.
+const ClusterLabel = "metal.ingot.dev/cluster"
+
 // MoveAnnotation is clusterctl's on an object that goes on in another cluster, so its deletion here means nothing.
 const MoveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
 

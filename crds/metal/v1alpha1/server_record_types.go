@@ -148,6 +148,21 @@ type ClaimRecord struct {
 	// ConfigAt is when a machine config left first. Before it nothing of the workload can be on the disks, so its release lets nobody wipe data that shows on them.
 	// +optional
 	ConfigAt *metav1.Time `json:"configAt,omitempty"`
+	// Etcd is the bootstrap of etcd that the claim asked for. It outlives a reinstallation, since a cluster's etcd is bootstrapped once.
+	// +optional
+	Etcd *EtcdRecord `json:"etcd,omitempty"`
+}
+
+// EtcdRecord is a bootstrap of etcd.
+type EtcdRecord struct {
+	// BootID is the boot that installed the Talos that is ordered to; no other one ever is.
+	// +kubebuilder:validation:MaxLength=63
+	BootID string `json:"bootID"`
+	// At is when it was decided, before the first order.
+	At metav1.Time `json:"at"`
+	// DoneAt is when Talos had taken the order.
+	// +optional
+	DoneAt *metav1.Time `json:"doneAt,omitempty"`
 }
 
 // ReleaseProof says what proved that a machine no longer runs its workload.

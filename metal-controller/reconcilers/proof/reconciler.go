@@ -1,10 +1,12 @@
-// Package proof asks the Talos of claimed servers what proves that it is installed and runs, and records that as if the system had told it by itself.
+// Package proof asks the Talos of claimed servers what proves that it is installed and runs, and records that as if the system had told it by itself. Where a
+// claim asks for it, it orders the installed Talos to begin the etcd of a new cluster, once.
 //
 // Layer 3. Talos knows no callbacks, so the leader asks: the machine that fetched the config, with credentials of the claim's cluster. What an answer proves
 // is said by package talos, what follows from it by lifecycle. Invariants:
 //   - Nothing is recorded but what lifecycle.TakeSignal makes of it, on a Server read from the API server itself, before anything else follows.
 //   - An answer counts for the boot and binding that it was asked for, and for no other that came in the meantime.
 //   - What is remembered between two questions matters to nothing but their pace. Credentials are kept nowhere.
+//   - An order is recorded before it is given, and never given to an installation that another one was given it before.
 //   - It writes no status and decides nothing about the machine; silence is judged where that of every system is.
 package proof
 
@@ -27,7 +29,6 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/identity"
 	"ingot.dev/ingot/metal-controller/lifecycle"
-	"ingot.dev/ingot/metal-controller/records"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/metal-controller/talos"
 )
@@ -38,6 +39,8 @@ const workers = 64
 // Credentials finds what the Talos of a Server's claim is asked with. An error that says what a person has to do tells its reason (Unready).
 type Credentials interface {
 	Proof(ctx context.Context, s *metal.Server) (talos.Credentials, error)
+	// Orders finds what it is given orders with.
+	Orders(ctx context.Context, s *metal.Server) (talos.Credentials, error)
 }
 
 // Unready is an error with one of the reasons of Ingot and a message for people.
@@ -46,9 +49,10 @@ type Unready interface {
 	Why() (reason, message string)
 }
 
-// Asker asks one machine: talos.Client.
+// Asker asks one machine, and gives it orders: talos.Client.
 type Asker interface {
 	Ask(ctx context.Context, address netip.Addr, own talos.Credentials) (talos.Answer, error)
+	Bootstrap(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine) error
 }
 
 // Events records an event about a Server.
@@ -156,7 +160,15 @@ func (r *Reconciler) question(ctx context.Context, server *metal.Server, s subje
 		return reasons.ProofRefused, err.Error(), nil //nolint:nilerr // a machine that does not answer is no trouble of ours
 	}
 	v := talos.Judge(answer, want)
-	return reasons.ProofRefused, v.Why, r.take(ctx, server, s, v)
+	if err := r.take(ctx, server, s, v); err != nil {
+		return "", "", err
+	}
+	if v.Alive && !v.Running {
+		if reason, message, err = r.etcd(ctx, server, s, want); err != nil || message != "" {
+			return reason, message, err
+		}
+	}
+	return reasons.ProofRefused, v.Why, nil
 }
 
 // machine is what the Server is known by.
@@ -200,8 +212,7 @@ func (r *Reconciler) signal(ctx context.Context, server string, s subject, phase
 		g.BootID, g.EverySeconds, stage = "", int32(calm/time.Second), metal.StageRunning
 	}
 	var verdict lifecycle.Verdict
-	store := records.Store{Client: r.Client, Live: r.Live, Installation: r.Installation}
-	err = store.Update(ctx, server, func(live *metal.Server) (record *metal.ServerRecord, err error) {
+	err = r.store().Update(ctx, server, func(live *metal.Server) (record *metal.ServerRecord, err error) {
 		now, ok := subjectOf(live.Spec.Record, r.Now())
 		if !ok || now.binding != s.binding || now.boot != s.boot || now.address != s.address {
 			return nil, errOver
@@ -213,7 +224,7 @@ func (r *Reconciler) signal(ctx context.Context, server string, s subject, phase
 		return record, nil
 	})
 	switch {
-	case errors.Is(err, errOver), errors.Is(err, records.ErrGone), errors.Is(err, records.ErrForeign):
+	case over(err):
 		return true, nil
 	case err == nil && verdict == lifecycle.VerdictFirst:
 		r.Log.Info("audit", "reason", "Proof", "phase", phase, "server", server, "binding", s.binding, "boot", s.boot, "source", s.address.String())
@@ -237,7 +248,8 @@ func (r *Reconciler) remember(server string, s subject, reason, message string) 
 	}
 	was, now := r.servers[server], r.Now()
 	m := remembered{was.of(s).after(now, message != ""), was.said}
-	news := message != "" && message != was.said && (reason == reasons.ProofMissing || now.Sub(m.failing) >= quiet)
+	atOnce := reason == reasons.ProofMissing || reason == reasons.EtcdLost
+	news := message != "" && message != was.said && (atOnce || now.Sub(m.failing) >= quiet)
 	if news || message == "" {
 		m.said = message
 	}

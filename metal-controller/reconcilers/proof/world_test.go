@@ -65,6 +65,7 @@ type setting struct {
 	label       string   // of the claim: its cluster
 	talosconfig string   // in the Secret of the cluster c1; empty makes none
 	config      []byte   // nil is a worker's
+	etcd        bool     // the claim asks for its bootstrap
 }
 
 // Event remembers what was told.
@@ -143,7 +144,7 @@ func (w *world) declare(s setting) {
 	env := &metal.Environment{ObjectMeta: name, Spec: metal.EnvironmentSpec{Boot: []metal.BootAssets{{Arch: "amd64", Kernel: asset, Initramfs: asset, Args: s.args}}}}
 	config := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web"}, Data: map[string][]byte{"value": s.config}}
 	w.claim = &metal.ServerClaim{ObjectMeta: *config.ObjectMeta.DeepCopy(), Spec: metal.ServerClaimSpec{
-		ClassName: w.name, ConfigSecret: "web", Binding: &metal.Binding{Server: w.name, BindingID: "bind1"},
+		ClassName: w.name, ConfigSecret: "web", BootstrapEtcd: s.etcd, Binding: &metal.Binding{Server: w.name, BindingID: "bind1"},
 	}}
 	if s.label != "" {
 		w.claim.Labels = map[string]string{"cluster.x-k8s.io/cluster-name": s.label}

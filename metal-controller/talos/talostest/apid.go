@@ -31,7 +31,7 @@ type State struct {
 	Tag, UUID, Serial, Cmdline string
 	OnDisk                     bool
 	Stage                      enums.RuntimeMachineStage
-	// Before, when set, is called before each answer with what was asked: "Version", or the type of a resource. It may wait for the call to end, change the
+	// Before, when set, is called before each answer with what was asked: "Version", "Bootstrap", or the type of a resource. It may wait for the call to end, change the
 	// state by Set, or answer with an error.
 	Before func(ctx context.Context, asked string) error
 	// Raw, when set, stands in the place of every spec.
@@ -137,6 +137,18 @@ func (m *Machine) now(ctx context.Context, asked string) (State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.state, nil
+}
+
+// Bootstrap takes the order to begin etcd, of admins alone.
+func (m *Machine) Bootstrap(ctx context.Context, _ *machine.BootstrapRequest) (*machine.BootstrapResponse, error) {
+	p, _ := peer.FromContext(ctx)
+	if info, ok := p.AuthInfo.(credentials.TLSInfo); !ok || !slices.Contains(info.State.VerifiedChains[0][0].Subject.Organization, "os:admin") {
+		return nil, status.Error(codes.PermissionDenied, "not authorized")
+	}
+	if _, err := m.now(ctx, "Bootstrap"); err != nil {
+		return nil, err
+	}
+	return &machine.BootstrapResponse{Messages: []*machine.Bootstrap{{}}}, nil
 }
 
 // Version answers the first question.

@@ -137,5 +137,8 @@ func validateClaim(old, next *metal.ServerClaim) field.ErrorList {
 	if old.Spec.EnvironmentName != next.Spec.EnvironmentName {
 		errs = append(errs, field.Invalid(specPath, "object", "environmentName is immutable once the claim is bound"))
 	}
+	if old.Spec.BootstrapEtcd != next.Spec.BootstrapEtcd {
+		errs = append(errs, field.Invalid(specPath, "object", "bootstrapEtcd is immutable once the claim is bound"))
+	}
 	return errs
 }
