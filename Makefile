@@ -61,7 +61,7 @@ e2e-talos: talos ## Boot the real Talos in virtual machines, SLICE as above; wit
 	@INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),$(TALOS_$(SLICE)))' ./sfyra-tests/talos
 ifeq ($(SLICE),kubernetes)
 	@$(MAKE) images
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e,e2e_talos -count=1 -timeout 60m -v -run '$(or $(RUN),TestTalosRuns)' ./sfyra-tests/scenarios
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e,e2e_talos -count=1 -timeout 60m -v -run '$(or $(RUN),TestTalosJoins)' ./sfyra-tests/scenarios
 endif
 
 .PHONY: bench

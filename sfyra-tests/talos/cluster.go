@@ -53,11 +53,15 @@ cluster:
     cni: {name: none}
 `
 
+// Patch is the patch for a machine config of the guest, with where ServeImages listens and the installed kernel's own arguments.
+func (g Guest) Patch(registry, args string) []byte {
+	return []byte(strings.NewReplacer("ARGS", `"`+strings.Join(strings.Fields(args), `", "`)+`"`, "REGISTRY", registry).Replace(patch))
+}
+
 // Generate makes the machine config of a control plane, and the client's config, in a folder, with the guest's own talosctl.
 func (g Guest) Generate(ctx context.Context, dir string, c Cluster) error {
-	text := strings.NewReplacer("ARGS", `"`+strings.Join(strings.Fields(c.Args), `", "`)+`"`, "REGISTRY", c.Registry).Replace(patch)
 	file := filepath.Join(dir, "patch.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(file, g.Patch(c.Registry, c.Args), 0o600); err != nil {
 		return fmt.Errorf("writing a patch: %w", err)
 	}
 	args := []string{"gen", "config", "lab", "https://" + c.Host + ":6443", "--with-docs=false", "--with-examples=false", "--config-patch", "@" + file, "--output", dir}
