@@ -1,0 +1,68 @@
+//go:build e2e
+
+package scenarios
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+)
+
+// TestConfigSniffed: who listens on the switch while two servers get their machine configs reads nothing of the one that goes over HTTPS, and, for the class that
+// allows plain HTTP, its config once, in the answer to the one request for it: exactly what docs/threat-model.md says. That second server is the control.
+func TestConfigSniffed(t *testing.T) {
+	c := newCluster(t, small("c1", 0x91), small("p1", 0x92))
+	c.offer("testos")
+	c.open(class, "testos", metal.Requirements{})
+	c.create(&metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "readable"}, Spec: metal.ServerClassSpec{
+		AllowedNamespaces: &metal.NamespaceSelection{All: true}, EnvironmentRef: &metal.NameRef{Name: "testos"}, ConfigDelivery: metal.DeliverPlainHTTP,
+	}})
+	canaries := map[string]string{}
+	for _, name := range []string{"c1", "p1"} {
+		c.register(name)
+		c.ingot("accept", name, "--wipe-data", "--yes")
+		canaries[name] = "canary-" + rand.Text()
+	}
+	for _, name := range []string{"c1", "p1"} {
+		c.awaitServer(name, "it is Available", wipeLimit, available)
+	}
+	seen := c.tap(t)
+	c.want("c1", class, canaries["c1"])
+	c.want("p1", "readable", canaries["p1"])
+	for name, canary := range canaries {
+		c.awaitRunning(name)
+		if want := fmt.Sprintf("testos: canary sha256=%x", sha256.Sum256([]byte(canary))); !strings.Contains(c.serial(name), want) {
+			t.Errorf("control: %s did not get its secret", name)
+		}
+	}
+	wire := seen.bytes(t)
+	if n := strings.Count(wire, canaries["c1"]); n != 0 {
+		t.Errorf("the secret that went over HTTPS stands on the wire %d times", n)
+	}
+	if n := strings.Count(wire, canaries["p1"]); n != 1 {
+		t.Errorf("the secret that went over plain HTTP stands on the wire %d times, want 1", n)
+	}
+	if n := strings.Count(wire, "GET /v1/config/p1/"); n != 1 {
+		t.Errorf("the config was asked for over plain HTTP %d times", n)
+	}
+	if strings.Contains(wire, "GET /v1/config/c1/") {
+		t.Error("a config that goes over HTTPS alone was asked for over plain HTTP")
+	}
+}
+
+// want claims that very server, with a secret at the head of its machine config: an answer's first packet holds all of it.
+func (c *cluster) want(server, class, canary string) {
+	c.t.Helper()
+	config := "apiVersion: test.ingot.dev/v1\nkind: TestOS\nsecret: " + canary + "\neverySeconds: 5\n---\nmachine: {type: worker}\n"
+	c.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: tenant, Name: server}, StringData: map[string]string{"value": config}})
+	c.create(&metal.ServerClaim{
+		ObjectMeta: metav1.ObjectMeta{Namespace: tenant, Name: server}, Spec: metal.ServerClaimSpec{ClassName: class, ServerName: server, ConfigSecret: server},
+	})
+}
