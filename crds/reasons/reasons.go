@@ -227,6 +227,10 @@ const (
 	EtcdBootstrapRefused = "EtcdBootstrapRefused"
 	// EtcdLost: the installation that began the etcd of the claim's cluster is gone, and no other one is told to begin it.
 	EtcdLost = "EtcdLost"
+	// EtcdLeft: the server of a deleted claim is no member of its cluster's etcd any more.
+	EtcdLeft = "EtcdLeft"
+	// EtcdMemberKept: the server of a deleted claim is a member of its cluster's etcd and cannot leave it now; the message says why.
+	EtcdMemberKept = "EtcdMemberKept"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

@@ -28,8 +28,6 @@ const (
 	// bundleKey and planKey are the keys of the first: what taloscluster made, and what the cluster is to be.
 	bundleKey = "bundle"
 	planKey   = "cluster"
-	// roleLabel says what a claim is in its cluster.
-	roleLabel = "metal.ingot.dev/cluster-role"
 )
 
 func newCluster(env *Env) *cobra.Command {
@@ -123,7 +121,7 @@ func members(ctx context.Context, api client.Client, namespace, name string) ([]
 		return nil, fmt.Errorf("reading the claims of cluster %s: %w", name, explain(err))
 	}
 	slices.SortFunc(list.Items, func(a, b metal.ServerClaim) int {
-		return strings.Compare(a.Labels[roleLabel]+a.Name, b.Labels[roleLabel]+b.Name) // control-plane sorts before worker
+		return strings.Compare(a.Labels[metal.ClusterRoleLabel]+a.Name, b.Labels[metal.ClusterRoleLabel]+b.Name) // control-plane sorts before worker
 	})
 	return list.Items, nil
 }

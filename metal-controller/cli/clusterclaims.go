@@ -37,7 +37,7 @@ func (c *clusterCreate) wanted(namespace string) ([]metal.ServerClaim, error) {
 		for i := range group.n {
 			name := fmt.Sprintf("%s-%s-%d", c.name, group.short, i+1)
 			all = append(all, metal.ServerClaim{
-				ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{metal.ClusterLabel: c.name, roleLabel: string(group.role)}},
+				ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{metal.ClusterLabel: c.name, metal.ClusterRoleLabel: string(group.role)}},
 				Spec:       metal.ServerClaimSpec{ClassName: group.class, EnvironmentName: c.environment, ConfigSecret: name + "-config", Patches: patches},
 			})
 		}
@@ -228,7 +228,7 @@ func (c *clusterCreate) founder(ctx context.Context, api client.Client, made *cl
 
 func controlPlanes(have []metal.ServerClaim) (n int) {
 	for i := range have {
-		if have[i].Labels[roleLabel] == string(taloscluster.ControlPlane) {
+		if have[i].Labels[metal.ClusterRoleLabel] == string(taloscluster.ControlPlane) {
 			n++
 		}
 	}
@@ -294,7 +294,7 @@ func (c *clusterCreate) config(ctx context.Context, api client.Client, made *clu
 	case !apierrors.IsNotFound(err):
 		return fmt.Errorf("reading the Secret %s: %w", wanted.Spec.ConfigSecret, explain(err))
 	}
-	data, err := made.secrets.Config(made.spec(), taloscluster.Role(wanted.Labels[roleLabel]))
+	data, err := made.secrets.Config(made.spec(), taloscluster.Role(wanted.Labels[metal.ClusterRoleLabel]))
 	if err != nil {
 		return err
 	}

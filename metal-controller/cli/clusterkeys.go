@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/taloscluster"
 )
 
@@ -88,7 +89,7 @@ func (c *cluster) endpoints(ctx context.Context, api client.Client) ([]string, e
 	}
 	var known []string
 	for i := range all {
-		if a, ok := address(all[i].Status.Addresses); ok && all[i].Labels[roleLabel] == string(taloscluster.ControlPlane) {
+		if a, ok := address(all[i].Status.Addresses); ok && all[i].Labels[metal.ClusterRoleLabel] == string(taloscluster.ControlPlane) {
 			known = append(known, a.String())
 		}
 	}

@@ -99,7 +99,7 @@ func summarize(claims []metal.ServerClaim) []*summary {
 
 // add counts a claim. What the first one by name waits for stands for all.
 func (r *summary) add(c *metal.ServerClaim) {
-	role := c.Labels[roleLabel]
+	role := c.Labels[metal.ClusterRoleLabel]
 	r.all[role]++
 	if c.CreationTimestamp.Before(&r.since) {
 		r.since = c.CreationTimestamp

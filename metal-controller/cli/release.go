@@ -15,14 +15,15 @@ import (
 )
 
 type release struct {
-	env       *Env
-	server    string
-	confirmed bool
-	message   string
-	yes       bool
-	dryRun    bool
-	wait      bool
-	timeout   time.Duration
+	env        *Env
+	server     string
+	confirmed  bool
+	loseMember bool
+	message    string
+	yes        bool
+	dryRun     bool
+	wait       bool
+	timeout    time.Duration
 }
 
 func newRelease(env *Env) *cobra.Command {
@@ -32,6 +33,9 @@ func newRelease(env *Env) *cobra.Command {
 		Short: "Give a claimed server back: it is shut down, proven off, and its own disks are wiped",
 		Long: `Give a claimed server back: its claim is deleted, its operating system is shut down, and once its BMC proves it off, its own disks are
 wiped and it is Available again. First it shows which server that is, and asks for the name of the claim (or --yes).
+
+A control plane of a Talos cluster leaves its etcd first, through another control plane. While etcd does not let it go, since too few others are left
+or up, nothing is released. --lose-etcd-member goes on all the same: the cluster may stand still after that, and its data may be gone.
 
 With --server it is the word of a person about a server itself, for what Ingot cannot know:
   --confirm-powered-off   a release is under way (or the claim is gone), and no BMC proves that the machine is off. You saw that it is: a
@@ -51,6 +55,7 @@ With --server it is the word of a person about a server itself, for what Ingot c
 	f := cmd.Flags()
 	f.StringVar(&r.server, "server", "", "say something of this `server` instead of deleting a claim")
 	f.BoolVar(&r.confirmed, "confirm-powered-off", false, "with --server: you saw that the machine is off")
+	f.BoolVar(&r.loseMember, "lose-etcd-member", false, "release a control plane that its cluster's etcd does not let go, also one that is being released")
 	f.StringVarP(&r.message, "message", "m", "", "with --server: why, as `text` for whoever looks at it later")
 	f.BoolVarP(&r.yes, "yes", "y", false, "do not ask for the name; needed without a terminal")
 	f.BoolVar(&r.dryRun, "dry-run", false, "show what would happen, and change nothing")
@@ -68,6 +73,8 @@ func (r *release) args(cmd *cobra.Command, args []string) error {
 	switch {
 	case r.server != "" && len(args) > 0:
 		return misused("%s takes CLAIM or --server, not both%s", cmd.CommandPath(), help)
+	case r.server != "" && r.loseMember:
+		return misused("--lose-etcd-member says something of a claim; name it instead of --server%s", help)
 	case r.server == "" && (r.confirmed || r.message != ""):
 		return misused("--confirm-powered-off and --message say something of a server; name it with --server%s", help)
 	case len(r.message) > maxMessage:
@@ -105,12 +112,18 @@ func (r *release) byClaim(ctx context.Context, c client.WithWatch, name string) 
 		fmt.Fprintln(r.env.Streams.Out, "Nothing was changed (dry run).")
 		return nil
 	case claim.DeletionTimestamp != nil:
+		if err := r.loses(ctx, c, claim); err != nil {
+			return err
+		}
 	case !r.yes && claim.Spec.Binding != nil:
 		if err := r.env.typed(name, fmt.Sprintf("Type the name of the claim to release %s: ", claim.Spec.Binding.Server)); err != nil {
 			return err
 		}
 		fallthrough
 	default:
+		if err := r.loses(ctx, c, claim); err != nil {
+			return err
+		}
 		if err := r.delete(ctx, c, claim); err != nil {
 			return err
 		}
@@ -186,6 +199,23 @@ func wipedDisks(s *metal.Server) string {
 		return "its own disks"
 	}
 	return joinWords(labels(all))
+}
+
+// loses writes the word down that the server need not leave its cluster's etcd, for the binding that was shown.
+func (r *release) loses(ctx context.Context, c client.Client, claim *metal.ServerClaim) error {
+	if !r.loseMember || claim.Spec.Binding == nil {
+		return nil
+	}
+	before := claim.DeepCopy()
+	if claim.Annotations == nil {
+		claim.Annotations = map[string]string{}
+	}
+	claim.Annotations[metal.LoseMemberAnnotation] = claim.Spec.Binding.BindingID
+	if err := c.Patch(ctx, claim, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("writing %s: %w", claimName(claim), explain(err))
+	}
+	fmt.Fprintf(r.env.Streams.Out, "%s is released although its server may be a member of etcd\n", claimName(claim))
+	return nil
 }
 
 // delete deletes the claim if it still is what was shown.

@@ -143,6 +143,34 @@ func TestReleaseWaits(t *testing.T) {
 }
 
 // TestReleaseByServerRefuses what the word does not fit.
+// TestReleaseLosesMember: a person's word for etcd is for the binding that was shown, comes before the deletion, and may come after it as well.
+func TestReleaseLosesMember(t *testing.T) {
+	boundServer(t, "rel-14", nil)
+	boundClaim(t, "rel-14", "rel-14")
+	claim := fetchClaim(t, "rel-14")
+	claim.Finalizers = []string{metal.ReleaseFinalizer}
+	if err := controller(t).Update(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if c := fetchClaim(t, "rel-14"); c != nil {
+			c.Finalizers = nil
+			_ = controller(t).Update(context.Background(), c)
+		}
+	})
+	line := []string{"release", "rel-14", "-n", "team", "--yes"}
+	run(t, append(line, "--lose-etcd-member", "--dry-run")...).want(t, CodeOK, "dry run")
+	run(t, line...).want(t, CodeOK, "claim/rel-14 is deleted")
+	if c := fetchClaim(t, "rel-14"); c.DeletionTimestamp == nil || c.Annotations[metal.LoseMemberAnnotation] != "" {
+		t.Fatalf("control: %v, annotations %v", c.DeletionTimestamp, c.Annotations)
+	}
+	run(t, append(line, "--lose-etcd-member")...).want(t, CodeOK, "although its server may be a member of etcd")
+	if c := fetchClaim(t, "rel-14"); c.Annotations[metal.LoseMemberAnnotation] != c.Spec.Binding.BindingID || c.Spec.Binding.BindingID == "" {
+		t.Errorf("annotations %v", c.Annotations)
+	}
+	run(t, "release", "--server", "rel-14", "--lose-etcd-member").want(t, CodeUsage, "name it instead of --server")
+}
+
 func TestReleaseByServerRefuses(t *testing.T) {
 	boundServer(t, "rel-20", powered(metal.PowerOff))
 	boundClaim(t, "rel-20", "rel-20")

@@ -126,7 +126,7 @@ func claimSteps(c *metal.ServerClaim) []string {
 	add("ingot get classes", reasons.ClassMissing)
 	add("ingot get environments", reasons.EnvironmentMissing, reasons.EnvironmentNotAllowed)
 	add(fmt.Sprintf("kubectl create secret generic %s -n %s --from-file=%s=FILE", cmp.Or(c.Spec.ConfigSecret, "NAME"), c.Namespace, configKey), reasons.ConfigMissing)
-	add(fmt.Sprintf("kubectl create secret generic %s-talosconfig -n %s --from-file=talosconfig=FILE", cmp.Or(c.Labels["cluster.x-k8s.io/cluster-name"], "CLUSTER"), c.Namespace), reasons.ProofMissing)
+	add(fmt.Sprintf("kubectl create secret generic %s-talosconfig -n %s --from-file=talosconfig=FILE", cmp.Or(c.Cluster(), "CLUSTER"), c.Namespace), reasons.ProofMissing)
 	if slices.ContainsFunc(c.Status.Unfit, func(u metal.Unfit) bool { return u.Reason == reasons.NotAccepted }) && c.Spec.Binding == nil {
 		steps = append(steps, "ingot accept SERVER --dry-run  # of one that is not accepted")
 	}

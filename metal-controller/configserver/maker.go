@@ -19,7 +19,6 @@ import (
 	"ingot.dev/ingot/metal-controller/capability"
 	"ingot.dev/ingot/metal-controller/config"
 	"ingot.dev/ingot/metal-controller/machineconfig"
-	"ingot.dev/ingot/metal-controller/talos"
 	"ingot.dev/ingot/metal-controller/taloscheck"
 )
 
@@ -84,7 +83,7 @@ func (m Maker) make(ctx context.Context, s *metal.Server) (x made, err error) {
 	if err != nil {
 		return made{}, err
 	}
-	facts := machineconfig.Facts{Class: &class, Claim: x.claim, Server: s, Talos: talos.Boots(x.env), Callback: m.callback(s)}
+	facts := machineconfig.Facts{Class: &class, Claim: x.claim, Server: s, Talos: x.env.BootsTalos(), Callback: m.callback(s)}
 	if p := x.env.Pin(); p != nil {
 		facts.Installer = p.Installer
 	}

@@ -1,7 +1,6 @@
 package configserver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
@@ -13,13 +12,10 @@ import (
 	"ingot.dev/ingot/metal-controller/talos"
 )
 
-// clusterLabel is where Cluster API names the cluster of an object. Claims of `ingot cluster`, which has no object of Cluster API, have metal.ClusterLabel.
-const clusterLabel = "cluster.x-k8s.io/cluster-name"
-
 // provable wants credentials for the API of a Talos before one is booted: without them no installation would ever count, and the server would boot for it
 // again and again.
 func (m Maker) provable(ctx context.Context, x made) error {
-	if !talos.Boots(x.env) {
+	if !x.env.BootsTalos() {
 		return nil
 	}
 	_, err := m.proof(ctx, x.claim, talos.Reader, func() (machineconfig.Result, error) { return x.config, nil })
@@ -48,8 +44,8 @@ func (m Maker) credentials(ctx context.Context, s *metal.Server, role talos.Role
 // proof are the credentials for the Talos of a claim. The machine config is asked for only where the cluster has no Secret.
 func (m Maker) proof(ctx context.Context, claim *metal.ServerClaim, role talos.Role, build func() (machineconfig.Result, error)) (talos.Credentials, error) {
 	none := notReady(reasons.ProofMissing, "Nothing could prove that Talos is installed: the claim %s/%s has no label %s that names its cluster, and its machine config holds no authority with its key. Label it, and put the cluster's talosconfig into the Secret CLUSTER%s, key %s.",
-		claim.Namespace, claim.Name, clusterLabel, talos.ConfigSuffix, talos.ConfigKey)
-	if cluster := cmp.Or(claim.Labels[metal.ClusterLabel], claim.Labels[clusterLabel]); cluster != "" {
+		claim.Namespace, claim.Name, metal.ClusterAPILabel, talos.ConfigSuffix, talos.ConfigKey)
+	if cluster := claim.Cluster(); cluster != "" {
 		own, err := m.talosconfig(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: cluster + talos.ConfigSuffix})
 		if !missing(err) {
 			return own, err

@@ -14,6 +14,8 @@ type ClaimView struct {
 	Moving bool
 	// ClusterHeld says why its Cluster keeps anything from being released: it is paused or missing. Empty when nothing does, or it has none.
 	ClusterHeld string
+	// LoseMember is a person's word that the server need not leave the etcd of its cluster before it is released.
+	LoseMember bool
 	// NotReady says why its server cannot boot its operating system yet, one of the reasons of Ingot with a message for people: the Environment or the machine
 	// config is missing. Empty when it can.
 	NotReady, NotReadyMessage string

@@ -52,3 +52,25 @@ func EtcdBegun(s *metal.Server, bindingID, bootID string, now time.Time) *metal.
 	out.Claim.Etcd.DoneAt = &at
 	return out
 }
+
+// MayBeInEtcd says that the server of a claim may be a member of the etcd of its cluster: it got a machine config, and nobody has seen that it left.
+func MayBeInEtcd(c *metal.ClaimRecord) bool {
+	return c.Cluster != "" && c.ConfigAt != nil && c.LeftAt == nil
+}
+
+// LeavesEtcd says that a binding's server is to leave the etcd of its cluster now.
+func LeavesEtcd(s *metal.Server, bindingID string) bool {
+	r := s.Spec.Record
+	return r != nil && holds(r, bindingID) && r.Unverified == nil && r.Claim.LeavingAt != nil && MayBeInEtcd(r.Claim)
+}
+
+// EtcdLeft notes that nothing in the cluster holds the server of a deleted claim any more; nil when the record asks for something else by now, or says so already.
+func EtcdLeft(s *metal.Server, bindingID string, now time.Time) *metal.ServerRecord {
+	if !LeavesEtcd(s, bindingID) {
+		return nil
+	}
+	r := s.Spec.Record
+	out, at := r.DeepCopy(), whole(now)
+	out.Claim.LeftAt = &at
+	return out
+}

@@ -84,3 +84,32 @@ func TestEtcdBegun(t *testing.T) {
 		}
 	}
 }
+
+// TestEtcdLeft: it is noted once, for the claim of a cluster that got a config.
+func TestEtcdLeft(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	at := metav1.NewTime(now)
+	with := func(change func(*metal.ServerRecord)) *metal.Server {
+		r := &metal.ServerRecord{Claim: &metal.ClaimRecord{BindingID: "b1", BoundAt: &at, ConfigAt: &at, Cluster: "lab", LeavingAt: &at}}
+		if change != nil {
+			change(r)
+		}
+		return &metal.Server{Spec: metal.ServerSpec{Record: r}}
+	}
+	if r := lifecycle.EtcdLeft(with(nil), "b1", now); r == nil || !r.Claim.LeftAt.Equal(&at) {
+		t.Errorf("a member that left: %+v", r)
+	}
+	for name, s := range map[string]*metal.Server{
+		"noted before":    with(func(r *metal.ServerRecord) { r.Claim.LeftAt = &at }),
+		"not decided":     with(func(r *metal.ServerRecord) { r.Claim.LeavingAt = nil }),
+		"of no cluster":   with(func(r *metal.ServerRecord) { r.Claim.Cluster = "" }),
+		"never had one":   with(func(r *metal.ServerRecord) { r.Claim.ConfigAt = nil }),
+		"given back":      with(func(r *metal.ServerRecord) { r.Release = &metal.ReleaseRecord{} }),
+		"from a backup":   with(func(r *metal.ServerRecord) { r.Unverified = &metal.UnverifiedRecord{} }),
+		"another binding": with(func(r *metal.ServerRecord) { r.Claim.BindingID = "b2" }),
+	} {
+		if r := lifecycle.EtcdLeft(s, "b1", now); r != nil {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}

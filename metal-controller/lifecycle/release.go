@@ -17,8 +17,12 @@ func release(o *Observation, p *Plan) {
 	if foreign(o) {
 		return
 	}
-	if r := p.record(o); bound(r) && r.Release == nil && givenBack(o, r) {
-		p.beginRelease(o)
+	if r := p.record(o); bound(r) && r.Release == nil {
+		back := givenBack(o, r)
+		leave(o, p, back && inEtcd(o, r))
+		if back && !inEtcd(o, r) {
+			p.beginRelease(o)
+		}
 	}
 	releaseRequest(o, p)
 	if r := p.record(o); r.Claim != nil && r.Release != nil && r.Release.OffAt == nil && !doubtful(r) {
@@ -35,6 +39,24 @@ func doubtful(r *metal.ServerRecord) bool {
 func givenBack(o *Observation, r *metal.ServerRecord) bool {
 	c := o.Claim
 	return c.Found && c.Bound && c.Deleting && !c.Moving && c.ClusterHeld == "" && r.Unverified == nil
+}
+
+// leave decides that a server leaves the etcd of its cluster, and takes that back when something holds its claim after all.
+func leave(o *Observation, p *Plan, leaves bool) {
+	if r := p.record(o); leaves == (r.Claim.LeavingAt != nil) || r.Claim.LeftAt != nil {
+		return
+	}
+	p.edit(o, func(r *metal.ServerRecord) {
+		if r.Claim.LeavingAt = nil; leaves {
+			at := second(o)
+			r.Claim.LeavingAt = &at
+		}
+	})
+}
+
+// inEtcd says that the server may be a member of its cluster's etcd, which then loses one before it is told: before a config left there is no cluster in it.
+func inEtcd(o *Observation, r *metal.ServerRecord) bool {
+	return MayBeInEtcd(r.Claim) && !o.Claim.LoseMember
 }
 
 // beginRelease records the release, with the disks that the workload was given: none before it got a config.
@@ -189,6 +211,9 @@ func whyNotReleased(o *Observation, r *metal.ServerRecord) string {
 		return "The claim is being moved to another cluster; nothing is released."
 	case o.Claim.ClusterHeld != "":
 		return o.Claim.ClusterHeld
+	case r.Unverified == nil && inEtcd(o, r):
+		return "Waiting until the etcd of the cluster " + r.Claim.Cluster + " lets this server go; events say what keeps it. To let it lose a member unprepared: `ingot release " +
+			r.Claim.Name + " -n " + r.Claim.Namespace + " --lose-etcd-member`."
 	case r.Unverified != nil:
 		return "What Ingot knows of this server comes from a backup: `ingot release --server " + o.Server.Name + "` releases it once the claim is gone."
 	}

@@ -220,6 +220,12 @@ func record(r *metal.ServerRecord) string {
 		if c.BoundAt != nil {
 			s += " (bound)"
 		}
+		switch {
+		case c.LeftAt != nil:
+			s += ", left etcd"
+		case c.LeavingAt != nil:
+			s += ", leaves etcd"
+		}
 	}
 	if i := r.Installed; i != nil {
 		s += fmt.Sprintf(", installed by %s, running %v", i.BootID, i.RunningAt != nil)

@@ -32,8 +32,19 @@ func available(w *world, _ *bytes.Buffer, _ []string) error {
 
 func bind(w *world, args []string) {
 	level, _ := option(args, "level")
-	w.record().Claim = &metal.ClaimRecord{Namespace: "prod", Name: first(args), BindingID: "b-" + first(args), Environment: "env", WipeLevel: metal.WipeLevel(level), At: w.second()}
+	cluster, _ := option(args, "cluster")
+	w.record().Claim = &metal.ClaimRecord{
+		Namespace: "prod", Name: first(args), BindingID: "b-" + first(args), Environment: "env", WipeLevel: metal.WipeLevel(level), Cluster: cluster, At: w.second(),
+	}
 	w.o.Claim = lifecycle.ClaimView{Found: true, Watched: w.o.Now}
+}
+
+func leaveEtcd(w *world, _ []string) {
+	record := lifecycle.EtcdLeft(w.o.Server, w.record().Claim.BindingID, w.o.Now)
+	if record == nil {
+		panic("nothing to leave")
+	}
+	w.o.Server.Spec.Record = record
 }
 
 func claimSays(w *world, args []string) {
@@ -54,6 +65,8 @@ func claimSays(w *world, args []string) {
 			c.ClusterHeld = "The Cluster prod/c is paused."
 		case "free":
 			c.ClusterHeld = ""
+		case "loses-member":
+			c.LoseMember = true
 		case "not-ready":
 			c.NotReady, c.NotReadyMessage = reasons.ConfigMissing, "An operator must create the Secret."
 		case "ready":

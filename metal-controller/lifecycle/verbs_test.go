@@ -79,10 +79,11 @@ func vocabulary() map[string]verb {
 
 		// The claim and its workload.
 		"available":   available,                                                                             // available: accepted, booted, wiped, proven, without printing
-		"bind":        does(bind),                                                                            // bind NAME [level=L]: the claim reconciler writes the server's side; the claim is there, without its own yet
-		"claim-says":  does(claimSays),                                                                       // claim-says bound|elsewhere|deleting|moving|gone|held|not-ready|ready...
+		"bind":        does(bind),                                                                            // bind NAME [level=L] [cluster=C]: the claim reconciler writes the server's side; the claim is there, without its own yet
+		"claim-says":  does(claimSays),                                                                       // claim-says bound|elsewhere|deleting|moving|gone|held|loses-member|not-ready|ready...
 		"config":      does(config),                                                                          // config: the machine config left for the boot
 		"installed":   does(proveInstalled),                                                                  // the system proved that it is installed
+		"left":        does(leaveEtcd),                                                                       // left: nothing in its cluster holds the server of the deleted claim
 		"running":     does(proveRunning),                                                                    // running [SECONDS]: the system told that it runs, and promised to tell again
 		"local-boots": does(func(w *world, a []string) { w.o.Claim.LocalBoots, _ = strconv.Atoi(first(a)) }), // local-boots N: the machine asked so often for its boot since it was last heard of
 		"alive":       does(func(w *world, _ []string) { w.o.Claim.Alive = w.o.Now }),                        // the system told again that it runs

@@ -6,7 +6,6 @@ import (
 
 	"github.com/siderolabs/talos/pkg/machinery/api/resource/definitions/enums"
 
-	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/talos"
 	"ingot.dev/ingot/metal-controller/talos/talostest"
 )
@@ -94,18 +93,5 @@ func TestWhichMachine(t *testing.T) {
 		if v.Installed != c.same || v.Running != c.same || v.Alive != c.same {
 			t.Errorf("%s: %+v", c.what, v)
 		}
-	}
-}
-
-// TestBoots: a Talos is known by its kind, or by its kernel line.
-func TestBoots(t *testing.T) {
-	boot := func(args ...string) *metal.Environment {
-		return &metal.Environment{Spec: metal.EnvironmentSpec{Boot: []metal.BootAssets{{Arch: "amd64"}, {Arch: "arm64", Args: args}}}}
-	}
-	if !talos.Boots(&metal.Environment{Spec: metal.EnvironmentSpec{Talos: &metal.TalosSource{}}}) || !talos.Boots(boot("a", "talos.config={config}")) {
-		t.Error("a Talos is none")
-	}
-	if talos.Boots(boot("ingot.config={config}", "talos.configuration=1")) || talos.Boots(&metal.Environment{}) {
-		t.Error("another system is a Talos")
 	}
 }

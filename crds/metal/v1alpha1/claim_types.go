@@ -117,6 +117,14 @@ type ServerClaim struct {
 	Status ServerClaimStatus `json:"status,omitempty"`
 }
 
+// Cluster is the cluster that the claim's labels name; empty when they name none.
+func (c *ServerClaim) Cluster() string {
+	if name := c.Labels[ClusterLabel]; name != "" {
+		return name
+	}
+	return c.Labels[ClusterAPILabel]
+}
+
 // ServerClaimList is a list of ServerClaims.
 //
 // +kubebuilder:object:root=true

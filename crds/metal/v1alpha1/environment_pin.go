@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // ForgetPin is the annotation that makes Ingot resolve an Environment of Talos anew. Its value is status.talos.pinnedAt, so it counts for one pin, once.
@@ -27,6 +28,14 @@ func (e *Environment) Boots() []BootAssets {
 		}
 	}
 	return out
+}
+
+// BootsTalos says that an Environment boots a Talos, which knows no callbacks and is asked instead: a release of it, or files whose kernel line says where its
+// config is.
+func (e *Environment) BootsTalos() bool {
+	return e.Spec.Talos != nil || slices.ContainsFunc(e.Spec.Boot, func(b BootAssets) bool {
+		return slices.ContainsFunc(b.Args, func(a string) bool { return strings.HasPrefix(a, "talos.config=") })
+	})
 }
 
 // Pin is what was pinned for spec.talos as it is now, of some architectures at least; nil when that was not resolved.

@@ -69,3 +69,16 @@ func TestBoots(t *testing.T) {
 		t.Error("spec.boot is not what is booted")
 	}
 }
+
+// TestBootsTalos: a Talos is known by its kind, or by its kernel line.
+func TestBootsTalos(t *testing.T) {
+	boot := func(args ...string) *Environment {
+		return &Environment{Spec: EnvironmentSpec{Boot: []BootAssets{{Arch: "amd64"}, {Arch: "arm64", Args: args}}}}
+	}
+	if !(&Environment{Spec: EnvironmentSpec{Talos: &TalosSource{}}}).BootsTalos() || !boot("a", "talos.config={config}").BootsTalos() {
+		t.Error("a Talos is none")
+	}
+	if boot("ingot.config={config}", "talos.configuration=1").BootsTalos() || (&Environment{}).BootsTalos() {
+		t.Error("another system is a Talos")
+	}
+}

@@ -15,8 +15,22 @@ const SystemNamespace = "ingot-system"
 // ReleaseFinalizer keeps a ServerClaim until its server is proven not to run the workload any more.
 const ReleaseFinalizer = "metal.ingot.dev/release"
 
-// ClusterLabel names the cluster of a claim that `ingot cluster` made, without Cluster API.
-const ClusterLabel = "metal.ingot.dev/cluster"
+// ClusterLabel names the cluster of a claim that `ingot cluster` made, without Cluster API; ClusterAPILabel is Cluster API's own.
+const (
+	ClusterLabel    = "metal.ingot.dev/cluster"
+	ClusterAPILabel = "cluster.x-k8s.io/cluster-name"
+)
+
+// ClusterRoleLabel says what a claim of `ingot cluster` is in its cluster: one of the roles below.
+const (
+	ClusterRoleLabel = "metal.ingot.dev/cluster-role"
+	RoleControlPlane = "control-plane"
+	RoleWorker       = "worker"
+)
+
+// LoseMemberAnnotation on a deleted claim is a person's word that its server need not leave the etcd of its cluster first. Its value is the id of the binding, so
+// that it means nothing for another one.
+const LoseMemberAnnotation = "metal.ingot.dev/lose-etcd-member"
 
 // MoveAnnotation is clusterctl's on an object that goes on in another cluster, so its deletion here means nothing.
 const MoveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"

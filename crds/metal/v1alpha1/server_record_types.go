@@ -148,6 +148,17 @@ type ClaimRecord struct {
 	// ConfigAt is when a machine config left first. Before it nothing of the workload can be on the disks, so its release lets nobody wipe data that shows on them.
 	// +optional
 	ConfigAt *metav1.Time `json:"configAt,omitempty"`
+	// Cluster is the cluster of Talos machines that the claim's labels named when the server was taken; empty when they named none, or it boots something else.
+	// Its control planes leave its etcd before they are given back.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Cluster string `json:"cluster,omitempty"`
+	// LeavingAt is when it was decided that the server leaves that etcd, since its claim is deleted and nothing else holds it; absent again when something does.
+	// +optional
+	LeavingAt *metav1.Time `json:"leavingAt,omitempty"`
+	// LeftAt is when nothing in the cluster held the deleted claim's server any more: it is no member of etcd, or the whole cluster goes.
+	// +optional
+	LeftAt *metav1.Time `json:"leftAt,omitempty"`
 	// Etcd is the bootstrap of etcd that the claim asked for. It outlives a reinstallation, since a cluster's etcd is bootstrapped once.
 	// +optional
 	Etcd *EtcdRecord `json:"etcd,omitempty"`

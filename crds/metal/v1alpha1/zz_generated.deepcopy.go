@@ -304,6 +304,14 @@ func (in *ClaimRecord) DeepCopyInto(out *ClaimRecord) {
 		in, out := &in.ConfigAt, &out.ConfigAt
 		*out = (*in).DeepCopy()
 	}
+	if in.LeavingAt != nil {
+		in, out := &in.LeavingAt, &out.LeavingAt
+		*out = (*in).DeepCopy()
+	}
+	if in.LeftAt != nil {
+		in, out := &in.LeftAt, &out.LeftAt
+		*out = (*in).DeepCopy()
+	}
 	if in.Etcd != nil {
 		in, out := &in.Etcd, &out.Etcd
 		*out = new(EtcdRecord)

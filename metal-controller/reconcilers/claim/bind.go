@@ -106,8 +106,16 @@ func (r *Reconciler) side(t *terms, environment, id string) *metal.ClaimRecord {
 	claim, class := t.request.Claim, &t.request.Class.Spec
 	return &metal.ClaimRecord{
 		Namespace: claim.Namespace, Name: claim.Name, BindingID: id, Class: claim.Spec.ClassName, Environment: environment,
-		WipeLevel: class.WipeLevel, PlainConfig: class.ConfigDelivery == metal.DeliverPlainHTTP, At: metav1.NewTime(r.Now().UTC()),
+		Cluster: clusterOf(claim, t.request.Environments[environment]), WipeLevel: class.WipeLevel, PlainConfig: class.ConfigDelivery == metal.DeliverPlainHTTP, At: metav1.NewTime(r.Now().UTC()),
 	}
+}
+
+// clusterOf is the cluster of Talos machines that a claim's labels name.
+func clusterOf(claim *metal.ServerClaim, env *metal.Environment) string {
+	if env == nil || !env.BootsTalos() {
+		return ""
+	}
+	return claim.Cluster()
 }
 
 // refreshed brings the claim to what the API server has, and refuses one that became something else than a claim that wants a server like this one.

@@ -52,6 +52,35 @@ func TestBind(t *testing.T) {
 	}
 }
 
+// TestBindCluster: the server's side names the cluster of a Talos, by either label, and none for what is no Talos.
+func TestBindCluster(t *testing.T) {
+	for name, c := range map[string]struct {
+		args   []string
+		labels map[string]string
+		want   string
+	}{
+		"ours":        {[]string{"talos.config={config}"}, map[string]string{metal.ClusterLabel: "lab", metal.ClusterAPILabel: "other"}, "lab"},
+		"Cluster API": {[]string{"talos.config={config}"}, map[string]string{metal.ClusterAPILabel: "prod"}, "prod"},
+		"no label":    {[]string{"talos.config={config}"}, nil, ""},
+		"no Talos":    {nil, map[string]string{metal.ClusterLabel: "lab"}, ""},
+	} {
+		w := newWorld(t)
+		env := &metal.Environment{}
+		ok(t, w.admin.Get(t.Context(), client.ObjectKey{Name: w.ns}, env))
+		asset := &metal.Asset{URL: "http://files.example/a", SHA256: strings.Repeat("0", 64)}
+		env.Spec.Boot = []metal.BootAssets{{Arch: "amd64", Kernel: asset, Initramfs: asset, Args: c.args}}
+		ok(t, w.admin.Update(t.Context(), env))
+		w.server("a")
+		m := w.claim("m1")
+		m.Labels = c.labels
+		ok(t, w.ingot.Update(t.Context(), m))
+		w.settle(m)
+		if got := w.bound(m).Spec.Record.Claim.Cluster; got != c.want {
+			t.Errorf("%s: cluster %q, not %q", name, got, c.want)
+		}
+	}
+}
+
 // TestRace: two claims, two reconcilers with clients of their own. Both have read the one server before either writes.
 func TestRace(t *testing.T) {
 	w := newWorld(t)

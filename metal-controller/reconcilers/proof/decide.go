@@ -26,6 +26,8 @@ type subject struct {
 	address netip.Addr
 	// running: it was proven before to run.
 	running bool
+	// leaves: its claim is deleted, and its cluster is to take it out of etcd.
+	leaves bool
 }
 
 // memory is what is remembered of a subject: nothing that matters when it is lost.
@@ -85,7 +87,7 @@ func (m memory) due(now time.Time) time.Time {
 
 // of is the memory of a subject; another subject begins anew, but for the same Talos that was just proven to run.
 func (m memory) of(s subject) memory {
-	if m.about.binding == s.binding && m.about.boot == s.boot {
+	if m.about.binding == s.binding && m.about.boot == s.boot && m.about.leaves == s.leaves {
 		m.about = s
 		return m
 	}

@@ -53,6 +53,8 @@ type Unready interface {
 type Asker interface {
 	Ask(ctx context.Context, address netip.Addr, own talos.Credentials) (talos.Answer, error)
 	Bootstrap(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine) error
+	Members(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine) ([]talos.Member, error)
+	Remove(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine, member uint64) error
 }
 
 // Events records an event about a Server.
@@ -93,9 +95,9 @@ func (r *Reconciler) SetupWithManager(m ctrl.Manager) error {
 		Complete(r)
 }
 
-// Reconcile asks the Talos of one Server, when it is due.
+// Reconcile asks the Talos of one Server, when it is due, or, once its claim is deleted, lets its cluster take it out of etcd.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	server, s, err := r.subject(ctx, req.NamespacedName)
+	server, err := r.mine(ctx, req.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -103,41 +105,68 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.forget(req.Name)
 		return ctrl.Result{}, nil
 	}
-	now, known := r.Now(), r.recall(req.Name, s)
-	if due := known.due(now); due.After(now) {
-		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
-	}
-	reason, message, err := r.question(ctx, server, s)
-	if err != nil { // trouble with the API server: the queue comes again
+	claim, err := r.leaving(ctx, server)
+	if err != nil {
 		return ctrl.Result{}, err
 	}
-	after := r.remember(server.Name, s, reason, message)
-	return ctrl.Result{RequeueAfter: after}, nil
+	if claim != nil {
+		return r.paced(server, subject{binding: server.Spec.Record.Claim.BindingID, leaves: true}, func() (reason, message string, err error) {
+			message, err = r.farewell(ctx, server, claim)
+			return reasons.EtcdMemberKept, message, err
+		})
+	}
+	s, ok, err := r.subject(ctx, server)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if !ok {
+		r.forget(req.Name)
+		return ctrl.Result{}, nil
+	}
+	return r.paced(server, s, func() (string, string, error) { return r.question(ctx, server, s) })
 }
 
-// subject is the Server with whom to ask; nil when nobody is to be asked.
-func (r *Reconciler) subject(ctx context.Context, name types.NamespacedName) (*metal.Server, subject, error) {
+// paced talks about a subject when that is due, and says when to come again. An error is trouble with the API server: the queue comes again.
+func (r *Reconciler) paced(server *metal.Server, s subject, talk func() (reason, message string, err error)) (ctrl.Result, error) {
+	now := r.Now()
+	if due := r.recall(server.Name, s).due(now); due.After(now) {
+		return ctrl.Result{RequeueAfter: due.Sub(now)}, nil
+	}
+	reason, message, err := talk()
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: r.remember(server.Name, s, reason, message)}, nil
+}
+
+// mine is a Server of this installation that has a claim; nil for all others.
+func (r *Reconciler) mine(ctx context.Context, name types.NamespacedName) (*metal.Server, error) {
 	var server metal.Server
 	if err := r.Client.Get(ctx, name, &server); apierrors.IsNotFound(err) {
-		return nil, subject{}, nil
+		return nil, nil
 	} else if err != nil {
-		return nil, subject{}, fmt.Errorf("reading Server %s: %w", name.Name, err)
+		return nil, fmt.Errorf("reading Server %s: %w", name.Name, err)
 	}
 	record := server.Spec.Record
-	s, ok := subjectOf(record, r.Now())
-	if !ok || record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation {
-		return nil, subject{}, nil
+	if record == nil || record.Claim == nil || record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation {
+		return nil, nil
 	}
+	return &server, nil
+}
+
+// subject is whom to ask; not ok when nobody is to be asked.
+func (r *Reconciler) subject(ctx context.Context, server *metal.Server) (s subject, ok bool, err error) {
+	if s, ok = subjectOf(server.Spec.Record, r.Now()); !ok {
+		return subject{}, false, nil
+	}
+	name := server.Spec.Record.Claim.Environment
 	var env metal.Environment
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: record.Claim.Environment}, &env); apierrors.IsNotFound(err) {
-		return nil, subject{}, nil
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &env); apierrors.IsNotFound(err) {
+		return subject{}, false, nil
 	} else if err != nil {
-		return nil, subject{}, fmt.Errorf("reading Environment %s: %w", record.Claim.Environment, err)
+		return subject{}, false, fmt.Errorf("reading Environment %s: %w", name, err)
 	}
-	if !talos.Boots(&env) {
-		return nil, subject{}, nil
-	}
-	return &server, s, nil
+	return s, env.BootsTalos(), nil
 }
 
 // question asks and records what is proven. It returns what a person has to do, or why nothing more is proven; an error is trouble with the API server.
@@ -248,7 +277,7 @@ func (r *Reconciler) remember(server string, s subject, reason, message string) 
 	}
 	was, now := r.servers[server], r.Now()
 	m := remembered{was.of(s).after(now, message != ""), was.said}
-	atOnce := reason == reasons.ProofMissing || reason == reasons.EtcdLost
+	atOnce := reason == reasons.ProofMissing || reason == reasons.EtcdLost || reason == reasons.EtcdMemberKept
 	news := message != "" && message != was.said && (atOnce || now.Sub(m.failing) >= quiet)
 	if news || message == "" {
 		m.said = message

@@ -66,6 +66,7 @@ type setting struct {
 	talosconfig string   // in the Secret of the cluster c1; empty makes none
 	config      []byte   // nil is a worker's
 	etcd        bool     // the claim asks for its bootstrap
+	cluster     string   // that the record names
 }
 
 // Event remembers what was told.
@@ -153,8 +154,10 @@ func (w *world) declare(s setting) {
 	if s.talosconfig != "" {
 		w.create(w.admin, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "c1-talosconfig"}, Data: map[string][]byte{"talosconfig": []byte(s.talosconfig)}})
 	}
+	r := record(w.claim, w.name)
+	r.Claim.Cluster = s.cluster
 	w.create(w.ingot, w.claim, &metal.ServerInventory{ObjectMeta: name, Spec: metal.ServerInventorySpec{Arch: "amd64", System: metal.SystemInfo{UUID: uuid}}},
-		&metal.Server{ObjectMeta: name, Spec: metal.ServerSpec{Record: record(w.claim, w.name)}})
+		&metal.Server{ObjectMeta: name, Spec: metal.ServerSpec{Record: r}})
 }
 
 // record is that of a server whose config left for 127.0.0.1; its boot is open until an hour after the epoch.

@@ -19,7 +19,6 @@ import (
 
 // What Cluster API writes on objects; see docs/claims.md.
 const (
-	clusterLabel   = "cluster.x-k8s.io/cluster-name"
 	pausedCluster  = "cluster.x-k8s.io/paused"
 	clusterGroup   = "cluster.x-k8s.io"
 	clusterKind    = "Cluster"
@@ -94,6 +93,7 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 	view := lifecycle.ClaimView{Found: true, Bound: binds(&c, server), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server)}
 	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
 	_, view.Moving = c.Annotations[metal.MoveAnnotation]
+	view.LoseMember = c.Annotations[metal.LoseMemberAnnotation] == server.Spec.Record.Claim.BindingID
 	if view.Deleting {
 		view.ClusterHeld, err = r.clusterHeld(ctx, &c)
 	}
@@ -108,7 +108,7 @@ func binds(c *metal.ServerClaim, server *metal.Server) bool {
 
 // clusterHeld says why the claim's Cluster keeps it from being released; empty when nothing does, or it has none.
 func (r *Reconciler) clusterHeld(ctx context.Context, c *metal.ServerClaim) (string, error) {
-	name := c.Labels[clusterLabel]
+	name := c.Labels[metal.ClusterAPILabel]
 	if name == "" {
 		return "", nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"slices"
 	"strconv"
@@ -31,9 +32,11 @@ type State struct {
 	Tag, UUID, Serial, Cmdline string
 	OnDisk                     bool
 	Stage                      enums.RuntimeMachineStage
-	// Before, when set, is called before each answer with what was asked: "Version", "Bootstrap", or the type of a resource. It may wait for the call to end, change the
+	// Before, when set, is called before each answer with what was asked: "Version", "Bootstrap", "Members", "Remove", or the type of a resource. It may wait for the call to end, change the
 	// state by Set, or answer with an error.
 	Before func(ctx context.Context, asked string) error
+	// Members of its etcd; nil makes it a worker.
+	Members []*machine.EtcdMember
 	// Raw, when set, stands in the place of every spec.
 	Raw []byte
 }
@@ -141,14 +144,55 @@ func (m *Machine) now(ctx context.Context, asked string) (State, error) {
 
 // Bootstrap takes the order to begin etcd, of admins alone.
 func (m *Machine) Bootstrap(ctx context.Context, _ *machine.BootstrapRequest) (*machine.BootstrapResponse, error) {
-	p, _ := peer.FromContext(ctx)
-	if info, ok := p.AuthInfo.(credentials.TLSInfo); !ok || !slices.Contains(info.State.VerifiedChains[0][0].Subject.Organization, "os:admin") {
-		return nil, status.Error(codes.PermissionDenied, "not authorized")
+	if err := m.admin(ctx); err != nil {
+		return nil, err
 	}
 	if _, err := m.now(ctx, "Bootstrap"); err != nil {
 		return nil, err
 	}
 	return &machine.BootstrapResponse{Messages: []*machine.Bootstrap{{}}}, nil
+}
+
+// EtcdMemberList answers on control planes.
+func (m *Machine) EtcdMemberList(ctx context.Context, _ *machine.EtcdMemberListRequest) (*machine.EtcdMemberListResponse, error) {
+	s, err := m.now(ctx, "Members")
+	if err != nil {
+		return nil, err
+	}
+	if s.Members == nil {
+		return nil, status.Error(codes.Unimplemented, "member list is only available on control plane nodes")
+	}
+	return &machine.EtcdMemberListResponse{Messages: []*machine.EtcdMembers{{Members: s.Members}}}, nil
+}
+
+// EtcdRemoveMemberByID takes a member out, for admins alone. It refuses to take the last one out, as etcd does.
+func (m *Machine) EtcdRemoveMemberByID(ctx context.Context, r *machine.EtcdRemoveMemberByIDRequest) (*machine.EtcdRemoveMemberByIDResponse, error) {
+	if err := m.admin(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := m.now(ctx, "Remove"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(m.state.Members), func(x *machine.EtcdMember) bool { return x.GetId() == r.GetMemberId() })
+	switch {
+	case len(left) == len(m.state.Members):
+		return nil, status.Error(codes.NotFound, "etcdserver: member not found")
+	case len(left) == 0:
+		return nil, errors.New("failed to remove member: etcdserver: re-configuration failed due to not enough started members")
+	}
+	m.state.Members = left
+	return &machine.EtcdRemoveMemberByIDResponse{Messages: []*machine.EtcdRemoveMemberByID{{}}}, nil
+}
+
+// admin refuses whoever is none.
+func (m *Machine) admin(ctx context.Context) error {
+	p, _ := peer.FromContext(ctx)
+	if info, ok := p.AuthInfo.(credentials.TLSInfo); !ok || !slices.Contains(info.State.VerifiedChains[0][0].Subject.Organization, "os:admin") {
+		return status.Error(codes.PermissionDenied, "not authorized")
+	}
+	return nil
 }
 
 // Version answers the first question.
