@@ -141,7 +141,7 @@ func (c *talosCluster) phase(name string) {
 
 // createCluster runs the command that makes the cluster, which takes c1 for its control plane.
 func (c *talosCluster) createCluster(more ...string) string {
-	return c.ingot(append([]string{"cluster", "create", kube, "--class", class, "--talos-version", talos.Version, "--patch", filepath.Join(c.files, "patch.yaml")}, more...)...)
+	return c.ingot(append([]string{"cluster", "create", kube, "--class", class, "--talos-version", talos.Version, "--kubernetes-version", talos.KubernetesVersion, "--patch", filepath.Join(c.files, "patch.yaml")}, more...)...)
 }
 
 // fetchesConfig: the config is given over HTTPS to a Talos that knows our authority by its kernel line alone.

@@ -12,8 +12,11 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/esp"
 )
 
-// Version of Talos that the guest is.
-const Version = "v1.13.0"
+// Version of Talos that the guest is, and KubernetesVersion of the cluster whose images it has.
+const (
+	Version           = "v1.13.0"
+	KubernetesVersion = "1.36.0"
+)
 
 // Files of a guest's folder. Programs lie in bin; ImagesName is the folder of images, which the program registry serves.
 const (
