@@ -31,7 +31,9 @@ func (r *Reconciler) etcd(ctx context.Context, server *metal.Server, s subject, 
 		return r.orderEtcd(ctx, server, s, boot, want)
 	case lifecycle.EtcdLost:
 		return reasons.EtcdLost, "The Talos that began etcd for the claim's cluster is gone, and this one was installed after it. A second start would make a second cluster: join it to the control planes that are left (`talosctl`), or delete the cluster and create it again.", nil
-	case lifecycle.EtcdDone, lifecycle.EtcdNotNow:
+	case lifecycle.EtcdDone:
+		return reasons.ProofRefused, "Etcd began, and Talos is not done with its boot, for want of an image or of memory perhaps: `ingot logs " + server.Name + "` shows what it says.", nil
+	case lifecycle.EtcdNotNow:
 	}
 	return "", "", nil
 }

@@ -68,6 +68,10 @@ func TestEtcd(t *testing.T) {
 	for range 3 {
 		w.ask()
 	}
+	w.wait(11 * time.Minute)
+	if w.ask(); !strings.Contains(strings.Join(w.told(), ""), "`ingot logs "+w.name+"`") {
+		t.Errorf("long after that people were told %v", w.told())
+	}
 	w.proof = w.leader()
 	if w.ask(); w.orders() != 1 {
 		t.Errorf("a new leader, and time: %d orders", w.orders())
