@@ -221,6 +221,8 @@ const (
 	ProofMissing = "ProofMissing"
 	// ProofRefused: what the machine's Talos answers, or something in its place, does not prove that it is installed or runs; the message says why.
 	ProofRefused = "ProofRefused"
+	// ConfigDoubted: the machine itself says that it could not load its machine config, or does not take it. Nothing proves that.
+	ConfigDoubted = "ConfigDoubted"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"
