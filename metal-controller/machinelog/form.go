@@ -22,10 +22,13 @@ const (
 	maxPlain = 256 << 10
 )
 
-// Name of the ConfigMap that is written for a server at a time.
+// Name of the ConfigMap that is written for a server at a time. Names sort as their times do.
 func Name(server string, at time.Time) string {
-	return fmt.Sprintf("%s%s.%011x", prefix, server, at.UnixMicro())
+	return fmt.Sprintf("%s%014x", Prefix(server), at.UnixMicro())
 }
+
+// Prefix is what the names of all ConfigMaps of a server begin with.
+func Prefix(server string) string { return prefix + server + "." }
 
 // stamp is how a time is written.
 const stamp = "2006-01-02T15:04:05.000000Z"
