@@ -57,6 +57,11 @@ func shows(t testing.TB, base string, f machineconfig.Facts) []string {
 // small is a config of Talos without anything that Ingot adds.
 const small = "version: v1alpha1\nmachine:\n  type: worker\n"
 
+// tells offers where a Talos tells how it fares.
+func tells(f *machineconfig.Facts) {
+	f.Events, f.KernelLog = "192.0.2.1:7447", "tcp://192.0.2.1:7448"
+}
+
 // TestAdditions: what Ingot adds, with its origin, and what people say in a patch wins over it.
 func TestAdditions(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -89,7 +94,21 @@ func TestAdditions(t *testing.T) {
 		}, want: []string{`v1alpha1|machine.network.kubespan.enabled|"true"|ingot, talos.kubeSpan of class large`, `v1alpha1|machine.features.kubePrism.enabled|"false"|ingot, talos.kubePrism of class large`, `v1alpha1|cluster.discovery.enabled|"true"|ingot, talos.discovery of class large`}},
 		"switches that nobody set":   {base: small + "  features: {kubePrism: {enabled: true}}\n", change: func(f *machineconfig.Facts) { f.Class.Spec.Talos = &metal.TalosSettings{} }, want: []string{`v1alpha1|machine.features.kubePrism.enabled|"true"|secret`}, never: "kubespan"},
 		"a mesh in its own document": {base: small + "---\napiVersion: v1alpha1\nkind: KubeSpanConfig\nenabled: false\n", change: func(f *machineconfig.Facts) { f.Class.Spec.Talos = &metal.TalosSettings{KubeSpan: yes(true)} }, want: []string{`v1alpha1/KubeSpanConfig|enabled|"true"|ingot, talos.kubeSpan of class large`}, never: "network.kubespan"},
-		"the installer":              {base: small + "  install: {image: other}\n", change: func(f *machineconfig.Facts) { f.Installer = "factory.example/installer:v1.13.0" }, want: []string{`v1alpha1|machine.install.image|"factory.example/installer:v1.13.0"|ingot, the Environment's installer`}},
+		"where it tells": {change: tells, want: []string{
+			`v1alpha1/EventSinkConfig|endpoint|"192.0.2.1:7447"|ingot, Ingot's port for events`, `v1alpha1/KmsgLogConfig ingot|url|"tcp://192.0.2.1:7448"|ingot, Ingot's port for kernel logs`,
+		}},
+		"a sink of the config": {base: small + "---\napiVersion: v1alpha1\nkind: EventSinkConfig\nendpoint: mine:1\n", change: tells, want: []string{
+			`v1alpha1/EventSinkConfig|endpoint|"mine:1"|secret`, `v1alpha1/KmsgLogConfig ingot|url|"tcp://192.0.2.1:7448"|ingot, Ingot's port for kernel logs`,
+		}, never: "192.0.2.1:7447"},
+		"a log by a patch": {change: func(f *machineconfig.Facts) {
+			tells(f)
+			f.Claim.Spec.Patches = []string{"apiVersion: v1alpha1\nkind: KmsgLogConfig\nname: mine\nurl: udp://mine:1\n"}
+		}, want: []string{`v1alpha1/KmsgLogConfig mine|url|"udp://mine:1"|claim team/web-0, patch 1`, `v1alpha1/EventSinkConfig|endpoint|"192.0.2.1:7447"|ingot, Ingot's port for events`}, never: "192.0.2.1:7448"},
+		"who wants none": {change: func(f *machineconfig.Facts) {
+			tells(f)
+			f.Class.Spec.Patches = []string{"apiVersion: v1alpha1\nkind: EventSinkConfig\n$patch: delete\n---\napiVersion: v1alpha1\nkind: KmsgLogConfig\nname: ingot\n$patch: delete\n"}
+		}, never: "192.0.2.1"},
+		"the installer": {base: small + "  install: {image: other}\n", change: func(f *machineconfig.Facts) { f.Installer = "factory.example/installer:v1.13.0" }, want: []string{`v1alpha1|machine.install.image|"factory.example/installer:v1.13.0"|ingot, the Environment's installer`}},
 		"the disk": {base: small + "  install: {disk: /dev/sdq, wipe: false, diskSelector: {model: OLD}}\n", change: func(f *machineconfig.Facts) {
 			f.Class.Spec.InstallDisk = &metal.InstallDisk{Transports: []string{"nvme"}}
 		}, want: []string{`v1alpha1|machine.install.diskSelector.wwid|"eui.01"|ingot, installDisk of class large`, `v1alpha1|machine.install.wipe|"true"|ingot, installDisk of class large`}, never: "OLD"},
