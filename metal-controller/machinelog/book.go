@@ -1,13 +1,15 @@
 // Package machinelog is the last that machines said of themselves: a book of it in memory, and the form in which it is kept for `ingot logs`.
 //
 // It is an adapter (layer 2). Nothing rests on what is in it: any of it may be forged, or lost at any moment. Invariants:
-//   - Each server has at most MaxLines lines and MaxBytes of them, all servers together a fixed room; whoever said nothing for longest is forgotten first.
+//   - Each server has at most MaxLines lines and MaxBytes of them, all servers together a fixed room; whoever said nothing for longest is forgotten first. Of
+//     one server the louder voice loses its oldest line, so that a kernel that repeats itself does not hide what Talos said.
 //   - A line is printable ASCII of at most MaxText bytes, also when it is read back: whatever is printed cannot speak to a terminal.
 //
 // What must not be kept is taken out before it gets here; see the package signals.
 package machinelog
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,7 +65,7 @@ type Book struct {
 // page is what one server said.
 type page struct {
 	lines []Line
-	bytes int
+	bytes map[Source]int
 	heard time.Time // the last line
 	since time.Time // the first line that is not written yet; zero when all are
 	wrote time.Time
@@ -76,17 +78,21 @@ func New(now func() time.Time) *Book { return &Book{now: now, pages: map[string]
 func (b *Book) Add(server string, source Source, text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if source != Talos {
+		source = Kernel // there are two
+	}
 	p := b.pages[server]
 	if p == nil {
-		p = &page{}
+		p = &page{bytes: map[Source]int{}}
 		b.pages[server] = p
 	}
 	l := Line{At: b.now().UTC().Truncate(time.Microsecond), Source: source, Text: clean(text)}
 	p.lines, p.heard = append(p.lines, l), l.At
-	b.grow(p, len(l.Text)+overhead)
-	for len(p.lines) > MaxLines || p.bytes > MaxBytes {
-		b.grow(p, -len(p.lines[0].Text)-overhead)
-		p.lines = p.lines[1:]
+	b.grow(p, source, len(l.Text)+overhead)
+	for len(p.lines) > MaxLines || p.size() > MaxBytes {
+		i := slices.IndexFunc(p.lines, func(l Line) bool { return l.Source == p.louder() })
+		b.grow(p, p.lines[i].Source, -len(p.lines[i].Text)-overhead)
+		p.lines = slices.Delete(p.lines, i, i+1)
 	}
 	if p.since.IsZero() {
 		p.since = l.At
@@ -96,9 +102,19 @@ func (b *Book) Add(server string, source Source, text string) {
 	}
 }
 
-func (b *Book) grow(p *page, by int) {
-	p.bytes += by
+func (b *Book) grow(p *page, source Source, by int) {
+	p.bytes[source] += by
 	b.bytes += by
+}
+
+func (p *page) size() int { return p.bytes[Kernel] + p.bytes[Talos] }
+
+// louder is the voice with more to say.
+func (p *page) louder() Source {
+	if p.bytes[Talos] > p.bytes[Kernel] {
+		return Talos
+	}
+	return Kernel
 }
 
 // quietest is the server that said nothing for longest.
@@ -120,7 +136,7 @@ func (b *Book) Forget(server string) {
 
 func (b *Book) forget(server string) {
 	if p := b.pages[server]; p != nil {
-		b.bytes -= p.bytes
+		b.bytes -= p.size()
 		delete(b.pages, server)
 	}
 }

@@ -43,6 +43,30 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestVoices: the louder voice loses its lines; the other one's stay.
+func TestVoices(t *testing.T) {
+	b := machinelog.New((&clock{epoch}).read)
+	b.Add("s", machinelog.Talos, "stage installing")
+	for range 3 * machinelog.MaxLines {
+		b.Add("s", machinelog.Kernel, "again")
+	}
+	if got := b.Lines("s"); len(got) != machinelog.MaxLines || got[0].Text != "stage installing" || got[1].Text != "again" {
+		t.Errorf("%d lines, the first %+v", len(got), got[0])
+	}
+	for range 3 * machinelog.MaxLines {
+		b.Add("s", machinelog.Talos, "again")
+	}
+	kernel := 0
+	for _, l := range b.Lines("s") {
+		if l.Source == machinelog.Kernel {
+			kernel++
+		}
+	}
+	if kernel < machinelog.MaxLines/2-1 || kernel > machinelog.MaxLines/2+1 {
+		t.Errorf("%d lines are the kernel's", kernel)
+	}
+}
+
 // TestRoom: what all servers said together is bounded too; who is quiet for longest is forgotten.
 func TestRoom(t *testing.T) {
 	c := &clock{epoch}

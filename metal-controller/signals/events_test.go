@@ -49,6 +49,10 @@ func TestEvents(t *testing.T) {
 		{&machine.TaskEvent{Task: canary}, nil},
 		{&machine.AddressEvent{Hostname: canary}, nil},
 		{&machine.ServiceStateEvent{Service: "apid", Action: machine.ServiceStateEvent_RUNNING, Message: canary, Health: &machine.ServiceHealth{Healthy: true, LastMessage: canary}}, []string{"talos rack1-01 service apid: running, healthy"}},
+		{&machine.ServiceStateEvent{Service: "etcd", Action: machine.ServiceStateEvent_WAITING}, []string{"talos rack1-01 service etcd: waiting"}},
+		{&machine.ServiceStateEvent{Service: "apid", Action: machine.ServiceStateEvent_RUNNING, Health: &machine.ServiceHealth{Healthy: true}}, nil}, // repeated
+		{&machine.ServiceStateEvent{Service: "apid", Action: machine.ServiceStateEvent_RUNNING, Health: &machine.ServiceHealth{}}, []string{"talos rack1-01 service apid: running, not healthy"}},
+		{stage(machine.MachineStatusEvent_UNKNOWN), nil},
 		{&machine.RestartEvent{}, []string{"talos rack1-01 restarts"}},
 		{&machine.ConfigLoadErrorEvent{Error: canary}, []string{"hint rack1-01 b1 " + metal.StageTalosConfigFailed, "doubt", "talos rack1-01 could not load its machine config"}},
 		{&machine.ConfigValidationErrorEvent{Error: canary}, []string{"hint rack1-01 b1 " + metal.StageTalosConfigFailed, "talos rack1-01 does not take its machine config"}}, // the doubt was told just now
@@ -71,7 +75,7 @@ func TestEvents(t *testing.T) {
 	if !slices.Equal(heard, want) {
 		t.Errorf("heard\n  %s\nwant\n  %s", strings.Join(heard, "\n  "), strings.Join(want, "\n  "))
 	}
-	if n := w.Counts(); n.Unreadable != 1 || n.Events != 17 {
+	if n := w.Counts(); n.Unreadable != 1 || n.Events != 21 {
 		t.Errorf("%+v", n)
 	}
 }

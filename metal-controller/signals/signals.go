@@ -81,13 +81,13 @@ type Receiver struct {
 	events, lines, unknown, unreadable, refused atomic.Int64
 
 	mu     sync.Mutex
-	stages map[string]string // what a server said of its stage last
+	latest map[string]string // what a server said last of one thing, by its name and that
 }
 
 // New hears nothing until its ports are served.
 func New(cfg Config) *Receiver {
 	return &Receiver{
-		cfg: cfg, stages: map[string]string{}, all: rate.NewLimiter(doubtsPerSecond, doubtsBurst), tell: rate.NewLimiter(rate.Every(tellEvery), 1),
+		cfg: cfg, latest: map[string]string{}, all: rate.NewLimiter(doubtsPerSecond, doubtsBurst), tell: rate.NewLimiter(rate.Every(tellEvery), 1),
 		doubts: limits.NewBuckets[string](limits.Rate{PerSecond: 1 / doubtEvery.Seconds(), Burst: 1}, maxSpeakers, cfg.Now),
 	}
 }
@@ -119,22 +119,22 @@ func (r *Receiver) Event(s Speaker, from netip.Addr, data *anypb.Any) {
 	if said.doubt != "" && r.doubts.Allow(s.Server) && r.all.AllowN(r.cfg.Now(), 1) {
 		r.cfg.Ear.Doubt(s.Server, "The machine at "+from.String()+" says that it "+said.doubt+". Nothing proves that, and its own words may quote the config, so they are shown on its console only.")
 	}
-	if said.text != "" && (!said.status || r.newStage(s.Server, said.text)) {
+	if said.text != "" && (said.about == "" || r.isNews(s.Server+" "+said.about, said.text)) {
 		r.cfg.Ear.Talos(s.Server, said.text)
 	}
 }
 
-// newStage says that a server did not say the same of its stage the last time: Talos repeats that with every change of anything.
-func (r *Receiver) newStage(server, text string) bool {
+// isNews says that a server did not say the same about something the last time: Talos repeats that with every change of anything.
+func (r *Receiver) isNews(about, text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stages[server] == text {
+	if r.latest[about] == text {
 		return false
 	}
-	if len(r.stages) >= maxSpeakers {
-		clear(r.stages)
+	if len(r.latest) >= maxSpeakers {
+		clear(r.latest)
 	}
-	r.stages[server] = text
+	r.latest[about] = text
 	return true
 }
 

@@ -24,9 +24,8 @@ const (
 type saying struct {
 	// stage is one of metal.ToldStages, or empty.
 	stage string
-	// text is a line for people, or empty; status says that Talos repeats it.
-	text   string
-	status bool
+	// text is a line for people, or empty. About names what Talos repeats itself about.
+	text, about string
 	// doubt ends the sentence "The machine says that it …", or is empty.
 	doubt string
 }
@@ -72,6 +71,9 @@ func sayStatus(m proto.Message) saying {
 		machine.MachineStatusEvent_MAINTENANCE: metal.StageTalosMaintenance, machine.MachineStatusEvent_INSTALLING: metal.StageTalosInstalling,
 		machine.MachineStatusEvent_REBOOTING: metal.StageTalosRebooting, machine.MachineStatusEvent_BOOTING: metal.StageTalosBooting, machine.MachineStatusEvent_RUNNING: metal.StageTalosRunning,
 	}
+	if e.GetStage() == machine.MachineStatusEvent_UNKNOWN { // before there is any
+		return saying{}
+	}
 	text := "stage " + word(strings.ToLower(e.GetStage().String()))
 	var waits []string
 	for _, c := range e.GetStatus().GetUnmetConditions() {
@@ -85,7 +87,7 @@ func sayStatus(m proto.Message) saying {
 	case e.GetStatus().GetReady():
 		text += ", ready"
 	}
-	return saying{stage: stages[e.GetStage()], text: text, status: true}
+	return saying{stage: stages[e.GetStage()], text: text, about: "stage"}
 }
 
 func saySequence(m proto.Message) saying {
@@ -112,11 +114,12 @@ func sayService(m proto.Message) saying {
 	if !ok {
 		return saying{}
 	}
-	text := "service " + word(e.GetService()) + ": " + word(strings.ToLower(e.GetAction().String()))
+	about := "service " + word(e.GetService())
+	text := about + ": " + word(strings.ToLower(e.GetAction().String()))
 	if h := e.GetHealth(); h != nil && !h.GetUnknown() {
 		text += map[bool]string{true: ", healthy", false: ", not healthy"}[h.GetHealthy()]
 	}
-	return saying{text: text}
+	return saying{text: text, about: about}
 }
 
 // word is a name that a machine said, as it may stand within a line.

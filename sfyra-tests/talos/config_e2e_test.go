@@ -19,13 +19,16 @@ const (
 	configLine    = "talos.config=http://" + configAddress + "/config?uuid=${uuid}"
 )
 
-// TestConfig: Talos takes its config from the address on the kernel line, once, and answers with the cluster's own certificates, to nobody else.
-// Its disk is seeded, so that no installer is needed.
+// TestConfig: Talos takes its config from the address on the kernel line, once, and answers with the cluster's own certificates, to nobody else. It tells
+// Ingot's receivers how it fares: they make of it what people may see. Its disk is seeded, so that no installer is needed.
 func TestConfig(t *testing.T) {
-	l := newLab(t, 2048, configLine, SeedDisk)
-	l.serveConfig(l.generate())
+	c := links(t)
+	l := newLab(t, 2048, line(c), SeedDisk)
+	l.serveConfig(l.adds(l.generate(), c))
+	heard := l.hear(func() bool { return l.fetched.Load() > 0 })
 	l.powerOn()
 	l.answers()
+	heard.saidAll(l, c)
 	l.await("nvme0n1", "get", "systemdisk")
 	l.refusesStrangers()
 	l.fetchedOnce()
