@@ -21,7 +21,7 @@ import (
 
 // The size at which garbage is collected: what runs of a few servers fill in a second or two, and more for a rack, whose objects alone fill the first.
 const (
-	heap      = 1 << 30
+	heap     = 1 << 30
 	heapEach = 4 << 20
 )
 
@@ -67,7 +67,7 @@ func run(o options, out io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	cfg := engine.Config{Servers: o.servers, Disable: without}
+	cfg := engine.Config{Servers: o.servers, Disable: without, Forgers: true}
 	if o.seed != 0 {
 		return one(o, cfg, out), nil
 	}

@@ -189,9 +189,4 @@ func (h *told) saidAll(l *lab, c capability.Links) {
 		l.t.Errorf("the kernel's first line came %d times, of %d", first, len(h.kernel))
 	}
 	l.t.Logf("heard %+v; stages %v; events\n%s", h.Counts(), h.stages, strings.Join(h.talos, "\n"))
-	if path := os.Getenv("INGOT_TALOS_LINES"); path != "" {
-		if err := os.WriteFile(path, []byte(strings.Join(h.kernel, "\n")), 0o600); err != nil {
-			l.t.Error(err)
-		}
-	}
 }
