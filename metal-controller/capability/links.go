@@ -66,7 +66,7 @@ func (l Links) Args(args []string, server, boot string, plain bool, pin string) 
 		out = append(out, strings.ReplaceAll(a, Placeholder, link))
 	}
 	if hasArg(args, TalosConfig) {
-		return l.telling(append(l.trusting(out, link), BootArg+"="+boot))
+		return l.telling(append(l.trusting(out, link), BootArg+"="+boot), link)
 	}
 	if !named {
 		out = append(out, "ingot.config="+link)
@@ -82,9 +82,14 @@ func (l Links) trusting(args []string, link string) []string {
 	return append(args, l.Early)
 }
 
-// telling adds what lets a Talos tell how it fares, unless the Environment says where, or the line would be too long.
-func (l Links) telling(args []string) []string {
-	for _, a := range []struct{ name, value string }{{talosEvents, l.Events}, {talosKernelLog, l.KernelLogURL()}} {
+// telling adds what lets a Talos tell how it fares, unless the Environment says where, or the line would be too long. The kernel's log begins with this very
+// line, and travels in the clear: where the config's link is not to be read on the way, the log waits until the config, which names its port too, has left.
+func (l Links) telling(args []string, link string) []string {
+	tells := []struct{ name, value string }{{talosEvents, l.Events}}
+	if !strings.HasPrefix(link, "https://") {
+		tells = append(tells, struct{ name, value string }{talosKernelLog, l.KernelLogURL()})
+	}
+	for _, a := range tells {
 		if a.value != "" && !hasArg(args, a.name) && len(strings.Join(args, " "))+len(" "+a.name+a.value) <= MaxLine {
 			args = append(args, a.name+a.value)
 		}

@@ -95,11 +95,11 @@ func TestArgs(t *testing.T) {
 
 // TestTelling: a Talos learns where it tells how it fares, as far as that fits and the Environment does not say so itself; no other system does.
 func TestTelling(t *testing.T) {
-	l := capability.Links{Key: key(t, canary), HTTPS: "https://192.0.2.1:7445", Early: "talos.config.early=AAAA", Events: "192.0.2.1:7447", KernelLog: "192.0.2.1:7448"}
+	l := capability.Links{Key: key(t, canary), HTTPS: "https://192.0.2.1:7445", Plain: "http://192.0.2.1:7446", Events: "192.0.2.1:7447", KernelLog: "192.0.2.1:7448"}
 	const events, kernel = "talos.events.sink=192.0.2.1:7447", "talos.logging.kernel=tcp://192.0.2.1:7448"
-	told := func(l capability.Links, more ...string) string {
+	said := func(l capability.Links, plain bool, more ...string) string {
 		var out []string
-		line := l.Args(append([]string{"talos.config={config}"}, more...), "s", "b9", false, "PIN")
+		line := l.Args(append([]string{"talos.config={config}"}, more...), "s", "b9", plain, "PIN")
 		for _, a := range line {
 			if strings.HasPrefix(a, "talos.events") || strings.HasPrefix(a, "talos.logging") {
 				out = append(out, a)
@@ -110,11 +110,15 @@ func TestTelling(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	free := capability.MaxLine - len(strings.Join(l.Args([]string{"talos.config={config}"}, "s", "b9", false, ""), " "))
+	told := func(l capability.Links, more ...string) string { return said(l, true, more...) }
+	secret, bare := l, l
+	secret.Early, bare.Events, bare.KernelLog = "talos.config.early=AAAA", "", ""
+	free := capability.MaxLine - len(strings.Join(bare.Args([]string{"talos.config={config}"}, "s", "b9", true, ""), " ")) - len(" "+events+" "+kernel)
 	fill := func(n int) string { return strings.Repeat("x", free-n-1) }
 	for name, c := range map[string]struct{ got, want string }{
 		"both":                      {told(l), events + " " + kernel},
-		"none offered":              {told(capability.Links{Key: l.Key, HTTPS: l.HTTPS, Early: l.Early}), ""},
+		"none offered":              {told(bare), ""},
+		"over HTTPS":                {said(secret, false), events},
 		"the Environment's sink":    {told(l, "talos.events.sink=a:1"), "talos.events.sink=a:1 " + kernel},
 		"the Environment's log":     {told(l, "talos.logging.kernel=udp://a:1"), "talos.logging.kernel=udp://a:1 " + events},
 		"just enough room":          {told(l, fill(0)), events + " " + kernel},
@@ -141,7 +145,7 @@ func TestTalosLineFits(t *testing.T) {
 	l := capability.Links{Key: key(t, canary), HTTPS: "https://" + host + ":7445", Early: early, Events: host + ":7447", KernelLog: host + ":7448"}
 	args := strings.Fields("talos.platform=metal console=ttyS0 console=tty0 consoleblank=0 nvme_core.io_timeout=4294967295 printk.devkmsg=on selinux=1 module.sig_enforce=1 proc_mem.force_override=never init_on_alloc=1 slab_nomerge= pti=on talos.config={config}")
 	line := strings.Join(l.Args(args, strings.Repeat("s", 63), strings.Repeat("b", 32), false, ""), " ")
-	if len(line) > 1650 || !strings.Contains(line, "talos.logging.kernel=") {
+	if len(line) > 1560 || !strings.Contains(line, "talos.events.sink=") {
 		t.Errorf("the line has %d bytes: %s", len(line), line)
 	}
 }

@@ -37,7 +37,7 @@ func links(t testing.TB) capability.Links {
 // TestKernelLine: of the line that Ingot itself gives a Talos nothing is left that is a capability, and all that is none.
 func TestKernelLine(t *testing.T) {
 	l := links(t)
-	line := "Kernel command line: " + strings.Join(l.Args([]string{"console=ttyS0", "talos.platform=metal", "talos.config={config}", "talos.config.inline=" + canary}, "rack1-01", "boot7", false, ""), " ") + " panic=10"
+	line := "Kernel command line: " + strings.Join(l.Args([]string{"console=ttyS0", "talos.platform=metal", "talos.config={config}", "talos.config.inline=" + canary, "talos.logging.kernel=tcp://192.0.2.1:7448"}, "rack1-01", "boot7", false, ""), " ") + " panic=10"
 	token := l.ConfigURL("rack1-01", "boot7", false)[len("https://192.0.2.1:7445/v1/config/rack1-01/boot7/"):]
 	secrets := []string{token, strings.TrimPrefix(l.Early, "talos.config.early="), "boot7", canary, "7447", "7448", "https:"}
 	var r Redactor
