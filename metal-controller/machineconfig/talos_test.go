@@ -64,12 +64,7 @@ func tells(f *machineconfig.Facts) {
 
 // TestAdditions: what Ingot adds, with its origin, and what people say in a patch wins over it.
 func TestAdditions(t *testing.T) {
-	for name, c := range map[string]struct {
-		base   string
-		change func(*machineconfig.Facts)
-		want   []string
-		never  string
-	}{
+	for name, c := range map[string]addition{
 		"by itself": {want: []string{
 			`v1alpha1|machine.network.hostname|"rack1-01"|ingot, the server's name`, `v1alpha1|machine.kubelet.extraArgs.provider-id|"ingot://rack1-01"|ingot, the server's providerID`,
 			`v1alpha1|machine.nodeLabels."metal.ingot.dev/server"|"rack1-01"|ingot, the server's place and class`, `v1alpha1|machine.nodeLabels."metal.ingot.dev/class"|"large"|ingot, the server's place and class`,
@@ -94,6 +89,27 @@ func TestAdditions(t *testing.T) {
 		}, want: []string{`v1alpha1|machine.network.kubespan.enabled|"true"|ingot, talos.kubeSpan of class large`, `v1alpha1|machine.features.kubePrism.enabled|"false"|ingot, talos.kubePrism of class large`, `v1alpha1|cluster.discovery.enabled|"true"|ingot, talos.discovery of class large`}},
 		"switches that nobody set":   {base: small + "  features: {kubePrism: {enabled: true}}\n", change: func(f *machineconfig.Facts) { f.Class.Spec.Talos = &metal.TalosSettings{} }, want: []string{`v1alpha1|machine.features.kubePrism.enabled|"true"|secret`}, never: "kubespan"},
 		"a mesh in its own document": {base: small + "---\napiVersion: v1alpha1\nkind: KubeSpanConfig\nenabled: false\n", change: func(f *machineconfig.Facts) { f.Class.Spec.Talos = &metal.TalosSettings{KubeSpan: yes(true)} }, want: []string{`v1alpha1/KubeSpanConfig|enabled|"true"|ingot, talos.kubeSpan of class large`}, never: "network.kubespan"},
+		"the installer":              {base: small + "  install: {image: other}\n", change: func(f *machineconfig.Facts) { f.Installer = "factory.example/installer:v1.13.0" }, want: []string{`v1alpha1|machine.install.image|"factory.example/installer:v1.13.0"|ingot, the Environment's installer`}},
+		"the disk": {base: small + "  install: {disk: /dev/sdq, wipe: false, diskSelector: {model: OLD}}\n", change: func(f *machineconfig.Facts) {
+			f.Class.Spec.InstallDisk = &metal.InstallDisk{Transports: []string{"nvme"}}
+		}, want: []string{`v1alpha1|machine.install.diskSelector.wwid|"eui.01"|ingot, installDisk of class large`, `v1alpha1|machine.install.wipe|"true"|ingot, installDisk of class large`}, never: "OLD"},
+		"a disk by a patch": {change: func(f *machineconfig.Facts) {
+			f.Class.Spec.InstallDisk = &metal.InstallDisk{Transports: []string{"nvme"}}
+			f.Server.Spec.Patches = []string{"machine: {install: {disk: /dev/sda}}"}
+		}, want: []string{`v1alpha1|machine.install.disk|"/dev/sda"|server rack1-01, patch 1`}, never: "diskSelector"},
+		"the claim's disk": {change: func(f *machineconfig.Facts) {
+			f.Class.Spec.InstallDisk, f.Claim.Spec.InstallDisk = &metal.InstallDisk{Serial: "N1"}, &metal.InstallDisk{Serial: "root"}
+		}, want: []string{`v1alpha1|machine.install.diskSelector.serial|"root"|ingot, installDisk of claim team/web-0`}, never: "wwid"},
+		"Talos by its Environment": {base: "machine: {type: worker}\n", change: func(f *machineconfig.Facts) { f.Talos = true }, want: []string{`v1alpha1|machine.network.hostname|"rack1-01"|ingot, the server's name`}, never: "Callback"},
+		"another system":           {base: "machine: {type: worker}\n", change: func(f *machineconfig.Facts) { f.Class.Spec.InstallDisk = &metal.InstallDisk{Serial: "none"} }, want: []string{`v1alpha1|machine.type|"worker"|secret`}, never: "hostname"},
+	} {
+		t.Run(name, c.check)
+	}
+}
+
+// TestTelling: a Talos learns where it tells how it fares, unless somebody says so otherwise, or wants that it does not.
+func TestTelling(t *testing.T) {
+	for name, c := range map[string]addition{
 		"where it tells": {change: tells, want: []string{
 			`v1alpha1/EventSinkConfig|endpoint|"192.0.2.1:7447"|ingot, Ingot's port for events`, `v1alpha1/KmsgLogConfig ingot|url|"tcp://192.0.2.1:7448"|ingot, Ingot's port for kernel logs`,
 		}},
@@ -108,38 +124,36 @@ func TestAdditions(t *testing.T) {
 			tells(f)
 			f.Class.Spec.Patches = []string{"apiVersion: v1alpha1\nkind: EventSinkConfig\n$patch: delete\n---\napiVersion: v1alpha1\nkind: KmsgLogConfig\nname: ingot\n$patch: delete\n"}
 		}, never: "192.0.2.1"},
-		"the installer": {base: small + "  install: {image: other}\n", change: func(f *machineconfig.Facts) { f.Installer = "factory.example/installer:v1.13.0" }, want: []string{`v1alpha1|machine.install.image|"factory.example/installer:v1.13.0"|ingot, the Environment's installer`}},
-		"the disk": {base: small + "  install: {disk: /dev/sdq, wipe: false, diskSelector: {model: OLD}}\n", change: func(f *machineconfig.Facts) {
-			f.Class.Spec.InstallDisk = &metal.InstallDisk{Transports: []string{"nvme"}}
-		}, want: []string{`v1alpha1|machine.install.diskSelector.wwid|"eui.01"|ingot, installDisk of class large`, `v1alpha1|machine.install.wipe|"true"|ingot, installDisk of class large`}, never: "OLD"},
-		"a disk by a patch": {change: func(f *machineconfig.Facts) {
-			f.Class.Spec.InstallDisk = &metal.InstallDisk{Transports: []string{"nvme"}}
-			f.Server.Spec.Patches = []string{"machine: {install: {disk: /dev/sda}}"}
-		}, want: []string{`v1alpha1|machine.install.disk|"/dev/sda"|server rack1-01, patch 1`}, never: "diskSelector"},
-		"the claim's disk": {change: func(f *machineconfig.Facts) {
-			f.Class.Spec.InstallDisk, f.Claim.Spec.InstallDisk = &metal.InstallDisk{Serial: "N1"}, &metal.InstallDisk{Serial: "root"}
-		}, want: []string{`v1alpha1|machine.install.diskSelector.serial|"root"|ingot, installDisk of claim team/web-0`}, never: "wwid"},
-		"Talos by its Environment": {base: "machine: {type: worker}\n", change: func(f *machineconfig.Facts) { f.Talos = true }, want: []string{`v1alpha1|machine.network.hostname|"rack1-01"|ingot, the server's name`}, never: "Callback"},
-		"another system":           {base: "machine: {type: worker}\n", change: func(f *machineconfig.Facts) { f.Class.Spec.InstallDisk = &metal.InstallDisk{Serial: "none"} }, want: []string{`v1alpha1|machine.type|"worker"|secret`}, never: "hostname"},
+		"nowhere": {never: "EventSinkConfig"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := facts()
-			if c.change != nil {
-				c.change(&f)
-			}
-			if c.base == "" {
-				c.base = small
-			}
-			got := shows(t, c.base, f)
-			for _, w := range c.want {
-				if !slices.Contains(got, w) {
-					t.Errorf("there is no line %s", w)
-				}
-			}
-			if all := strings.Join(got, "\n"); c.never != "" && strings.Contains(all, c.never) || t.Failed() {
-				t.Errorf("%q in\n%s", c.never, all)
-			}
-		})
+		t.Run(name, c.check)
+	}
+}
+
+// addition is what Ingot adds to a config: small where base is empty.
+type addition struct {
+	base   string
+	change func(*machineconfig.Facts)
+	want   []string
+	never  string
+}
+
+func (c addition) check(t *testing.T) {
+	f := facts()
+	if c.change != nil {
+		c.change(&f)
+	}
+	if c.base == "" {
+		c.base = small
+	}
+	got := shows(t, c.base, f)
+	for _, w := range c.want {
+		if !slices.Contains(got, w) {
+			t.Errorf("there is no line %s", w)
+		}
+	}
+	if all := strings.Join(got, "\n"); c.never != "" && strings.Contains(all, c.never) || t.Failed() {
+		t.Errorf("%q in\n%s", c.never, all)
 	}
 }
 
