@@ -18,9 +18,10 @@ import (
 const (
 	// maxLine bounds one line, in bytes: the kernel's longest has 1,024, which JSON makes longer. One that is longer is left out.
 	maxLine         = 8 << 10
-	linesPerSecond  = 100 // of one connection
+	// A line costs a millisecond of a processor at worst, where somebody made it for that (BenchmarkLine).
+	linesPerSecond  = 50 // of one connection
 	linesBurst      = 2000
-	linesInAll      = 5000
+	linesInAll      = 1000
 	linesInAllBurst = 20000
 	// Connections: a rack behind one /64 shares a source; of one server there are those before and after it restarts, twice.
 	connectionsEach      = 4
@@ -36,6 +37,8 @@ const (
 	lookEvery = 2 * time.Second
 	// sureFor is how long an answer counts.
 	sureFor = 10 * time.Second
+	// restFor is the pause after a connection could not be taken.
+	restFor = time.Second
 )
 
 // KernelLog is the server of the port for kernel logs.
@@ -60,22 +63,36 @@ func (r *Receiver) KernelLog() *KernelLog {
 	return k
 }
 
-// Serve takes connections until the listener or the server is closed.
+// Serve takes connections until the listener or the server is closed. It goes on after any other error: that this machine has no room for another connection
+// must not end the program.
 func (k *KernelLog) Serve(l net.Listener) error {
+	k.busy.Add(1)
+	defer k.busy.Done()
 	defer context.AfterFunc(k.ctx, func() { _ = l.Close() })()
 	l = limits.Listen(frugal{l}, limits.NewGate[netip.Prefix](connectionsInAll, connectionsPerSource))
 	for {
 		c, err := l.Accept()
-		if k.ctx.Err() != nil {
-			if err == nil {
-				_ = c.Close()
-			}
+		switch {
+		case err == nil:
+			k.busy.Go(func() { k.connection(c) }) // which ends at once where the server is closed
+		case k.ctx.Err() != nil:
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, net.ErrClosed):
 			return err
+		default:
+			k.r.cfg.Log.Error(err, "Taking a connection for a kernel log")
+			k.rest()
 		}
-		k.busy.Go(func() { k.connection(c) })
+	}
+}
+
+// rest waits a moment.
+func (k *KernelLog) rest() {
+	t := time.NewTimer(restFor)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-k.ctx.Done():
 	}
 }
 

@@ -159,3 +159,12 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkLine is the longest line that is looked through.
+func BenchmarkLine(b *testing.B) {
+	text := "[talos] " + strings.Repeat("key=value https://h/p?q=x -----B ", maxMessage/33)
+	for b.Loop() {
+		var r Redactor
+		r.Line(text)
+	}
+}

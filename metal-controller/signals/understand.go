@@ -129,6 +129,9 @@ func word(name string) string {
 	return name[:min(len(name), maxWord)]
 }
 
+// maxMessage bounds what a line says, in bytes. The kernel's own bound is 1,024; what is longer is not the kernel's, and would cost much to look through.
+const maxMessage = 2 << 10
+
 // entry is a line of Talos' kernel log; more is in it.
 type entry struct {
 	Message string `json:"msg"`
@@ -139,7 +142,7 @@ type entry struct {
 // readLine is what a JSON line of Talos' kernel log says, as the kernel prints it: its own time, and the message.
 func readLine(raw []byte) (string, bool) {
 	e := entry{Clock: -1}
-	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &e) != nil || e.Clock < 0 {
+	if raw = bytes.TrimSpace(raw); len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &e) != nil || e.Clock < 0 || len(e.Message) > maxMessage {
 		return "", false
 	}
 	return fmt.Sprintf("[%5d.%06d] %s", e.Clock/1e6, e.Clock%1e6, strings.TrimSpace(e.Message)), true
