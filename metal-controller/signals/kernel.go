@@ -17,7 +17,7 @@ import (
 // Limits of the port for kernel logs. Whoever is faster is read more slowly, and loses nothing: Talos waits.
 const (
 	// maxLine bounds one line, in bytes: the kernel's longest has 1,024, which JSON makes longer. One that is longer is left out.
-	maxLine         = 8 << 10
+	maxLine = 8 << 10
 	// A line costs a millisecond of a processor at worst, where somebody made it for that (BenchmarkLine).
 	linesPerSecond  = 50 // of one connection
 	linesBurst      = 2000
