@@ -79,6 +79,8 @@ func (f *flags) register(c *cobra.Command) {
 	l.StringVar(&f.ConfigURL, "config-url", "", "how machines reach that port, for instance https://192.0.2.1:7445 (default: by the host of --agent-url)")
 	l.StringVar(&f.PlainConfigListen, "plain-config-listen", ":7446", "address of the same port over plain HTTP, for classes that allow that; empty for none")
 	l.StringVar(&f.PlainConfigURL, "plain-config-url", "", "how machines reach that port, for instance http://192.0.2.1:7446 (default: by the host of --agent-url)")
+	l.StringVar(&f.EventsListen, "events-listen", ":7447", "address of the port where Talos machines tell of their events, by the host of --agent-url; empty for none")
+	l.StringVar(&f.KernelLogListen, "kernel-log-listen", ":7448", "address of the port where they send their kernel's log; empty for none")
 	l.StringVar(&f.policy, "unknown-policy", string(boot.RegisterOnce), "what to do with machines that no Server describes: register-once, ignore or hold")
 	l.IntVar(&f.MaxUnaccepted, "max-unaccepted", 0, "how many Servers may wait for acceptance before no more are registered (default 1000)")
 	l.StringVar(&f.DestructiveLimit, "destructive-limit", "", "how many wipes may be granted in an hour: a number, or a share of the accepted servers such as 20% (default: the larger of 5 and 10%)")

@@ -22,7 +22,7 @@ func TestHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range []string{"--kubeconfig", "--leader-elect", "--agent-listen", "--agent-url", "--boot-listen", "--config-listen", "--config-url", "--plain-config-listen", "--plain-config-url", "--unknown-policy", "--destructive-limit", "--dry-run", "--metrics-address", ":7443", ":7444", ":7445", ":7446", ":7490", "issue-pxe-certificate", "ingot up"} {
+	for _, word := range []string{"--kubeconfig", "--leader-elect", "--agent-listen", "--agent-url", "--boot-listen", "--config-listen", "--config-url", "--plain-config-listen", "--plain-config-url", "--events-listen", "--kernel-log-listen", "--unknown-policy", "--destructive-limit", "--dry-run", "--metrics-address", ":7443", ":7444", ":7445", ":7446", ":7447", ":7448", ":7490", "issue-pxe-certificate", "ingot up"} {
 		if !strings.Contains(out, word) {
 			t.Errorf("--help says nothing of %s", word)
 		}

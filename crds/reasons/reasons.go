@@ -231,6 +231,8 @@ const (
 	EtcdLeft = "EtcdLeft"
 	// EtcdMemberKept: the server of a deleted claim is a member of its cluster's etcd and cannot leave it now; the message says why.
 	EtcdMemberKept = "EtcdMemberKept"
+	// ConfigDoubted: the machine itself says that it could not load its machine config, or does not take it. Nothing proves that.
+	ConfigDoubted = "ConfigDoubted"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

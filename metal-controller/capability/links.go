@@ -21,7 +21,12 @@ type Links struct {
 	HTTPS, Plain string
 	// Early is EarlyTrust of the authority behind HTTPS; empty lets no Talos trust it.
 	Early string
+	// Events and KernelLog are where a Talos tells how it fares, each HOST:PORT over TCP. An empty one is not offered. They hold no capability: what comes there is a hint.
+	Events, KernelLog string
 }
+
+// MaxLine bounds a kernel line, in bytes: x86 takes 2,048, and the boot server adds some of its own.
+const MaxLine = 1920
 
 // ConfigURL is where a boot fetches its machine config; plain lets it travel over plain HTTP, where that is offered. A boot is of one binding.
 func (l Links) ConfigURL(server, boot string, plain bool) string {
@@ -61,7 +66,7 @@ func (l Links) Args(args []string, server, boot string, plain bool, pin string) 
 		out = append(out, strings.ReplaceAll(a, Placeholder, link))
 	}
 	if hasArg(args, TalosConfig) {
-		return append(l.trusting(out, link), BootArg+"="+boot)
+		return l.telling(append(l.trusting(out, link), BootArg+"="+boot), link)
 	}
 	if !named {
 		out = append(out, "ingot.config="+link)
@@ -75,4 +80,27 @@ func (l Links) trusting(args []string, link string) []string {
 		return args
 	}
 	return append(args, l.Early)
+}
+
+// telling adds what lets a Talos tell how it fares, unless the Environment says where, or the line would be too long. The kernel's log begins with this very
+// line, and travels in the clear: where the config's link is not to be read on the way, the log waits until the config, which names its port too, has left.
+func (l Links) telling(args []string, link string) []string {
+	tells := []struct{ name, value string }{{talosEvents, l.Events}}
+	if !strings.HasPrefix(link, "https://") {
+		tells = append(tells, struct{ name, value string }{talosKernelLog, l.KernelLogURL()})
+	}
+	for _, a := range tells {
+		if a.value != "" && !hasArg(args, a.name) && len(strings.Join(args, " "))+len(" "+a.name+a.value) <= MaxLine {
+			args = append(args, a.name+a.value)
+		}
+	}
+	return args
+}
+
+// KernelLogURL is KernelLog as a Talos takes it; empty when there is none. Talos sends its log twice to two addresses that are not written alike.
+func (l Links) KernelLogURL() string {
+	if l.KernelLog == "" {
+		return ""
+	}
+	return "tcp://" + l.KernelLog
 }

@@ -14,6 +14,9 @@ const (
 	// TalosConfig is where Talos gets its config; an argument that begins so makes a kernel line a Talos'.
 	TalosConfig = "talos.config="
 	talosEarly  = "talos.config.early="
+	// talosEvents and talosKernelLog are where it sends its events (gRPC without TLS), and the kernel's log (lines of JSON).
+	talosEvents    = "talos.events.sink="
+	talosKernelLog = "talos.logging.kernel="
 )
 
 // BootArg names, on the kernel line of a Talos, the boot that this kernel came over the network in. Talos' installer copies it into no bootloader, so a

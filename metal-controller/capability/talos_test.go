@@ -93,16 +93,59 @@ func TestArgs(t *testing.T) {
 	}
 }
 
+// TestTelling: a Talos learns where it tells how it fares, as far as that fits and the Environment does not say so itself; no other system does.
+func TestTelling(t *testing.T) {
+	l := capability.Links{Key: key(t, canary), HTTPS: "https://192.0.2.1:7445", Plain: "http://192.0.2.1:7446", Events: "192.0.2.1:7447", KernelLog: "192.0.2.1:7448"}
+	const events, kernel = "talos.events.sink=192.0.2.1:7447", "talos.logging.kernel=tcp://192.0.2.1:7448"
+	said := func(l capability.Links, plain bool, more ...string) string {
+		var out []string
+		line := l.Args(append([]string{"talos.config={config}"}, more...), "s", "b9", plain, "PIN")
+		for _, a := range line {
+			if strings.HasPrefix(a, "talos.events") || strings.HasPrefix(a, "talos.logging") {
+				out = append(out, a)
+			}
+		}
+		if all := strings.Join(line, " "); !strings.Contains(all, l.Early) || !strings.Contains(all, "ingot.boot=b9") {
+			t.Errorf("without what must be on it: %s", all)
+		}
+		return strings.Join(out, " ")
+	}
+	told := func(l capability.Links, more ...string) string { return said(l, true, more...) }
+	secret, bare := l, l
+	secret.Early, bare.Events, bare.KernelLog = "talos.config.early=AAAA", "", ""
+	free := capability.MaxLine - len(strings.Join(bare.Args([]string{"talos.config={config}"}, "s", "b9", true, ""), " ")) - len(" "+events+" "+kernel)
+	fill := func(n int) string { return strings.Repeat("x", free-n-1) }
+	for name, c := range map[string]struct{ got, want string }{
+		"both":                      {told(l), events + " " + kernel},
+		"none offered":              {told(bare), ""},
+		"over HTTPS":                {said(secret, false), events},
+		"the Environment's sink":    {told(l, "talos.events.sink=a:1"), "talos.events.sink=a:1 " + kernel},
+		"the Environment's log":     {told(l, "talos.logging.kernel=udp://a:1"), "talos.logging.kernel=udp://a:1 " + events},
+		"just enough room":          {told(l, fill(0)), events + " " + kernel},
+		"one byte less":             {told(l, fill(-1)), events},
+		"no room":                   {told(l, fill(-len(events)-len(kernel)-2)), ""},
+		"room for the shorter only": {told(l, fill(-len(kernel))), events},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %q, want %q", name, c.got, c.want)
+		}
+	}
+	if got := strings.Join(l.Args([]string{"console=ttyS0"}, "s", "b9", false, "PIN"), " "); strings.Contains(got, "talos") {
+		t.Errorf("another system gets %s", got)
+	}
+}
+
 // TestTalosLineFits: the longest address that is allowed, our trust and the arguments that Talos' own factory gives leave room below the limit of 1,920 bytes.
 func TestTalosLineFits(t *testing.T) {
 	early, err := capability.EarlyTrust(root(t).DER())
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := capability.Links{Key: key(t, canary), HTTPS: "https://[2001:db8:1234:5678:9abc:def0:1234:5678]:7445", Early: early}
+	const host = "[2001:db8:1234:5678:9abc:def0:1234:5678]"
+	l := capability.Links{Key: key(t, canary), HTTPS: "https://" + host + ":7445", Early: early, Events: host + ":7447", KernelLog: host + ":7448"}
 	args := strings.Fields("talos.platform=metal console=ttyS0 console=tty0 consoleblank=0 nvme_core.io_timeout=4294967295 printk.devkmsg=on selinux=1 module.sig_enforce=1 proc_mem.force_override=never init_on_alloc=1 slab_nomerge= pti=on talos.config={config}")
 	line := strings.Join(l.Args(args, strings.Repeat("s", 63), strings.Repeat("b", 32), false, ""), " ")
-	if len(line) > 1500 {
+	if len(line) > 1560 || !strings.Contains(line, "talos.events.sink=") {
 		t.Errorf("the line has %d bytes: %s", len(line), line)
 	}
 }

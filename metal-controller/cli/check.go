@@ -150,6 +150,8 @@ func networkChecks(name string) []check {
 		{"port 7443/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7443", "agents") }},
 		{"port 7445/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7445", "machine configs") }},
 		{"port 7446/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7446", "machine configs, plain") }},
+		{"port 7447/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7447", "events of Talos") }},
+		{"port 7448/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7448", "kernel logs") }},
 		{"other DHCP", func(ctx context.Context) finding { return checkOtherDHCP(ctx, name) }},
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"ingot.dev/ingot/metal-controller/taloscheck"
 )
 
-// preview is a machine config as the controller would make it, but for the addresses in Ingot's own document, which only the controllers can make.
+// preview is a machine config as the controller would make it, but for Ingot's own addresses, which only the controllers know.
 type preview struct {
 	config machineconfig.Result
 	// notes say what was left out, and invalid why Talos would not take it.
@@ -43,8 +43,12 @@ func (e *Env) buildConfig(ctx context.Context, c client.Client, claim *metal.Ser
 		return p, err
 	}
 	facts.Callback = machineconfig.Callback{URL: "https://INGOT/", Pin: "PIN", Boot: "BOOT", Server: facts.Server.Name}
+	facts.Events, facts.KernelLog = "INGOT:7447", "tcp://INGOT:7448"
 	if p.config, err = machineconfig.Make(base, facts); err != nil {
 		return p, err
+	}
+	if p.config.Talos() {
+		p.notes = append(p.notes, "INGOT stands for the address where Ingot hears what a Talos tells of itself; nothing names it where those ports are closed.")
 	}
 	p.judge(version, facts)
 	return p, nil

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/machinelog"
 )
 
 // eventNamespace is where Kubernetes keeps events of cluster-scoped objects.
@@ -22,9 +23,11 @@ func newLogs(env *Env) *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "logs SERVER",
-		Short: "Show what happened to a server: its events and the stages of its last boots, in order",
+		Short: "Show what happened to a server: its events, the stages of its last boots, and what it said last, in order",
 		Long: "Show what happened to a server: its events and the stages of its last three boots, in order of time.\n" +
-			"What the machine itself prints is on its console: `ingot console SERVER`.",
+			"A server that runs Talos also tells how it fares: the last lines of its kernel's log are marked kernel,\n" +
+			"its events talos. Nothing proves that they are its own. What may be a secret is taken out of them; all\n" +
+			"that the machine prints is on its console: `ingot console SERVER`.",
 		Example:           "  ingot logs rack1-07\n  ingot logs rack1-07 --follow",
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: env.completeServer,
@@ -51,13 +54,14 @@ func (e *Env) logs(ctx context.Context, name string, follow bool) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range merge(s, events.Items) {
+	said := e.said(ctx, c, name)
+	for _, line := range merge(s, events.Items, said.lines) {
 		e.printEntry(line)
 	}
 	if !follow {
 		return nil
 	}
-	return e.followEvents(ctx, c, name, events.ResourceVersion)
+	return e.follow(ctx, c, name, events.ResourceVersion, said)
 }
 
 // history reads a Server and the events about it.
@@ -82,8 +86,8 @@ func about(name string) client.MatchingFieldsSelector {
 	return client.MatchingFieldsSelector{Selector: fields.SelectorFromSet(fields.Set{"involvedObject.kind": "Server", "involvedObject.name": name})}
 }
 
-// merge puts events and boot stages in order of time.
-func merge(s *metal.Server, events []corev1.Event) []entry {
+// merge puts events, boot stages and what the machine said in order of time.
+func merge(s *metal.Server, events []corev1.Event, said []machinelog.Line) []entry {
 	var all []entry
 	for _, b := range s.Status.Boots {
 		for _, stage := range b.Stages {
@@ -92,6 +96,9 @@ func merge(s *metal.Server, events []corev1.Event) []entry {
 	}
 	for i := range events {
 		all = append(all, eventEntry(&events[i]))
+	}
+	for _, l := range said {
+		all = append(all, saidEntry(l))
 	}
 	slices.SortStableFunc(all, func(a, b entry) int { return a.at.Compare(b.at) })
 	return all
@@ -107,22 +114,4 @@ func eventEntry(e *corev1.Event) entry {
 		count = fmt.Sprintf(" (%d times)", e.Count)
 	}
 	return entry{at, fmt.Sprintf("%s %s: %s%s", e.Type, e.Reason, e.Message, count)}
-}
-
-func (e *Env) followEvents(ctx context.Context, c client.WithWatch, name, from string) error {
-	w, err := c.Watch(ctx, &corev1.EventList{}, client.InNamespace(eventNamespace), about(name),
-		&client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: from}})
-	if err != nil {
-		return explain(err)
-	}
-	defer w.Stop()
-	for event := range w.ResultChan() {
-		if o, ok := event.Object.(*corev1.Event); ok {
-			e.printEntry(eventEntry(o))
-		}
-	}
-	if ctx.Err() == nil {
-		return fmt.Errorf("the API server ended the watch; run the command again")
-	}
-	return nil
 }

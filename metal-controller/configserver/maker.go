@@ -83,7 +83,7 @@ func (m Maker) make(ctx context.Context, s *metal.Server) (x made, err error) {
 	if err != nil {
 		return made{}, err
 	}
-	facts := machineconfig.Facts{Class: &class, Claim: x.claim, Server: s, Talos: x.env.BootsTalos(), Callback: m.callback(s)}
+	facts := machineconfig.Facts{Class: &class, Claim: x.claim, Server: s, Talos: x.env.BootsTalos(), Callback: m.callback(s), Events: m.Links.Events, KernelLog: m.Links.KernelLogURL()}
 	if p := x.env.Pin(); p != nil {
 		facts.Installer = p.Installer
 	}
@@ -203,9 +203,6 @@ func (m Maker) get(ctx context.Context, name types.NamespacedName, into client.O
 	return nil
 }
 
-// maxArgs bounds a kernel line: x86 takes 2,048 bytes, and the boot server adds some of its own.
-const maxArgs = 1920
-
 // Ready says why the operating system of a claimed Server could not be booted now, by making its config and throwing it away. An empty reason says that it
 // could; an error, that nobody knows.
 func (m Maker) Ready(ctx context.Context, s *metal.Server) (reason, message string, err error) {
@@ -242,9 +239,9 @@ func (m Maker) bootable(ctx context.Context, s *metal.Server, x made) (err error
 	return m.fits(env.Name, m.Links.Args(boots[i].Args, s.Name, strings.Repeat("x", 32), s.Spec.Record.Claim.PlainConfig, m.Pin))
 }
 
-// fits wants a kernel line within maxArgs.
+// fits wants a kernel line within capability.MaxLine.
 func (m Maker) fits(env string, args []string) error {
-	over := len(strings.Join(args, " ")) - maxArgs
+	over := len(strings.Join(args, " ")) - capability.MaxLine
 	switch {
 	case over <= 0:
 		return nil

@@ -26,6 +26,8 @@ type Facts struct {
 	Installer string
 	// Callback of systems that are not Talos.
 	Callback Callback
+	// Events (HOST:PORT) and KernelLog (tcp://HOST:PORT) are where a Talos tells how it fares; an empty one is left out.
+	Events, KernelLog string
 }
 
 // Make makes the config of a server: the base, for Talos with what Ingot adds, then the patches of class, claim and Server, and for other systems the Callback.
@@ -71,6 +73,13 @@ const (
 	kubeSpanKind = "KubeSpanConfig"
 )
 
+// Kinds of Talos' documents that say where it tells how it fares. There is one of the first; of the second, one for each name.
+const (
+	eventSinkKind = "EventSinkConfig"
+	kmsgLogKind   = "KmsgLogConfig"
+	kmsgLogName   = "ingot"
+)
+
 // additions are the patches of Ingot itself, to be applied before all others. A base or patch that cannot be read is left to Build.
 func (f Facts) additions(base []byte, patches []Patch) ([]Patch, error) {
 	said, _ := parse(base)
@@ -88,6 +97,7 @@ func (f Facts) additions(base []byte, patches []Patch) ([]Patch, error) {
 	}
 	a.v1alpha1("the server's providerID", ProviderID(f.Server.Name), "machine", "kubelet", "extraArgs", "provider-id")
 	f.switches(&a)
+	f.signals(&a)
 	return a.patches, a.err
 }
 
@@ -188,6 +198,23 @@ func (f Facts) switches(a *adder) {
 	}
 	if t.Discovery != nil {
 		a.v1alpha1(of("discovery"), *t.Discovery, "cluster", "discovery", "enabled")
+	}
+}
+
+// signals lets the installed system tell how it fares. Whoever has a document of these kinds sends that elsewhere on purpose; Talos has one sink for events.
+func (f Facts) signals(a *adder) {
+	add := func(kind, from string, document map[string]any) {
+		if has(a.base, kind) || has(a.wishes, kind) {
+			return
+		}
+		document["apiVersion"], document["kind"] = talosVersion, kind
+		a.add(from, document)
+	}
+	if f.Events != "" {
+		add(eventSinkKind, "Ingot's port for events", map[string]any{"endpoint": f.Events})
+	}
+	if f.KernelLog != "" {
+		add(kmsgLogKind, "Ingot's port for kernel logs", map[string]any{"name": kmsgLogName, "url": f.KernelLog})
 	}
 }
 

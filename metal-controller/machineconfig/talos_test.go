@@ -57,14 +57,14 @@ func shows(t testing.TB, base string, f machineconfig.Facts) []string {
 // small is a config of Talos without anything that Ingot adds.
 const small = "version: v1alpha1\nmachine:\n  type: worker\n"
 
+// tells offers where a Talos tells how it fares.
+func tells(f *machineconfig.Facts) {
+	f.Events, f.KernelLog = "192.0.2.1:7447", "tcp://192.0.2.1:7448"
+}
+
 // TestAdditions: what Ingot adds, with its origin, and what people say in a patch wins over it.
 func TestAdditions(t *testing.T) {
-	for name, c := range map[string]struct {
-		base   string
-		change func(*machineconfig.Facts)
-		want   []string
-		never  string
-	}{
+	for name, c := range map[string]addition{
 		"by itself": {want: []string{
 			`v1alpha1|machine.network.hostname|"rack1-01"|ingot, the server's name`, `v1alpha1|machine.kubelet.extraArgs.provider-id|"ingot://rack1-01"|ingot, the server's providerID`,
 			`v1alpha1|machine.nodeLabels."metal.ingot.dev/server"|"rack1-01"|ingot, the server's place and class`, `v1alpha1|machine.nodeLabels."metal.ingot.dev/class"|"large"|ingot, the server's place and class`,
@@ -103,24 +103,57 @@ func TestAdditions(t *testing.T) {
 		"Talos by its Environment": {base: "machine: {type: worker}\n", change: func(f *machineconfig.Facts) { f.Talos = true }, want: []string{`v1alpha1|machine.network.hostname|"rack1-01"|ingot, the server's name`}, never: "Callback"},
 		"another system":           {base: "machine: {type: worker}\n", change: func(f *machineconfig.Facts) { f.Class.Spec.InstallDisk = &metal.InstallDisk{Serial: "none"} }, want: []string{`v1alpha1|machine.type|"worker"|secret`}, never: "hostname"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := facts()
-			if c.change != nil {
-				c.change(&f)
-			}
-			if c.base == "" {
-				c.base = small
-			}
-			got := shows(t, c.base, f)
-			for _, w := range c.want {
-				if !slices.Contains(got, w) {
-					t.Errorf("there is no line %s", w)
-				}
-			}
-			if all := strings.Join(got, "\n"); c.never != "" && strings.Contains(all, c.never) || t.Failed() {
-				t.Errorf("%q in\n%s", c.never, all)
-			}
-		})
+		t.Run(name, c.check)
+	}
+}
+
+// TestTelling: a Talos learns where it tells how it fares, unless somebody says so otherwise, or wants that it does not.
+func TestTelling(t *testing.T) {
+	for name, c := range map[string]addition{
+		"where it tells": {change: tells, want: []string{
+			`v1alpha1/EventSinkConfig|endpoint|"192.0.2.1:7447"|ingot, Ingot's port for events`, `v1alpha1/KmsgLogConfig ingot|url|"tcp://192.0.2.1:7448"|ingot, Ingot's port for kernel logs`,
+		}},
+		"a sink of the config": {base: small + "---\napiVersion: v1alpha1\nkind: EventSinkConfig\nendpoint: mine:1\n", change: tells, want: []string{
+			`v1alpha1/EventSinkConfig|endpoint|"mine:1"|secret`, `v1alpha1/KmsgLogConfig ingot|url|"tcp://192.0.2.1:7448"|ingot, Ingot's port for kernel logs`,
+		}, never: "192.0.2.1:7447"},
+		"a log by a patch": {change: func(f *machineconfig.Facts) {
+			tells(f)
+			f.Claim.Spec.Patches = []string{"apiVersion: v1alpha1\nkind: KmsgLogConfig\nname: mine\nurl: udp://mine:1\n"}
+		}, want: []string{`v1alpha1/KmsgLogConfig mine|url|"udp://mine:1"|claim team/web-0, patch 1`, `v1alpha1/EventSinkConfig|endpoint|"192.0.2.1:7447"|ingot, Ingot's port for events`}, never: "192.0.2.1:7448"},
+		"who wants none": {change: func(f *machineconfig.Facts) {
+			tells(f)
+			f.Class.Spec.Patches = []string{"apiVersion: v1alpha1\nkind: EventSinkConfig\n$patch: delete\n---\napiVersion: v1alpha1\nkind: KmsgLogConfig\nname: ingot\n$patch: delete\n"}
+		}, never: "192.0.2.1"},
+		"nowhere": {never: "EventSinkConfig"},
+	} {
+		t.Run(name, c.check)
+	}
+}
+
+// addition is what Ingot adds to a config: small where base is empty.
+type addition struct {
+	base   string
+	change func(*machineconfig.Facts)
+	want   []string
+	never  string
+}
+
+func (c addition) check(t *testing.T) {
+	f := facts()
+	if c.change != nil {
+		c.change(&f)
+	}
+	if c.base == "" {
+		c.base = small
+	}
+	got := shows(t, c.base, f)
+	for _, w := range c.want {
+		if !slices.Contains(got, w) {
+			t.Errorf("there is no line %s", w)
+		}
+	}
+	if all := strings.Join(got, "\n"); c.never != "" && strings.Contains(all, c.never) || t.Failed() {
+		t.Errorf("%q in\n%s", c.never, all)
 	}
 }
 

@@ -15,10 +15,12 @@ import (
 	"ingot.dev/ingot/pxe-server/limits"
 )
 
-// The ports of ConfigURL and PlainConfigURL when they follow AgentURL; docs/ports.md.
+// The ports that machines reach by the host of AgentURL when nothing says otherwise; docs/ports.md.
 const (
 	defaultConfigPort      = "7445"
 	defaultPlainConfigPort = "7446"
+	defaultEventsPort      = "7447"
+	defaultKernelLogPort   = "7448"
 )
 
 // configPort is a server of machine configs with its socket.
@@ -86,7 +88,10 @@ func (a *app) maker() configserver.Maker {
 
 // links are empty of addresses when no machine configs are given out.
 func (a *app) links() capability.Links {
-	return capability.Links{Key: a.trust.config, HTTPS: a.cfg.ConfigURL, Plain: a.cfg.PlainConfigURL, Early: a.trust.early}
+	return capability.Links{
+		Key: a.trust.config, HTTPS: a.cfg.ConfigURL, Plain: a.cfg.PlainConfigURL, Early: a.trust.early,
+		Events: a.cfg.tells(a.cfg.EventsListen, defaultEventsPort), KernelLog: a.cfg.tells(a.cfg.KernelLogListen, defaultKernelLogPort),
+	}
 }
 
 // withConfigPorts checks the addresses of the ports for machine configs, and finds those that follow from the agent port's.

@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -38,8 +39,9 @@ type ports struct {
 	boot    *bootserver.Server
 	listen  []listening
 	configs []configPort
+	kernel  *kernelPort
 	// opened are the addresses of the ports.
-	agentAddr, bootAddr, configAddr, plainAddr string
+	agentAddr, bootAddr, configAddr, plainAddr, eventsAddr, kernelAddr string
 }
 
 // listening is a server with its socket.
@@ -57,7 +59,7 @@ func (a *app) openPorts(ctx context.Context, ev *recorder) (*ports, error) {
 		return nil, err
 	}
 	p.agentAddr = addr
-	if err := p.openConfigs(ctx, ev); err != nil {
+	if err := errors.Join(p.openConfigs(ctx, ev), p.openSignals(ctx, ev)); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -87,6 +89,9 @@ func (p *ports) close() {
 	for _, c := range p.configs {
 		_ = c.socket.Close()
 	}
+	if p.kernel != nil {
+		_ = p.kernel.socket.Close()
+	}
 }
 
 func (a *app) agentServer(ev *recorder) *agentserver.Server {
@@ -115,15 +120,20 @@ func (p *ports) Start(ctx context.Context) error {
 		return fmt.Errorf("opening the boot protocol in process: %w", err)
 	}
 	defer stop()
-	ended := make(chan error, len(p.listen)+len(p.configs))
+	ended := make(chan error, len(p.listen)+len(p.configs)+1)
 	for _, l := range p.listen {
 		go func() { ended <- l.server.Serve(l.socket) }()
 	}
 	for _, c := range p.configs {
 		go func() { ended <- c.serve() }()
 	}
+	if k := p.kernel; k != nil {
+		go func() { ended <- k.server.Serve(k.socket) }()
+	}
 	if p.app.cfg.Ready != nil {
-		p.app.cfg.Ready(Services{Boot: local, AgentAddr: p.agentAddr, BootAddr: p.bootAddr, ConfigAddr: p.configAddr, PlainConfigAddr: p.plainAddr})
+		p.app.cfg.Ready(Services{
+			Boot: local, AgentAddr: p.agentAddr, BootAddr: p.bootAddr, ConfigAddr: p.configAddr, PlainConfigAddr: p.plainAddr, EventsAddr: p.eventsAddr, KernelLogAddr: p.kernelAddr,
+		})
 	}
 	select {
 	case <-ctx.Done():
@@ -134,6 +144,9 @@ func (p *ports) Start(ctx context.Context) error {
 	}
 	for _, l := range p.listen {
 		end(l.server)
+	}
+	if p.kernel != nil {
+		p.kernel.server.Close()
 	}
 	return err
 }

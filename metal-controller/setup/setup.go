@@ -1,4 +1,4 @@
-// Package setup wires the controller together: the manager with its reconcilers, and the two gRPC servers that run on every replica.
+// Package setup wires the controller together: the manager with its reconcilers, and the servers that run on every replica.
 //
 // Layer 4. The program metal-controller and the embedded `ingot up` both call Run; only who serves the Kubernetes API differs.
 package setup
@@ -24,10 +24,12 @@ import (
 	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
+	"ingot.dev/ingot/metal-controller/machinelog"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/metal-controller/resolve"
 	"ingot.dev/ingot/metal-controller/sightings"
+	"ingot.dev/ingot/metal-controller/signals/whose"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -56,6 +58,9 @@ type Config struct {
 	// how machines reach it; when empty, by the host of AgentURL. PlainConfigListen and PlainConfigURL are the same over plain HTTP, for classes that allow it.
 	ConfigListen, ConfigURL           string
 	PlainConfigListen, PlainConfigURL string
+	// EventsListen and KernelLogListen are the addresses of the ports where Talos machines tell how they fare; an empty one opens none. Machines reach them by
+	// the host of AgentURL.
+	EventsListen, KernelLogListen string
 	// UnknownPolicy says what to do with machines that no Server describes; empty is register-once.
 	UnknownPolicy boot.UnknownPolicy
 	// MaxUnaccepted bounds Servers that nobody accepted; 0 is a thousand.
@@ -84,8 +89,8 @@ type Config struct {
 type Services struct {
 	// Boot is the client side of the pxe-server protocol, in process.
 	Boot protocol.BootClient
-	// AgentAddr, BootAddr, ConfigAddr and PlainConfigAddr are where the ports really listen; one that is not opened is empty.
-	AgentAddr, BootAddr, ConfigAddr, PlainConfigAddr string
+	// These are where the ports really listen; one that is not opened is empty.
+	AgentAddr, BootAddr, ConfigAddr, PlainConfigAddr, EventsAddr, KernelLogAddr string
 }
 
 // Run runs the controller until ctx ends.
@@ -110,7 +115,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	a := &app{cfg: cfg, manager: m, trust: trust, sightings: sightings.New(cfg.Now), files: bootfiles.NewStore(cfg.Now), changes: &notify.Hub{}}
+	a := &app{cfg: cfg, manager: m, trust: trust, sightings: sightings.New(cfg.Now), files: bootfiles.NewStore(cfg.Now), changes: &notify.Hub{}, book: machinelog.New(cfg.Now)}
 	if err := a.assemble(ctx); err != nil {
 		return err
 	}
@@ -154,6 +159,7 @@ type app struct {
 	sightings *sightings.Store
 	files     *bootfiles.Store
 	changes   *notify.Hub
+	book      *machinelog.Book
 }
 
 func (a *app) assemble(ctx context.Context) error {
@@ -188,12 +194,15 @@ func (a *app) assemble(ctx context.Context) error {
 	if err := a.watchChanges(ctx); err != nil {
 		return err
 	}
+	if err := whose.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
+		return err
+	}
 	ports, err := a.openPorts(ctx, events)
 	if err != nil {
 		return err
 	}
 	follower := &server.Follower{Reconciler: reconciler, Elected: a.manager.Elected()}
-	return errors.Join(a.manager.Add(follower), a.manager.Add(ports), a.manager.Add(plane), a.manager.Add(wakes), a.addProbes())
+	return errors.Join(a.manager.Add(follower), a.manager.Add(ports), a.manager.Add(plane), a.manager.Add(wakes), a.manager.Add(a.keeper()), a.addProbes())
 }
 
 // disks finds shared disks in the cache, by the index that assemble makes.

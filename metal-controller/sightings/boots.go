@@ -47,6 +47,21 @@ func (s *Store) After(server string, stages ...metal.BootStage) {
 	}
 }
 
+// Hint adds a stage that a machine told of itself to the boot with this id, which is one of the last of its server. It wakes nobody: what anybody on the
+// segment can say must not be why anything is decided. Status shows it when it is written next.
+func (s *Store) Hint(server, bootID, stage string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.of(server)
+	if m == nil || bootID == "" || !slices.Contains(metal.ToldStages(), stage) {
+		return
+	}
+	known := slices.ContainsFunc(m.boots, func(b metal.BootTimeline) bool { return b.ID == bootID })
+	if known || len(m.boots) == 0 { // after a start nothing is in memory; where something is, an older boot would push a newer one out
+		m.boots = insert(m.boots, metal.BootTimeline{ID: bootID, Stages: []metal.BootStage{{Stage: stage, At: micro(s.now())}}})
+	}
+}
+
 // Boots are the boots seen of a server, the newest first.
 func (s *Store) Boots(server string) []metal.BootTimeline {
 	s.mu.Lock()

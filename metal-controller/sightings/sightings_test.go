@@ -199,3 +199,27 @@ func TestGreatConflict(t *testing.T) {
 		t.Errorf("control: another contradiction wakes %d, want 16", n)
 	}
 }
+
+// TestHint: a machine's own words join a boot that is known, wake nobody, are of a fixed list, and push nothing out.
+func TestHint(t *testing.T) {
+	s := sightings.New((&clock{epoch}).read)
+	s.Hint("fresh", "b1", metal.StageTalosBooting)
+	if got := s.Boots("fresh"); len(got) != 1 || !slices.Equal(stages(got[0]), []string{metal.StageTalosBooting}) {
+		t.Errorf("after a start: %+v", got)
+	}
+	if woken := s.Drain(); len(woken) != 0 {
+		t.Errorf("a hint woke %v", woken)
+	}
+	s.Boot("srv", boot("b1", "DHCP"))
+	if woken := s.Drain(); !slices.Equal(woken, []string{"srv"}) {
+		t.Errorf("control: a boot woke %v", woken)
+	}
+	for _, h := range []struct{ boot, stage string }{
+		{"b1", metal.StageTalosRunning}, {"b1", metal.StageTalosRunning}, {"b1", metal.StageRunning}, {"b1", "Anything"}, {"b0", metal.StageTalosRunning}, {"", metal.StageTalosRunning},
+	} {
+		s.Hint("srv", h.boot, h.stage)
+	}
+	if got := s.Boots("srv"); len(got) != 1 || !slices.Equal(stages(got[0]), []string{"DHCP", metal.StageTalosRunning}) || len(s.Drain()) != 0 {
+		t.Errorf("%+v", got)
+	}
+}

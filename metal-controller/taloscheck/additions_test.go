@@ -49,6 +49,7 @@ func passes(base []byte, settings *metal.TalosSettings) error {
 		Claim:     &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "web-0"}},
 		Server:    &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "rack1-01"}, Spec: metal.ServerSpec{Location: &metal.Location{Site: "Berlin, 1", Rack: "r/1", Unit: 3}}},
 		Inventory: &metal.ServerInventorySpec{Disks: disks}, Installer: "factory.example/metal-installer/0000:v1.13.0",
+		Events: "192.0.2.1:7447", KernelLog: "tcp://[2001:db8::1]:7448",
 	}
 	for _, d := range disks {
 		f.Server.Status.Disks = append(f.Server.Status.Disks, metal.DiskStatus{DiskID: metal.DiskID{WWID: d.WWID, Serial: d.Serial}, Name: d.Name, Verdict: metal.DiskOwn})

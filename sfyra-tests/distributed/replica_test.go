@@ -34,7 +34,7 @@ func (c *cluster) replica(t *testing.T, ports ...string) *replica {
 	args := []string{"--kubeconfig", c.kubeconfig, "--agent-url", "https://127.0.0.1:7443", "--boot-san", controllerIP}
 	if len(ports) == 3 {
 		r.agent, r.boot, r.metrics = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[2]
-		args = append(args, "--agent-listen", ":"+ports[0], "--boot-listen", ":"+ports[1], "--metrics-address", r.metrics, "--config-listen", ":0", "--plain-config-listen", ":0")
+		args = append(args, "--agent-listen", ":"+ports[0], "--boot-listen", ":"+ports[1], "--metrics-address", r.metrics, "--config-listen", ":0", "--plain-config-listen", ":0", "--events-listen", ":0", "--kernel-log-listen", ":0")
 	}
 	r.program = start(t, here, "metal-controller", args...)
 	await(t, "metal-controller is ready", func() bool {

@@ -67,7 +67,7 @@ func run(o options, out io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	cfg := engine.Config{Servers: o.servers, Disable: without}
+	cfg := engine.Config{Servers: o.servers, Disable: without, Forgers: true}
 	if o.seed != 0 {
 		return one(o, cfg, out), nil
 	}

@@ -5,11 +5,13 @@ package talos
 import (
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/sfyra-tests/rack"
 )
 
@@ -19,16 +21,42 @@ const (
 	configLine    = "talos.config=http://" + configAddress + "/config?uuid=${uuid}"
 )
 
-// TestConfig: Talos takes its config from the address on the kernel line, once, and answers with the cluster's own certificates, to nobody else.
-// Its disk is seeded, so that no installer is needed.
+// TestConfig: Talos takes its config from the address on the kernel line, once, and answers with the cluster's own certificates, to nobody else. It tells
+// Ingot's receivers how it fares: they make of it what people may see. Its disk is seeded, so that no installer is needed.
 func TestConfig(t *testing.T) {
-	l := newLab(t, 2048, configLine, SeedDisk)
-	l.serveConfig(l.generate())
+	c := links(t)
+	l := newLab(t, 2048, line(c), SeedDisk)
+	l.serveConfig(l.adds(l.generate(), c))
+	heard := l.hear(func() bool { return l.fetched.Load() > 0 })
 	l.powerOn()
 	l.answers()
+	heard.saidAll(l, c)
 	l.await("nvme0n1", "get", "systemdisk")
 	l.refusesStrangers()
 	l.fetchedOnce()
+}
+
+// TestConfigDoubted: a Talos that cannot load its config tells so, and quotes it on its console. Ingot's receivers make a doubt of it, and show none of that.
+func TestConfigDoubted(t *testing.T) {
+	const key, canary = "unheard", "canary"
+	c := links(t)
+	l := newLab(t, 2048, line(c)+" talos.logging.kernel="+c.KernelLogURL(), SeedDisk)
+	file := filepath.Join(t.TempDir(), ConfigName)
+	if err := os.WriteFile(file, []byte("version: v1alpha1\nmachine:\n  type: worker\n  "+key+": "+canary+"\ncluster: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.serveConfig(file)
+	heard := l.hear(func() bool { return l.fetched.Load() > 0 })
+	l.powerOn()
+	heard.await(l, metal.StageTalosConfigFailed)
+	heard.await(l, "could not load its machine config. Nothing proves that")
+	heard.await(l, "a line about its config is not shown")
+	if said := l.console(); !strings.Contains(said, key) && !strings.Contains(said, canary) { // the emulated serial port now and then doubles a character
+		t.Error("control: Talos quotes nothing of the config on its console")
+	}
+	if all := strings.Join(heard.all(), "\n"); strings.Contains(all, key) || strings.Contains(all, canary) {
+		t.Errorf("the config is quoted in\n%s", all)
+	}
 }
 
 // generate makes the machine config of a control plane, and the client's config. It gives the first one's path.

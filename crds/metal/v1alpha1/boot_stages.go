@@ -46,3 +46,24 @@ const (
 	// StageRunning is the system's word that it runs from its disk.
 	StageRunning = "Running"
 )
+
+// Stages that a Talos told of itself, over a connection that proves nothing: hints for people, which nothing rests on. Each is the first time that it was told.
+const (
+	// StageTalosConfigFailed is that Talos could not load its machine config, or does not take it.
+	StageTalosConfigFailed = "TalosConfigFailed"
+	// StageTalosMaintenance is that it waits for a person, without a config.
+	StageTalosMaintenance = "TalosMaintenance"
+	// StageTalosInstalling is that it installs itself.
+	StageTalosInstalling = "TalosInstalling"
+	// StageTalosRebooting is that it restarts.
+	StageTalosRebooting = "TalosRebooting"
+	// StageTalosBooting is that it starts what its config asks for.
+	StageTalosBooting = "TalosBooting"
+	// StageTalosRunning is that it runs.
+	StageTalosRunning = "TalosRunning"
+)
+
+// ToldStages are all stages that a machine tells of itself.
+func ToldStages() []string {
+	return []string{StageTalosConfigFailed, StageTalosMaintenance, StageTalosInstalling, StageTalosRebooting, StageTalosBooting, StageTalosRunning}
+}

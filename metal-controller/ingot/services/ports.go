@@ -17,24 +17,24 @@ import (
 
 // fillPorts gives ports that were left at zero their default.
 func (n *Network) fillPorts() {
-	if n.AgentPort == 0 {
-		n.AgentPort = defaultAgentPort
-	}
-	if n.ConfigPort == 0 {
-		n.ConfigPort = defaultConfigPort
-	}
-	if n.PlainConfigPort == 0 {
-		n.PlainConfigPort = defaultPlainConfigPort
-	}
-	if n.HTTPPort == 0 {
-		n.HTTPPort = pxe.DefaultHTTPPort
+	for _, p := range []struct {
+		port      *int
+		otherwise int
+	}{
+		{&n.AgentPort, defaultAgentPort}, {&n.ConfigPort, defaultConfigPort}, {&n.PlainConfigPort, defaultPlainConfigPort},
+		{&n.EventsPort, defaultEventsPort}, {&n.KernelLogPort, defaultKernelLogPort}, {&n.HTTPPort, pxe.DefaultHTTPPort},
+	} {
+		if *p.port == 0 {
+			*p.port = p.otherwise
+		}
 	}
 }
 
 // checkWords refuses flags that are wrong on every machine.
 func (n *Network) checkWords() error {
 	for flag, port := range map[string]int{
-		"--agent-port": n.AgentPort, "--config-port": n.ConfigPort, "--plain-config-port": n.PlainConfigPort, "--http-port": n.HTTPPort,
+		"--agent-port": n.AgentPort, "--config-port": n.ConfigPort, "--plain-config-port": n.PlainConfigPort,
+		"--events-port": n.EventsPort, "--kernel-log-port": n.KernelLogPort, "--http-port": n.HTTPPort,
 	} {
 		if port < 1 || port > 65535 {
 			return fmt.Errorf("%s %d is no port: give a number from 1 to 65535", flag, port)
@@ -65,6 +65,8 @@ func (n *Network) ports() []port {
 		{"tcp", ":" + strconv.Itoa(n.AgentPort), "agents", "--agent-port"},
 		{"tcp", ":" + strconv.Itoa(n.ConfigPort), "machine configs", "--config-port"},
 		{"tcp", ":" + strconv.Itoa(n.PlainConfigPort), "machine configs over plain HTTP", "--plain-config-port"},
+		{"tcp", ":" + strconv.Itoa(n.EventsPort), "events of Talos", "--events-port"},
+		{"tcp", ":" + strconv.Itoa(n.KernelLogPort), "kernel logs", "--kernel-log-port"},
 	}
 	if n.MetricsAddr != "" {
 		all = append(all, port{"tcp", n.MetricsAddr, "metrics", "--metrics-address"})

@@ -30,6 +30,8 @@ const (
 	defaultAgentPort       = 7443
 	defaultConfigPort      = 7445
 	defaultPlainConfigPort = 7446
+	defaultEventsPort      = 7447
+	defaultKernelLogPort   = 7448
 	defaultMetricsAddr     = "127.0.0.1:7490"
 )
 
@@ -54,8 +56,11 @@ type Network struct {
 	// ConfigPort gives out machine configs over TLS, PlainConfigPort over plain HTTP to those whose class allows it.
 	ConfigPort      int
 	PlainConfigPort int
-	HTTPPort        int
-	UnknownPolicy   string
+	// EventsPort and KernelLogPort are where Talos machines tell how they fare.
+	EventsPort    int
+	KernelLogPort int
+	HTTPPort      int
+	UnknownPolicy string
 	// DestructiveLimit is how many wipes may be granted in an hour: a number, or a share of the accepted servers; the default when empty.
 	DestructiveLimit string
 	// DryRun wipes nothing.
@@ -77,6 +82,8 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "`port` for agents")
 	f.IntVar(&n.ConfigPort, "config-port", defaultConfigPort, "`port` that gives out machine configs over TLS")
 	f.IntVar(&n.PlainConfigPort, "plain-config-port", defaultPlainConfigPort, "`port` that gives them out over plain HTTP, for classes that allow that")
+	f.IntVar(&n.EventsPort, "events-port", defaultEventsPort, "`port` where Talos machines tell of their events")
+	f.IntVar(&n.KernelLogPort, "kernel-log-port", defaultKernelLogPort, "`port` where they send their kernel's log")
 	f.IntVar(&n.HTTPPort, "http-port", pxe.DefaultHTTPPort, "`port` for boot scripts and files")
 	f.StringVar(&n.UnknownPolicy, "unknown-policy", string(boot.RegisterOnce), "`what` machines get that nobody declared: register-once, ignore or hold")
 	f.StringVar(&n.DestructiveLimit, "destructive-limit", "", "how many wipes may be granted in an hour: a `number`, or a share of the accepted servers such as 20% (default: the larger of 5 and 10%)")
@@ -137,6 +144,7 @@ func (n *Network) startControllers(ctx context.Context, env up.Env) (func() erro
 		return controllers.Run(ctx, controllers.Config{
 			REST: env.ControlPlane.ControllerConfig(), AgentListen: ":" + strconv.Itoa(n.AgentPort), AgentURL: url, AgentArgs: n.AgentArgs,
 			ConfigListen: ":" + strconv.Itoa(n.ConfigPort), PlainConfigListen: ":" + strconv.Itoa(n.PlainConfigPort),
+			EventsListen: ":" + strconv.Itoa(n.EventsPort), KernelLogListen: ":" + strconv.Itoa(n.KernelLogPort),
 			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), DestructiveLimit: n.DestructiveLimit, DryRun: n.DryRun, MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
 			KeepFile: n.keeper(filepath.Join(env.StateDir, PXEDir)),
 			Ready:    func(s controllers.Services) { n.boot = s.Boot; ready() },

@@ -40,6 +40,8 @@ func TestFill(t *testing.T) {
 		"agent port":               {Network{AgentPort: 99999}, []string{"--agent-port 99999", "65535"}},
 		"config port":              {Network{ConfigPort: 70000}, []string{"--config-port 70000"}},
 		"plain config port":        {Network{PlainConfigPort: -7}, []string{"--plain-config-port -7"}},
+		"events port":              {Network{EventsPort: -7}, []string{"--events-port -7"}},
+		"kernel log port":          {Network{KernelLogPort: 70000}, []string{"--kernel-log-port 70000"}},
 		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
 		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},
 		"metrics with a word":      {Network{MetricsAddr: "localhost:http"}, []string{"--metrics-address"}},
@@ -47,7 +49,7 @@ func TestFill(t *testing.T) {
 	} {
 		err := c.network.Fill()
 		wantErr(t, name, err, c.parts...)
-		if n := c.network; err == nil && (n.AgentPort != 7443 || n.ConfigPort != 7445 || n.PlainConfigPort != 7446 || n.HTTPPort != 7480 || n.UnknownPolicy != string(boot.RegisterOnce)) {
+		if n := c.network; err == nil && (n.AgentPort != 7443 || n.ConfigPort != 7445 || n.PlainConfigPort != 7446 || n.EventsPort != 7447 || n.KernelLogPort != 7448 || n.HTTPPort != 7480 || n.UnknownPolicy != string(boot.RegisterOnce)) {
 			t.Errorf("%s: %+v", name, n)
 		}
 	}
@@ -62,13 +64,16 @@ func TestCompleteFindsTakenPorts(t *testing.T) {
 	address := l.Addr().String()
 	_, text, _ := net.SplitHostPort(address)
 	number, _ := strconv.Atoi(text)
-	free := Network{AgentPort: freePort(t), ConfigPort: freePort(t), PlainConfigPort: freePort(t)}
-	metrics, agents, configs, plain := free, free, free, free
+	free := Network{AgentPort: freePort(t), ConfigPort: freePort(t), PlainConfigPort: freePort(t), EventsPort: freePort(t), KernelLogPort: freePort(t)}
+	metrics, agents, configs, plain, events, kernel := free, free, free, free, free, free
+	events.EventsPort, kernel.KernelLogPort = number, number
 	metrics.MetricsAddr, agents.AgentPort, configs.ConfigPort, plain.PlainConfigPort = address, number, number, number
 	wantErr(t, "metrics", metrics.Complete(), "port "+text+"/tcp for metrics is taken", "ss -lntp", "--metrics-address")
 	wantErr(t, "agents", agents.Complete(), "port "+text+"/tcp for agents is taken", "--agent-port")
 	wantErr(t, "configs", configs.Complete(), "port "+text+"/tcp for machine configs is taken", "--config-port")
 	wantErr(t, "plain configs", plain.Complete(), "port "+text+"/tcp for machine configs over plain HTTP is taken", "--plain-config-port")
+	wantErr(t, "events", events.Complete(), "port "+text+"/tcp for events of Talos is taken", "--events-port")
+	wantErr(t, "kernel logs", kernel.Complete(), "port "+text+"/tcp for kernel logs is taken", "--kernel-log-port")
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +97,7 @@ func TestPortErrorsNameTheNextStep(t *testing.T) {
 	wantErr(t, "taken", dhcp.explain(taken(t)), "port 67/udp for DHCP is taken", "ss -lnup", "stop that program")
 	wantErr(t, "other", port{"tcp", "x:1", "metrics", "--metrics-address"}.explain(errors.New("no such host")), "no such host", "--metrics-address")
 	all := (&Network{Interface: "eth1", AgentPort: 1, HTTPPort: 2, MetricsAddr: ":3"}).ports()
-	if len(all) != 7 || len((&Network{AgentPort: 1}).ports()) != 3 {
+	if len(all) != 9 || len((&Network{AgentPort: 1}).ports()) != 5 {
 		t.Errorf("ports %v", all)
 	}
 }

@@ -57,9 +57,9 @@ var names = map[pair]string{
 	{metal.StageLocalDisk, metal.StageRunning}:        "firmware finds the disk, and the system starts from it",
 }
 
-// Of are the stretches of one boot, in order of time.
+// Of are the stretches of one boot, in order of time. What a machine tells of itself ends none.
 func Of(stages []metal.BootStage) []Stretch {
-	sorted := slices.Clone(stages)
+	sorted := slices.DeleteFunc(slices.Clone(stages), func(s metal.BootStage) bool { return slices.Contains(metal.ToldStages(), s.Stage) })
 	slices.SortStableFunc(sorted, func(a, b metal.BootStage) int { return a.At.Compare(b.At.Time) })
 	var out []Stretch
 	for i := 1; i < len(sorted); i++ {

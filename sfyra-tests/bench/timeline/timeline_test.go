@@ -47,6 +47,15 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// TestToldStages: what a machine tells of itself neither ends a stretch nor begins one.
+func TestToldStages(t *testing.T) {
+	plain := timeline.Of(boot(metal.StageConfig, metal.StageInstalled))
+	told := timeline.Of(append(boot(metal.StageConfig, metal.StageInstalled), boot(metal.ToldStages()...)...))
+	if len(metal.ToldStages()) == 0 || len(plain) != 1 || !slices.Equal(plain, told) {
+		t.Errorf("%+v, want %+v", told, plain)
+	}
+}
+
 // TestWithin: what no stage covers has no name, and what lies outside of the window does not count.
 func TestWithin(t *testing.T) {
 	all := timeline.Of(boot(metal.StageSwitchingOn, metal.StagePoweredOn, metal.StageDHCP))

@@ -12,6 +12,8 @@ type Config struct {
 	Chaos time.Duration
 	// SkipGestures leaves gestures out by their number.
 	SkipGestures map[int]bool
+	// Forgers lets strangers tell, in the name of any server, what a Talos tells of itself.
+	Forgers bool
 	// Sabotage breaks the product on purpose; nil leaves it alone.
 	Sabotage *Sabotage
 	// Trace keeps a line for each event.

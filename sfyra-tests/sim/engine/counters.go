@@ -92,6 +92,7 @@ const (
 	installsProven
 	workloadsRun
 	signalsLost
+	signalsForged
 	disksDied
 	disksLost
 	buttonsIgnored
@@ -130,7 +131,7 @@ var counterNames = [counters]string{
 	confirmedOff: "machines confirmed off", personsLied: "machines confirmed off that were on", bindingsBegun: "bindings complete", bindingsEnded: "bindings ended",
 	releasesRecorded: "releases", fencesFooled: "fences fooled by a BMC", configsReleased: "machine configs", configsAgain: "machine configs again", configsRefused: "machine configs refused",
 	configsContested: "machine configs contested", configsChanged: "machine configs changed meanwhile", configsTruncated: "machine configs in part", configsStolen: "machine configs stolen",
-	installsProven: "systems proven installed", workloadsRun: "systems proven to run", signalsLost: "signals lost", disksDied: "disks of systems lost", disksLost: "systems installed again",
+	installsProven: "systems proven installed", workloadsRun: "systems proven to run", signalsLost: "signals lost", signalsForged: "words in the name of servers", disksDied: "disks of systems lost", disksLost: "systems installed again",
 	buttonsIgnored: "power buttons ignored", localBoots: "scripts for the local disk", workloadsErased: "disks of workloads erased", warmShown: "idle servers in the agent",
 	foreignServers: "servers of another installation", endAvailable: "servers Available at the end", endRunning: "servers Running at the end", endBound: "claims bound at the end",
 	endUnbound: "claims that wait at the end", endDeleting: "claims that cannot end at the end", endWaiting: "servers that wait for a named reason at the end",

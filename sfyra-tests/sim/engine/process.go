@@ -20,6 +20,7 @@ import (
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/metal-controller/records"
 	"ingot.dev/ingot/metal-controller/sightings"
+	"ingot.dev/ingot/metal-controller/signals"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
@@ -38,6 +39,7 @@ type process struct {
 	cached, live *store.Client
 	view         *store.View
 	seen         *sightings.Store
+	hears        *signals.Receiver
 	reconciler   *server.Reconciler
 	follower     *server.Follower
 	claims       *claim.Reconciler
@@ -63,6 +65,7 @@ func (p *process) start() {
 	p.view = p.w.store.Cached(store.Fresh)
 	p.cached = p.view.Client(who)
 	p.seen = sightings.New(p.steady)
+	p.hears = p.receiver()
 	p.plane = &plane{p: p, workers: map[string]*worker{}}
 	p.due, p.news = map[string]time.Duration{}, map[string]lifecycle.PowerReading{}
 	finder := disks.Finder{Reader: p.cached, Indexed: disks.Index(background(), p.view) == nil}

@@ -38,6 +38,7 @@ func Run(seed uint64, cfg Config) Result {
 	}
 	w.operator.beginClaims()
 	w.unrest()
+	w.forge()
 	w.until(cfg.Chaos)
 	w.heal()
 	w.converge()

@@ -10,6 +10,7 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
+	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
@@ -26,6 +27,8 @@ type Sabotage struct {
 	Ghosts bool
 	// Reading changes what the BMC plane says.
 	Reading func(*metal.Server, *lifecycle.PowerReading)
+	// Hint does more with what a machine says of itself.
+	Hint func(seen *sightings.Store, server string)
 	// Replica changes a replica's parts at its start.
 	Replica func(*server.Reconciler)
 }
