@@ -105,7 +105,8 @@ func (c *clusterCreate) secrets(ctx context.Context, api client.Client, namespac
 	}
 	for _, v := range []struct{ flag, now, was string }{
 		{"--endpoint", cmp.Or(c.endpoint, was.plan.Endpoint), cmp.Or(was.plan.Endpoint, c.endpoint)},
-		{"--talos-version", c.talos, was.plan.TalosVersion}, {"--kubernetes-version", c.kubernetes, was.plan.KubernetesVersion},
+		{"--talos-version", c.talos, was.plan.TalosVersion},
+		{"--kubernetes-version", c.kubernetes, was.plan.KubernetesVersion},
 	} {
 		if v.now != v.was {
 			return nil, refused("cluster %s exists with %s %s, and a cluster is not changed so; say %s %s to go on with it, or choose another name", c.name, v.flag, v.was, v.flag, v.was)
