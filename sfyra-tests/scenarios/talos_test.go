@@ -261,14 +261,17 @@ func (c *talosCluster) awaitNode(t *testing.T, name string) {
 	t.Helper()
 	api := c.nodes(t)
 	node := &corev1.Node{}
+	read := func() bool { return api.Get(t.Context(), client.ObjectKey{Name: name}, node) == nil }
 	c.await(nodeLimit, "node "+name+" is Ready", func() bool {
-		return api.Get(t.Context(), client.ObjectKey{Name: name}, node) == nil && slices.ContainsFunc(node.Status.Conditions, func(v corev1.NodeCondition) bool {
+		return read() && slices.ContainsFunc(node.Status.Conditions, func(v corev1.NodeCondition) bool {
 			return v.Type == corev1.NodeReady && v.Status == corev1.ConditionTrue
 		})
 	})
-	if node.Spec.ProviderID != "ingot://"+name || node.Labels["metal.ingot.dev/server"] != name {
-		t.Errorf("node %s: providerID %q, labels %v", name, node.Spec.ProviderID, node.Labels)
+	if node.Spec.ProviderID != "ingot://"+name {
+		t.Errorf("node %s has the providerID %q", name, node.Spec.ProviderID)
 	}
+	// Talos writes labels afterwards, when its API server lets it.
+	c.await(nodeLimit, "node "+name+" has the label of its server", func() bool { return read() && node.Labels["metal.ingot.dev/server"] == name })
 }
 
 func (c *talosCluster) nodeReady(t *testing.T) {

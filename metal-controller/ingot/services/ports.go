@@ -21,8 +21,12 @@ func (n *Network) fillPorts() {
 		port      *int
 		otherwise int
 	}{
-		{&n.AgentPort, defaultAgentPort}, {&n.ConfigPort, defaultConfigPort}, {&n.PlainConfigPort, defaultPlainConfigPort},
-		{&n.EventsPort, defaultEventsPort}, {&n.KernelLogPort, defaultKernelLogPort}, {&n.HTTPPort, pxe.DefaultHTTPPort},
+		{&n.AgentPort, defaultAgentPort},
+		{&n.ConfigPort, defaultConfigPort},
+		{&n.PlainConfigPort, defaultPlainConfigPort},
+		{&n.EventsPort, defaultEventsPort},
+		{&n.KernelLogPort, defaultKernelLogPort},
+		{&n.HTTPPort, pxe.DefaultHTTPPort},
 	} {
 		if *p.port == 0 {
 			*p.port = p.otherwise
