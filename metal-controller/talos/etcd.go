@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -18,9 +17,6 @@ const maxMembers = 64
 
 // ErrMemberKept: etcd does not let a member go (strict-reconfig-check).
 var ErrMemberKept = errors.New("etcd does not let the member go: without it, too few of the others are up for a majority")
-
-// ErrOther: what answers is of the cluster, and not the machine that is meant.
-var ErrOther = errors.New("another machine answers at its address")
 
 // Member of an etcd.
 type Member struct {
@@ -33,7 +29,7 @@ type Member struct {
 
 // Members are those of the etcd that a control plane belongs to. Errors are those of Ask, ErrOther, ErrNotYet, and ErrNever for a machine that is no control plane.
 func (c Client) Members(ctx context.Context, address netip.Addr, own Credentials, want Machine) (members []Member, err error) {
-	err = c.to(ctx, address, own, want, func(ctx context.Context, m machine.MachineServiceClient) error {
+	err = c.to(ctx, address, own, want, func(ctx context.Context, _ Answer, m machine.MachineServiceClient) error {
 		list, err := m.EtcdMemberList(ctx, &machine.EtcdMemberListRequest{})
 		if err != nil {
 			return unlisted(err)
@@ -54,7 +50,7 @@ func (c Client) Members(ctx context.Context, address netip.Addr, own Credentials
 // Remove takes a member out of the etcd that a control plane belongs to. It returns nil when there is no such member, now or before. etcd itself refuses what would
 // leave it without a majority: ErrMemberKept.
 func (c Client) Remove(ctx context.Context, address netip.Addr, own Credentials, want Machine, member uint64) error {
-	return c.to(ctx, address, own, want, func(ctx context.Context, m machine.MachineServiceClient) error {
+	return c.to(ctx, address, own, want, func(ctx context.Context, _ Answer, m machine.MachineServiceClient) error {
 		_, err := m.EtcdRemoveMemberByID(ctx, &machine.EtcdRemoveMemberByIDRequest{MemberId: member})
 		switch status.Code(err) {
 		case codes.OK, codes.NotFound:
@@ -63,22 +59,6 @@ func (c Client) Remove(ctx context.Context, address netip.Addr, own Credentials,
 			return ErrMemberKept
 		}
 		return unlisted(err)
-	})
-}
-
-// to says something to the machine that is meant, once it has shown over the same connection that it is that one.
-func (c Client) to(ctx context.Context, address netip.Addr, own Credentials, want Machine, say func(context.Context, machine.MachineServiceClient) error) error {
-	return c.over(ctx, address, own, func(conn *grpc.ClientConn) error {
-		ctx, cancel := context.WithTimeout(ctx, orderTimeout)
-		defer cancel()
-		a, err := c.ask(ctx, conn)
-		if err != nil {
-			return err
-		}
-		if !same(a.Machine, want) {
-			return ErrOther
-		}
-		return say(ctx, machine.NewMachineServiceClient(conn))
 	})
 }
 

@@ -17,17 +17,33 @@ const orderTimeout = 30 * time.Second
 
 // Why an order was not given, or not taken.
 var (
-	// ErrNotMeant: what answers is not in the state that the order is for, or another machine.
-	ErrNotMeant = errors.New("the machine that answers is not one that runs from its disk and waits for the order")
+	// ErrOther: what answers is of the cluster, and not the machine that is meant.
+	ErrOther = errors.New("another machine answers at its address")
+	// ErrNotMeant: it is not in the state that the order is for.
+	ErrNotMeant = errors.New("the machine does not run from its disk, or does not wait for the order")
 	// ErrNotYet: it cannot now (FailedPrecondition, Unavailable).
 	ErrNotYet = errors.New("Talos cannot do it yet")
 	// ErrNever: it is no control plane, or does not know the order.
 	ErrNever = errors.New("Talos says that it never will: is its machine config that of a control plane?")
 )
 
-// Bootstrap lets the Talos at an address begin the etcd of a new cluster. It returns nil when it has begun, now or before. The machine is asked first, over the
-// same connection: the order goes to the machine that is meant, which booted from its disk, and to no other. Errors are those of Ask and this file's.
+// Bootstrap lets the Talos at an address begin the etcd of a new cluster. It returns nil when it has begun, now or before. The order goes to the machine that is
+// meant, which booted from its disk, and to no other. Errors are those of Ask, ErrOther and this file's.
 func (c Client) Bootstrap(ctx context.Context, address netip.Addr, own Credentials, want Machine) error {
+	return c.to(ctx, address, own, want, func(ctx context.Context, a Answer, m machine.MachineServiceClient) error {
+		switch v := Judge(a, want); {
+		case v.Running: // a control plane that runs has its etcd
+			return nil
+		case !v.Alive || a.Stage != StageBooting:
+			return ErrNotMeant
+		}
+		_, err := m.Bootstrap(ctx, &machine.BootstrapRequest{})
+		return refusal(err)
+	})
+}
+
+// to says something to the machine that is meant, once it has shown over the same connection that it is that one, and how it fares.
+func (c Client) to(ctx context.Context, address netip.Addr, own Credentials, want Machine, say func(context.Context, Answer, machine.MachineServiceClient) error) error {
 	return c.over(ctx, address, own, func(conn *grpc.ClientConn) error {
 		ctx, cancel := context.WithTimeout(ctx, orderTimeout)
 		defer cancel()
@@ -35,14 +51,10 @@ func (c Client) Bootstrap(ctx context.Context, address netip.Addr, own Credentia
 		if err != nil {
 			return err
 		}
-		switch v := Judge(a, want); {
-		case v.Running: // a control plane that runs has its etcd
-			return nil
-		case !v.Alive || a.Stage != StageBooting:
-			return ErrNotMeant
+		if !same(a.Machine, want) {
+			return ErrOther
 		}
-		_, err = machine.NewMachineServiceClient(conn).Bootstrap(ctx, &machine.BootstrapRequest{})
-		return refusal(err)
+		return say(ctx, a, machine.NewMachineServiceClient(conn))
 	})
 }
 

@@ -40,7 +40,7 @@ func TestBootstrap(t *testing.T) {
 		"breaks":                  {answers(codes.Internal), admin, talos.ErrBroken, true},
 		"a reader orders":         {nil, credentials(t, c, "os:reader"), talos.ErrRefused, false},
 		"runs already":            {func(s *talostest.State) { s.Stage = enums.RuntimeMachineStage_MACHINE_STAGE_RUNNING }, admin, nil, false},
-		"another machine":         {func(s *talostest.State) { s.UUID = strings.Replace(uuid, "6", "7", 1) }, admin, talos.ErrNotMeant, false},
+		"another machine":         {func(s *talostest.State) { s.UUID = strings.Replace(uuid, "6", "7", 1) }, admin, talos.ErrOther, false},
 		"installs":                {func(s *talostest.State) { s.Stage = enums.RuntimeMachineStage_MACHINE_STAGE_INSTALLING }, admin, talos.ErrNotMeant, false},
 		"goes down":               {func(s *talostest.State) { s.Stage = enums.RuntimeMachineStage_MACHINE_STAGE_SHUTTING_DOWN }, admin, talos.ErrNotMeant, false},
 		"came from the network":   {func(s *talostest.State) { s.Cmdline = "ingot.boot=boot1" }, admin, talos.ErrNotMeant, false},

@@ -73,13 +73,8 @@ func (r *Reconciler) decideEtcd(ctx context.Context, server string, s subject) (
 // orderEtcd gives the order, and notes that it was taken.
 func (r *Reconciler) orderEtcd(ctx context.Context, server *metal.Server, s subject, boot string, want talos.Machine) (reason, message string, err error) {
 	own, err := r.Credentials.Orders(ctx, server)
-	var unready Unready
-	if errors.As(err, &unready) {
-		reason, message = unready.Why()
-		return reason, message, nil
-	}
 	if err != nil {
-		return "", "", err
+		return unready(err)
 	}
 	if err := r.Asker.Bootstrap(ctx, s.address, own, want); err != nil {
 		return reasons.EtcdBootstrapRefused, "Talos was told to begin the etcd of its cluster, and does not: " + err.Error(), nil //nolint:nilerr // no trouble of ours

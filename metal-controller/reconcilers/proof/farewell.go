@@ -81,12 +81,9 @@ func (r *Reconciler) through(ctx context.Context, by *metal.ServerClaim, server 
 		return false, "", err
 	}
 	own, err := r.Credentials.Orders(ctx, helper)
-	if unready := Unready(nil); errors.As(err, &unready) {
-		_, why = unready.Why()
-		return false, why, nil
-	}
 	if err != nil {
-		return false, "", err
+		_, why, err = unready(err)
+		return false, why, err
 	}
 	want, err := r.machine(ctx, helper)
 	if err != nil {

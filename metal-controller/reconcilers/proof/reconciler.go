@@ -172,13 +172,8 @@ func (r *Reconciler) subject(ctx context.Context, server *metal.Server) (s subje
 // question asks and records what is proven. It returns what a person has to do, or why nothing more is proven; an error is trouble with the API server.
 func (r *Reconciler) question(ctx context.Context, server *metal.Server, s subject) (reason, message string, err error) {
 	own, err := r.Credentials.Proof(ctx, server)
-	var unready Unready
-	if errors.As(err, &unready) {
-		reason, message = unready.Why()
-		return reason, message, nil
-	}
 	if err != nil {
-		return "", "", err
+		return unready(err)
 	}
 	want, err := r.machine(ctx, server)
 	if err != nil {
@@ -198,6 +193,15 @@ func (r *Reconciler) question(ctx context.Context, server *metal.Server, s subje
 		}
 	}
 	return reasons.ProofRefused, v.Why, nil
+}
+
+// unready is what a person has to do about credentials that are missing; any other error stays one.
+func unready(err error) (reason, message string, trouble error) {
+	if u := Unready(nil); errors.As(err, &u) {
+		reason, message = u.Why()
+		return reason, message, nil
+	}
+	return "", "", err
 }
 
 // machine is what the Server is known by.
