@@ -228,6 +228,9 @@ func (c *talosCluster) runs(t *testing.T) {
 	})
 	c.gaveConfigs(t, 1)
 	c.beganOnce(t)
+	if said := c.ingot("logs", "c1"); !strings.Contains(said, "  kernel  ") || strings.Contains(said, "/v1/config/c1/") {
+		t.Errorf("what Talos said of itself is not shown, or a capability is: %s", said[max(0, len(said)-4000):])
+	}
 }
 
 // beganOnce: one order left Ingot, and one came to Talos, by its own log.
