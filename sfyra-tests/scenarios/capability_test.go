@@ -46,6 +46,7 @@ func TestConfigCapability(t *testing.T) {
 	c := newCluster(t, small("d1", 0x82))
 	c.offer("testos", "testos.truncate=100")
 	c.open(class, "testos", metal.Requirements{})
+	c.tap(t)
 	c.register("d1")
 	c.claim("web", class, "everySeconds: 5\nholdSeconds: 20\n")
 	c.ingot("accept", "d1", "--wipe-data", "--yes")

@@ -189,17 +189,27 @@ func (c *cluster) told(server, reason, text string) bool {
 // configArg is a whole address of a machine config on a kernel line.
 var configArg = regexp.MustCompile(`ingot\.config=(https://[0-9.]+:\d+/v1/config/[^/\s]+/[0-9a-f]{32}/[A-Za-z0-9_-]{43})\s`)
 
-// capabilities are what somebody reads of a boot who watches the serial line: the addresses of its machine config. The kernel writes its line twice, and the
-// emulated serial line doubles and loses characters now and then, so there may be two of which one is true.
+// capabilities are the addresses of the machine config that a boot of a server was given, as who listens on the switch reads them in its script, and who looks
+// at the console. A busy host loses a character of either now and then, so both are read.
 func (c *cluster) capabilities(server, boot string) (urls []string) {
 	c.t.Helper()
-	for _, m := range configArg.FindAllStringSubmatch(c.serial(server), -1) {
-		if strings.Contains(m[1], "/"+server+"/"+boot+"/") && !slices.Contains(urls, m[1]) {
-			urls = append(urls, m[1])
+	places := []string{c.serial(server)}
+	for _, w := range c.taps {
+		data, err := os.ReadFile(w.path)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		places = append(places, string(data))
+	}
+	for _, text := range places {
+		for _, m := range configArg.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(m[1], "/"+server+"/"+boot+"/") && !slices.Contains(urls, m[1]) {
+				urls = append(urls, m[1])
+			}
 		}
 	}
 	if len(urls) == 0 {
-		c.t.Fatal("the console shows no whole address of the machine config of boot " + boot)
+		c.t.Fatal("neither the console nor the switch shows a whole address of the machine config of boot " + boot)
 	}
 	return urls
 }

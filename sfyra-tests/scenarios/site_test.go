@@ -51,6 +51,8 @@ type site struct {
 	up     *exec.Cmd
 	upLog  *os.File
 	flags  []string // more of them, for `ingot up`
+	// taps are the records of the switch so far.
+	taps []*wiretap
 	// faults make the BMC of a server misbehave.
 	faults map[string]*fakebmc.Faults
 }

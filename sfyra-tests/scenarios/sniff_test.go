@@ -34,12 +34,11 @@ func TestConfigSniffed(t *testing.T) {
 		c.awaitServer(name, "it is Available", wipeLimit, available)
 	}
 	seen := c.tap(t)
-	c.want("c1", class, canaries["c1"])
-	c.want("p1", "readable", canaries["p1"])
-	for name, canary := range canaries {
-		c.awaitRunning(name)
-		if want := fmt.Sprintf("testos: canary sha256=%x", sha256.Sum256([]byte(canary))); !strings.Contains(c.serial(name), want) {
-			t.Errorf("control: %s did not get its secret", name)
+	for _, v := range []struct{ server, class string }{{"c1", class}, {"p1", "readable"}} { // one after the other: what is recorded is whole then
+		c.want(v.server, v.class, canaries[v.server])
+		c.awaitRunning(v.server)
+		if want := fmt.Sprintf("testos: canary sha256=%x", sha256.Sum256([]byte(canaries[v.server]))); !strings.Contains(c.serial(v.server), want) {
+			t.Errorf("control: %s did not get its secret", v.server)
 		}
 	}
 	wire := seen.bytes(t)

@@ -4,6 +4,7 @@ package scenarios
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -29,7 +30,8 @@ type wiretap struct {
 // tap records every frame on the switch from now on.
 func (s *site) tap(t *testing.T) *wiretap {
 	t.Helper()
-	w := &wiretap{path: filepath.Join(s.dir, "switch.pcap")}
+	w := &wiretap{path: filepath.Join(s.dir, fmt.Sprintf("switch%d.pcap", len(s.taps)))}
+	s.taps = append(s.taps, w)
 	var err error
 	if w.capture, err = wire.StartCapture(s.rack.Bridge(), w.path, time.Now); err != nil {
 		t.Fatal(err)

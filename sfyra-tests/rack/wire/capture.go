@@ -12,8 +12,11 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/pcap"
 )
 
-// maxCapture is the largest capture file in bytes.
-const maxCapture = 64 << 20
+// maxCapture is the largest capture file in bytes: a few netboots of a server.
+const maxCapture = 512 << 20
+
+// backlog is what the kernel keeps of frames that were not read yet, in bytes: a busy host reads a whole initramfs late.
+const backlog = 32 << 20
 
 // maxKept is how many frames are kept in memory for Await.
 const maxKept = 4096
@@ -33,7 +36,7 @@ type Capture struct {
 }
 
 // StartCapture records frames of device into a new pcap file until Close. Past
-// 64 MiB the file grows no more; frames are still seen by Await.
+// 512 MiB the file grows no more; frames are still seen by Await.
 func StartCapture(device, path string, now func() time.Time) (*Capture, error) {
 	file, err := os.Create(path)
 	if err != nil {
@@ -46,6 +49,9 @@ func StartCapture(device, path string, now func() time.Time) (*Capture, error) {
 	port, err := OpenPort(device)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting a capture: %w", err), file.Close())
+	}
+	if err := port.keep(backlog); err != nil {
+		return nil, errors.Join(err, port.Close(), file.Close())
 	}
 	c := &Capture{port: port, file: file, now: now, change: make(chan struct{})}
 	c.work.Go(func() { c.record(writer) })

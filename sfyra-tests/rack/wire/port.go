@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -32,6 +33,19 @@ func OpenPort(device string) (*Port, error) {
 		return nil, fmt.Errorf("binding a raw socket to %s: %w", device, err)
 	}
 	return &Port{file: os.NewFile(uintptr(fd), device)}, nil
+}
+
+// keep lets the kernel keep so many bytes of frames that were not read yet. It needs the rights that the socket itself needed.
+func (p *Port) keep(bytes int) error {
+	raw, err := p.file.SyscallConn()
+	if err == nil {
+		failed := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes) })
+		err = errors.Join(err, failed)
+	}
+	if err != nil {
+		return fmt.Errorf("making room for frames of %s: %w", p.file.Name(), err)
+	}
+	return nil
 }
 
 func networkOrder(v uint16) uint16 {
