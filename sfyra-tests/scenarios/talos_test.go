@@ -168,26 +168,6 @@ func (c *talosCluster) gaveConfigs(t *testing.T, n int) {
 	}
 }
 
-// audited are the lines of the audit with a reason.
-func (c *talosCluster) audited(t *testing.T, reason string) (lines []string) {
-	t.Helper()
-	for _, line := range strings.Split(c.log(t), "\n") {
-		if strings.Contains(line, "audit") && strings.Contains(line, reason) {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
-func (c *talosCluster) log(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(c.stateDir(), "logs", "control-plane.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // installs: Talos is on the disk and runs from it, in the same QEMU, and Ingot says Installed and not yet Running.
 func (c *talosCluster) installs(t *testing.T) {
 	pid := c.machine("c1").PID()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,4 +110,19 @@ func (c *cluster) metrics(t *testing.T) string {
 		t.Errorf("control: the metrics have %d bytes and nothing of Ingot: %v", len(text), err)
 	}
 	return string(text)
+}
+
+// audited are the lines of the audit with all of some words.
+func (s *site) audited(t *testing.T, words ...string) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.stateDir(), "logs", "control-plane.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if strings.Contains(line, "audit") && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
