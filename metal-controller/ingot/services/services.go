@@ -55,7 +55,7 @@ type Network struct {
 	FileMiB   int64
 	CacheMiB  int64
 	AgentArgs []string
-	AgentPort  int
+	AgentPort int
 	// ConfigPort gives out machine configs over TLS, PlainConfigPort over plain HTTP to those whose class allows it.
 	ConfigPort      int
 	PlainConfigPort int
@@ -63,7 +63,7 @@ type Network struct {
 	EventsPort    int
 	KernelLogPort int
 	// Deaf opens neither of these two.
-	Deaf bool
+	Deaf          bool
 	HTTPPort      int
 	UnknownPolicy string
 	// DestructiveLimit is how many wipes may be granted in an hour: a number, or a share of the accepted servers; the default when empty.
