@@ -64,8 +64,10 @@ func Script(d Decision, p Params) ([]byte, error) {
 
 func sayWho(d Decision) statement {
 	switch {
+	case d.Reason == reasons.ControllerAway && d.Server == "":
+		return say("the controller cannot be heard, so nobody knows this machine.")
 	case d.Reason == reasons.ControllerAway:
-		return say("the controller was not heard of yet, so nobody knows this machine.")
+		return say("this is server %s, known by its %s. The controller cannot be heard, so nothing is begun.", d.Server, d.By)
 	case len(d.Conflict) > 0:
 		return say("the evidence of this machine points to %s.", strings.Join(d.Conflict, ", "))
 	case d.Server == "":

@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 		"disk-conflict.ipxe":        {Decision{Target: LocalDisk, Reason: reasons.IdentityConflict, Conflict: []string{"a", "b"}}, UEFIPXE},
 		"idle-hold.ipxe":            {Decision{Target: Idle, Reason: reasons.UnknownMachine}, UEFIPXE},
 		"idle-controller-away.ipxe": {Decision{Target: Idle, Reason: reasons.ControllerAway}, UEFIPXE},
+		"idle-isolated.ipxe":        {Decision{Target: Idle, Server: "rack1-04", By: ByMAC, Reason: reasons.ControllerAway}, UEFIPXE},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := params()

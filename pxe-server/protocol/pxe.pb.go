@@ -459,7 +459,10 @@ type ReportRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*BootEvent           `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// assets are how the files of the view fare in this site's cache; all of them, whenever one changed.
-	Assets        []*AssetState `protobuf:"bytes,2,rep,name=assets,proto3" json:"assets,omitempty"`
+	Assets []*AssetState `protobuf:"bytes,2,rep,name=assets,proto3" json:"assets,omitempty"`
+	// sent_at is the pxe-server's clock now, in microseconds since 1970: what was seen while the controller was away is old, and no clock is wrong. Zero when it
+	// is not told.
+	SentAtMicros  int64 `protobuf:"varint,4,opt,name=sent_at_micros,json=sentAtMicros,proto3" json:"sent_at_micros,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -506,6 +509,13 @@ func (x *ReportRequest) GetAssets() []*AssetState {
 		return x.Assets
 	}
 	return nil
+}
+
+func (x *ReportRequest) GetSentAtMicros() int64 {
+	if x != nil {
+		return x.SentAtMicros
+	}
+	return 0
 }
 
 type AssetState struct {
@@ -828,10 +838,11 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\tAgentBoot\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x10\n" +
 	"\x03pin\x18\x02 \x01(\tR\x03pin\x12\x12\n" +
-	"\x04args\x18\x03 \x03(\tR\x04args\"r\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\"\x98\x01\n" +
 	"\rReportRequest\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.ingot.pxe.v1.BootEventR\x06events\x120\n" +
-	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\"\xbd\x01\n" +
+	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\x12$\n" +
+	"\x0esent_at_micros\x18\x04 \x01(\x03R\fsentAtMicros\"\xbd\x01\n" +
 	"\n" +
 	"AssetState\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x14\n" +
