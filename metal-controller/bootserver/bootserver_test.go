@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/authority"
 	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/bootserver"
 	"ingot.dev/ingot/metal-controller/notify"
@@ -84,7 +85,9 @@ type bench struct {
 	changes   *notify.Hub
 	sightings *sightings.Store
 	files     *bootfiles.Store
-	client    protocol.BootClient
+	authority *authority.Authority
+	server    *bootserver.Server
+	client    protocol.BootClient // in the same process
 	voided    []string
 	voidErr   error
 	stuck     string // the Server that cannot be written
@@ -95,8 +98,15 @@ func newBench(t *testing.T) *bench {
 	b := &bench{cache: &cache{}, changes: &notify.Hub{}}
 	clock := func() time.Time { return now }
 	b.sightings, b.files = sightings.New(clock), bootfiles.NewStore(clock)
+	root, key, err := authority.New("pxe", now, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.authority, err = authority.Parse(root, key); err != nil {
+		t.Fatal(err)
+	}
 	s := bootserver.New(bootserver.Config{
-		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
+		Authority: b.authority, Installation: "x", Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {
 				return errors.New("it cannot be written")
@@ -111,7 +121,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	b.client = c
+	b.client, b.server = c, s
 	return b
 }
 
