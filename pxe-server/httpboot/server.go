@@ -41,7 +41,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	first, err := boot.FirstStage(cfg.url(""), catalog.ScriptPath)
+	first, err := boot.FirstStage(cfg.url(""), catalog.FirstStagePath, catalog.ScriptPath)
 	if err != nil {
 		return nil, fmt.Errorf("writing the first boot script: %w", err)
 	}
