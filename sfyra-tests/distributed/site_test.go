@@ -20,6 +20,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/insomniacslk/dhcp/iana"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"ingot.dev/ingot/boot-assets/catalog"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -94,10 +95,12 @@ func (s *site) beginsNothing(t *testing.T) {
 	}
 }
 
-// hasSystem lets a Server's agent report a disk with an operating system, and waits until the Server is to boot it.
+// hasSystem writes down a disk with an operating system, as the controllers do when an agent reports it, and waits until the Server is to boot it.
 func (c *cluster) hasSystem(t *testing.T, name string) {
 	t.Helper()
-	c.create(t, &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerInventorySpec{Arch: "amd64", Disks: []metal.Disk{{Name: "sda", Contents: metal.DiskBootable}}}})
+	cfg, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	ok(t, err)
+	ok(t, clientFor(t, cfg).Create(t.Context(), &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerInventorySpec{Arch: "amd64", Disks: []metal.Disk{{Name: "sda", Contents: metal.DiskBootable}}}}))
 	c.server(t, name, "is to boot its disk", func(s *metal.Server) bool {
 		return s.Status.Boot != nil && s.Status.Boot.Target == metal.BootTargetLocalDisk
 	})
