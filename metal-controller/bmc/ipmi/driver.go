@@ -29,7 +29,9 @@ type driver struct {
 }
 
 // Open asks the BMC whether it speaks IPMI 2.0, opens a session and returns the driver. After an error nothing stays open at the BMC.
-func Open(ctx context.Context, target bmc.Target) (bmc.Driver, error) { return open(ctx, target, usual()) }
+func Open(ctx context.Context, target bmc.Target) (bmc.Driver, error) {
+	return open(ctx, target, usual())
+}
 
 func open(ctx context.Context, target bmc.Target, pace pace) (bmc.Driver, error) {
 	if err := check(target); err != nil {

@@ -211,4 +211,6 @@ func (h *handshake) session() *session {
 }
 
 // password is K_uid, the password with zeros up to 20 bytes (13.31).
-func (h *handshake) password() []byte { return crypto.PadPassword20([]byte(h.target.Password.Reveal())) }
+func (h *handshake) password() []byte {
+	return crypto.PadPassword20([]byte(h.target.Password.Reveal()))
+}
