@@ -114,17 +114,20 @@ type handshake struct {
 
 // setup sends one of the messages and reads the answer of its kind, tag and session ID.
 func (h *handshake) setup(ctx context.Context, kind, wanted types.PayloadType, payload []byte, id uint32, accept func([]byte) error) error {
+	const shortest = 8 // tag, status, privilege or reserved, reserved, console session ID
 	packet := plain(kind, payload)
 	var failure error
 	err := h.wire.ask(ctx, h.pace.waits, func() ([]byte, error) { return packet, nil }, func(datagram []byte) bool {
 		got, ok := unplain(wanted, datagram)
-		const shortest = 8 // tag, status, privilege or reserved, reserved, console session ID
-		if !ok || len(got) < shortest || got[0] != payload[0] || binary.LittleEndian.Uint32(got[4:]) != id {
+		if !ok || len(got) < 2 || got[0] != payload[0] {
 			return false
 		}
 		if got[1] != 0 {
-			failure = rejected(types.RmcpStatusCode(got[1]))
+			failure = rejected(types.RmcpStatusCode(got[1])) // a rejection need not say whose session it is about: ipmi_sim's ends here
 			return true
+		}
+		if len(got) < shortest || binary.LittleEndian.Uint32(got[4:]) != id {
+			return false
 		}
 		if accept(got) != nil {
 			failure = senseless(nil)
