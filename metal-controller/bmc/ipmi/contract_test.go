@@ -58,6 +58,7 @@ func (o *oracle) Behave(b bmctest.Behaviour) {
 
 // TestContract runs the contract with each cipher suite, through the fake BMC and its machine.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	for name, suites := range map[string][]uint8{"suite 17": {17}, "suite 3": {3}} {
 		t.Run(name, func(t *testing.T) {
 			bmctest.RunDriver(t, func(t *testing.T) (bmc.Driver, bmctest.Oracle) {

@@ -72,6 +72,7 @@ func TestOnlySuites17And3(t *testing.T) {
 
 // TestForgedAnswers: what is not signed with the session's keys, or was heard before, counts for nothing, whatever it says; the true answer does.
 func TestForgedAnswers(t *testing.T) {
+	t.Parallel()
 	var first []byte
 	for name, forge := range map[string]func(p []byte) [][]byte{
 		"another byte":         func(p []byte) [][]byte { return append(damaged(p), p) },

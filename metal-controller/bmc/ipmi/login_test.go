@@ -116,6 +116,7 @@ func TestNobodyThere(t *testing.T) {
 
 // TestMisbehaviour: each answer that makes no sense has its class, and the BMC is usable afterwards.
 func TestMisbehaviour(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, nil)
 	d := l.open(t)
 	for name, c := range map[string]struct {

@@ -245,9 +245,10 @@ func (s *sim) Behave(b bmctest.Behaviour) {
 
 // TestIPMISim runs the contract against a BMC that others wrote. It has no suite 17, so that this is a test of falling back to 3 as well.
 func TestIPMISim(t *testing.T) {
+	t.Parallel()
 	bmctest.RunPower(t, func(t *testing.T) (bmc.Driver, bmctest.Oracle) {
 		s := newSim(t)
-		d, err := ipmi.OpenFast(t.Context(), s.target())
+		d, err := ipmi.OpenOnce(t.Context(), s.target())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +261,7 @@ func TestIPMISim(t *testing.T) {
 // specification they look like flags that have expired. ipmitool, which does not read back, says "done".
 func TestIPMISimBoot(t *testing.T) {
 	s := newSim(t)
-	d, err := ipmi.OpenFast(t.Context(), s.target())
+	d, err := ipmi.OpenOnce(t.Context(), s.target())
 	if err != nil {
 		t.Fatal(err)
 	}

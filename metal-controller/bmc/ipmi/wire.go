@@ -53,8 +53,7 @@ func dial(ctx context.Context, target bmc.Target) (*wire, error) {
 
 // ask sends what next gives, once per wait, until accept takes an answer.
 func (w *wire) ask(ctx context.Context, waits []time.Duration, next func() ([]byte, error), accept func([]byte) bool) error {
-	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer w.endWith(ctx)()
 	stray := maxStray
 	for _, wait := range waits {
 		packet, err := next()
@@ -63,7 +62,7 @@ func (w *wire) ask(ctx context.Context, waits []time.Duration, next func() ([]by
 		}
 		_ = w.conn.SetReadDeadline(time.Now().Add(wait))
 		if ctx.Err() != nil {
-			return ctx.Err() // looked at after the deadline was set, so that AfterFunc's cannot be lost
+			return ctx.Err() // looked at after the deadline was set, so that endWith's cannot be lost
 		}
 		if err := w.send(packet); err != nil {
 			return err
@@ -76,6 +75,20 @@ func (w *wire) ask(ctx context.Context, waits []time.Duration, next func() ([]by
 		}
 	}
 	return errSilent
+}
+
+// endWith ends reading when ctx does. The returned function undoes that, and waits where it has begun: it would end the reading of the next question.
+func (w *wire) endWith(ctx context.Context) func() {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = w.conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
 }
 
 // listen reads until accept takes a datagram or the deadline passes.
