@@ -40,7 +40,7 @@ func FuzzPackets(f *testing.F) {
 				continue
 			}
 			again, err := k.seal(id, sequence, message, packet[rmcpSize+headerSize:][:ivSize])
-			if err != nil || !bytes.Equal(again, packet) {
+			if err != nil || !bytes.Equal(again[rmcpSize:], packet[rmcpSize:]) { // what is before is not signed (13.28.4)
 				t.Fatalf("opened what was not sealed: %x", packet)
 			}
 		}

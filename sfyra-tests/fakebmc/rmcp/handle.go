@@ -6,13 +6,12 @@ import (
 
 // handle answers one datagram. nil: it is dropped.
 func (b *BMC) handle(packet []byte, peer string) []byte {
-	if len(packet) < oldHeader || len(packet) > maxPacket || packet[0] != 0x06 {
+	switch {
+	case len(packet) < pingSize || len(packet) > maxPacket || packet[0] != 0x06:
 		return nil
-	}
-	if packet[3] == classASF {
+	case packet[3] == classASF:
 		return pong(packet)
-	}
-	if packet[3] != classIPMI {
+	case packet[3] != classIPMI || len(packet) < oldHeader:
 		return nil
 	}
 	if b.config.Faults.Get().Garbage && !b.inSession(packet) {
@@ -31,10 +30,12 @@ func (b *BMC) inSession(packet []byte) bool {
 	return packet[4] == formatPlus && packet[5] == payloadIPMI|encrypted|authenticated
 }
 
+const pingSize = 12
+
 // pong answers a presence ping (13.2.3, 13.2.4): IPMI is there.
 func pong(packet []byte) []byte {
-	const ping, size = 0x80, 12
-	if len(packet) < size || packet[8] != ping {
+	const ping = 0x80
+	if packet[8] != ping {
 		return nil
 	}
 	return append([]byte{0x06, 0, 0xff, classASF, 0, 0, 0x11, 0xbe, 0x40, packet[9], 0, 16}, 0, 0, 0x11, 0xbe, 0, 0, 0, 0, 0x81, 0, 0, 0, 0, 0, 0, 0)
