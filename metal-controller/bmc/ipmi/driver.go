@@ -81,7 +81,7 @@ func (d *driver) Close(ctx context.Context) error {
 	}
 	defer d.leave()
 	// Also when the caller's context is done: what stays open is missing elsewhere. It is bounded by the pace.
-	err := d.closeSession(context.WithoutCancel(ctx))
+	err := d.closeSession(context.WithoutCancel(ctx), d.pace.farewell)
 	_ = d.wire.conn.Close()
 	return explain("logging out", err)
 }
@@ -109,7 +109,7 @@ func (d *driver) do(ctx context.Context, doing string, operation func(context.Co
 		if !errors.Is(err, errSilent) {
 			return explain(doing, err)
 		}
-		d.abandon()
+		_ = d.closeSession(ctx, d.pace.farewell[:1]) // where the BMC has it after all, it ends before the next begins
 	}
 	if err := d.login(ctx); err != nil {
 		return explain(doing, err)

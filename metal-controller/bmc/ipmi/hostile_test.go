@@ -70,6 +70,89 @@ func TestOnlySuites17And3(t *testing.T) {
 	}
 }
 
+// TestOneTryOfThePassword: a BMC that took the suite and then rejects the login, with whatever status, is not asked again with the other one.
+func TestOneTryOfThePassword(t *testing.T) {
+	const open, rakp2, illegal = 0x10, 0x13, 0x12
+	l := newLab(t, nil)
+	var proposals atomic.Int32
+	between(t, l).tamper(on(kind(open), func(p []byte) [][]byte { proposals.Add(1); return [][]byte{p} }), on(kind(rakp2), func(p []byte) [][]byte {
+		p[17] = illegal
+		return [][]byte{p}
+	}))
+	l.openFails(t, bmc.ErrUnsupported, "RMCP+ status 12h")
+	if n := proposals.Load(); n != 1 {
+		t.Errorf("%d proposals, want 1", n)
+	}
+}
+
+// TestOldAnswersStayOld: the numbers of messages come round after 64; an answer of before is not taken for one of now.
+func TestOldAnswersStayOld(t *testing.T) {
+	l := newLab(t, nil)
+	r := between(t, l)
+	d := l.open(t)
+	var before [][]byte
+	r.tamper(nil, on(isSession, func(p []byte) [][]byte { before = append(before, p); return [][]byte{p} }))
+	for range 64 {
+		wantPower(t, d, bmc.Off)
+	}
+	if err := l.machine.PowerOn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.tamper(nil, on(isSession, func(p []byte) [][]byte { return append(append([][]byte(nil), before...), p) }))
+	for range 64 {
+		wantPower(t, d, bmc.On)
+	}
+}
+
+// TestGivesBackWhatItGaveUp: a session that was silent for a while, and one whose opening the BMC finished and nobody heard of, end at the BMC.
+func TestGivesBackWhatItGaveUp(t *testing.T) {
+	l := newLab(t, nil)
+	r := between(t, l)
+	d := l.open(t)
+	var lost atomic.Int32
+	r.tamper(nil, on(isSession, func(p []byte) [][]byte {
+		if lost.Add(1) <= 2 { // all tries of one question
+			return nil
+		}
+		return [][]byte{p}
+	}))
+	wantPower(t, d, bmc.Off)
+	if tally := l.bmc.Tally(); tally.Opened != 2 || tally.Most != 1 || l.bmc.Sessions() != 1 {
+		t.Errorf("%d sessions, %+v; want a second one after the first was given back", l.bmc.Sessions(), tally)
+	}
+	const rakp4 = 0x15
+	m := newLab(t, nil)
+	between(t, m).tamper(nil, on(kind(rakp4), func([]byte) [][]byte { return nil }))
+	m.openFails(t, bmc.ErrUnreachable, "no answer in time")
+	eventually(t, "the BMC has no session", func() bool { return m.bmc.Sessions() == 0 })
+	if m.bmc.Tally().Opened != 1 {
+		t.Error("control: the BMC opened none")
+	}
+}
+
+// TestImpostor: who does not know the password is found out, whichever proof he gives, and gets none from us.
+func TestImpostor(t *testing.T) {
+	const rakp2, rakp3, rakp4 = 0x13, 0x14, 0x15
+	for name, c := range map[string]struct {
+		kind   uint8
+		proofs int32
+	}{"at first": {rakp2, 0}, "at last": {rakp4, 1}} {
+		l := newLab(t, nil)
+		var proofs atomic.Int32
+		between(t, l).tamper(on(kind(rakp3), func(p []byte) [][]byte {
+			if p[17] == 0 {
+				proofs.Add(1)
+			}
+			return [][]byte{p}
+		}), on(kind(c.kind), func(p []byte) [][]byte { p[len(p)-1] ^= 1; return [][]byte{p} }))
+		l.openFails(t, bmc.ErrUnauthorized, "check the user name and the password")
+		if proofs.Load() != c.proofs {
+			t.Errorf("%s: he got %d proofs", name, proofs.Load())
+		}
+		eventually(t, "the BMC has no session", func() bool { return l.bmc.Sessions() == 0 })
+	}
+}
+
 // TestForgedAnswers: what is not signed with the session's keys, or was heard before, counts for nothing, whatever it says; the true answer does.
 func TestForgedAnswers(t *testing.T) {
 	t.Parallel()

@@ -96,7 +96,7 @@ func (d *driver) raise(ctx context.Context) error {
 		err = noRight("")
 	}
 	if err != nil {
-		_ = d.closeSession(ctx) // the first failure is the one to tell
+		_ = d.closeSession(ctx, d.pace.farewell) // the first failure is the one to tell
 	}
 	return err
 }

@@ -70,10 +70,12 @@ func TestRights(t *testing.T) {
 	if err := errors.Join(d.SetPower(t.Context(), bmc.On), d.SetBootNetwork(t.Context(), true)); err != nil {
 		t.Error(err)
 	}
-	guest := newLab(t, func(c *rmcp.Config) { c.Privilege = rmcp.User })
-	guest.openFails(t, bmc.ErrUnauthorized, "make it an operator")
-	if n := guest.bmc.Sessions(); n != 0 {
-		t.Errorf("%d sessions are left", n)
+	for _, late := range []bool{false, true} {
+		guest := newLab(t, func(c *rmcp.Config) { c.Privilege, c.LateRefusal = rmcp.User, late })
+		guest.openFails(t, bmc.ErrUnauthorized, "make it an operator")
+		if n := guest.bmc.Sessions(); n != 0 || (guest.bmc.Tally().Opened == 1) != late {
+			t.Errorf("late=%v: %d sessions are left, %+v", late, n, guest.bmc.Tally())
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func (d *driver) command(ctx context.Context, command types.Request, response ty
 }
 
 // closeSession ends the session and waits for the BMC's word (22.19).
-func (d *driver) closeSession(ctx context.Context) error {
+func (d *driver) closeSession(ctx context.Context, waits []time.Duration) error {
 	s := d.session
 	d.session = nil
 	if s == nil {
@@ -59,14 +59,14 @@ func (d *driver) closeSession(ctx context.Context) error {
 	}
 	message := s.goodbye()
 	command := &app.CloseSessionRequest{SessionID: s.bmcID}
-	got, err := d.exchange(ctx, d.pace.farewell, command, s.number, func() ([]byte, error) { return s.packet(message) }, s.take)
+	got, err := d.exchange(ctx, waits, command, s.number, func() ([]byte, error) { return s.packet(message) }, s.take)
 	if err != nil {
 		return err
 	}
 	return read(got, command, &app.CloseSessionResponse{})
 }
 
-// abandon gives up a session that is silent. If it lives at the BMC after all, it ends there; nobody waits to hear.
+// abandon gives up a session that may be open. If the BMC has it, it ends there; nobody waits to hear.
 func (d *driver) abandon() {
 	if s := d.session; s != nil {
 		if packet, err := s.packet(s.goodbye()); err == nil {

@@ -89,7 +89,7 @@ func (b *BMC) judge(p []byte) uint8 {
 	case n > longestName || rakp1Size+n > len(p), string(p[rakp1Size:rakp1Size+n]) != b.config.Username:
 		b.table.tally.Presented++
 		return statusBadName
-	case p[24]&0x0f > b.config.Privilege:
+	case p[24]&0x0f > b.config.Privilege && !b.config.LateRefusal:
 		return statusBadPrivilege
 	}
 	return 0

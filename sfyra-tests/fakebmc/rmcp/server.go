@@ -46,6 +46,8 @@ type Config struct {
 	Username, Password string
 	// Privilege is the most that the account may do: Administrator when 0.
 	Privilege uint8
+	// LateRefusal: what the account may do is looked at when a session asks for it, not when it is opened, as some BMCs do.
+	LateRefusal bool
 	// Suites are the numbers of the cipher suites that it has: 17 and 3 when nil.
 	Suites []uint8
 	// SessionLimit is fakebmc.DefaultSessionLimit when 0.
