@@ -31,7 +31,7 @@ func statusOf(err error) (types.RmcpStatusCode, bool) {
 // rejected classifies a status of opening a session (13.24). Those of full tables pass by themselves: idle sessions end after a minute.
 func rejected(status types.RmcpStatusCode) error {
 	class, hint := bmc.ErrUnsupported, ""
-	switch status {
+	switch status { //nolint:exhaustive // the others are of one class
 	case types.RmcpStatusCodeUnauthorizedName, types.RmcpStatusCodeInvalidIntegrityCheckValue, types.RmcpStatusCodeUnauthorizedGUID,
 		types.RmcpStatusCodeInvalidNameLength:
 		return rejection{wrongPassword(), status}

@@ -16,7 +16,7 @@ func OpenFast(ctx context.Context, target bmc.Target) (bmc.Driver, error) {
 
 // OpenOnce opens a driver that asks once and waits, for a BMC that takes a repeated order for another one.
 func OpenOnce(ctx context.Context, target bmc.Target) (bmc.Driver, error) {
-	return open(ctx, target, pace{waits: []time.Duration{3 * time.Second}, farewell: []time.Duration{3 * time.Second}, alive: time.Hour})
+	return open(ctx, target, pace{waits: []time.Duration{3 * time.Second}, farewell: []time.Duration{250 * time.Millisecond}, alive: time.Hour})
 }
 
 // OpenAlive is the same with a sign of life at each interval.

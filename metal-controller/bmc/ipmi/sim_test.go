@@ -60,11 +60,10 @@ exit 0
 
 // sim is OpenIPMI's ipmi_sim with a host: a BMC that others wrote.
 type sim struct {
-	t      *testing.T
-	dir    string
-	port   int
-	cmd    *exec.Cmd
-	button int
+	t    *testing.T
+	dir  string
+	port int
+	cmd  *exec.Cmd
 }
 
 // simUser has a password without blanks and quotes, which its configuration cannot hold.

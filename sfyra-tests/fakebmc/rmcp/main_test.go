@@ -2,6 +2,7 @@ package rmcp_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -60,7 +61,8 @@ func (l *lab) tool(user, password string, args ...string) (string, error) {
 	cmd := exec.CommandContext(l.t.Context(), "ipmitool", append([]string{"-I", "lanplus", "-H", host, "-p", port, "-U", user, "-E"}, args...)...)
 	cmd.Env = append(os.Environ(), "IPMI_PASSWORD="+password)
 	out, err := cmd.CombinedOutput()
-	if _, ran := err.(*exec.ExitError); err != nil && !ran {
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
 		l.t.Fatalf("%v: install it, on Debian with: apt-get install ipmitool", err)
 	}
 	return string(out), err
