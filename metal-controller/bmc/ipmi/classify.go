@@ -28,23 +28,36 @@ func statusOf(err error) (types.RmcpStatusCode, bool) {
 	return r.status, ok
 }
 
-// rejected classifies a status of opening a session (13.24). Those of full tables pass by themselves: idle sessions end after a minute.
-func rejected(status types.RmcpStatusCode) error {
-	class, hint := bmc.ErrUnsupported, ""
-	switch status { //nolint:exhaustive // the others are of one class
-	case types.RmcpStatusCodeUnauthorizedName, types.RmcpStatusCodeInvalidIntegrityCheckValue, types.RmcpStatusCodeUnauthorizedGUID,
-		types.RmcpStatusCodeInvalidNameLength:
-		return rejection{wrongPassword(), status}
-	case types.RmcpStatusCodeInvalidRole, types.RmcpStatusCodeUnauthorizedRoleOfPriLevel:
-		return rejection{noRight(""), status}
-	case types.RmcpStatusCodeNoResToCreateSess, types.RmcpStatusCodeNoResToCreateSessAtRole:
-		class, hint = bmc.ErrUnreachable, "; all its sessions are taken, they end after a minute of silence"
-	case types.RmcpStatusCodeInvalidSessionID, types.RmcpStatusCodeInactiveSessionID:
-		class, hint = bmc.ErrUnreachable, "; it forgot the session while it was being opened"
+// Status codes of opening a session (13.24), by what is to be done about them.
+var (
+	wrongLogin = []types.RmcpStatusCode{
+		types.RmcpStatusCodeUnauthorizedName, types.RmcpStatusCodeInvalidIntegrityCheckValue, types.RmcpStatusCodeUnauthorizedGUID,
+		types.RmcpStatusCodeInvalidNameLength,
 	}
-	f := bmc.Fail(class, "", "RMCP+ status %02Xh (%s)%s", uint8(status), status, hint)
-	f.Code = int(status)
-	return rejection{f, status}
+	wrongRole = []types.RmcpStatusCode{types.RmcpStatusCodeInvalidRole, types.RmcpStatusCodeUnauthorizedRoleOfPriLevel}
+	// full and forgotten pass by themselves: idle sessions end after a minute.
+	full      = []types.RmcpStatusCode{types.RmcpStatusCodeNoResToCreateSess, types.RmcpStatusCodeNoResToCreateSessAtRole}
+	forgotten = []types.RmcpStatusCode{types.RmcpStatusCodeInvalidSessionID, types.RmcpStatusCodeInactiveSessionID}
+)
+
+// rejected classifies a status of opening a session.
+func rejected(status types.RmcpStatusCode) error {
+	told := func(class error, hint string) *bmc.Error {
+		f := bmc.Fail(class, "", "RMCP+ status %02Xh (%s)%s", uint8(status), status, hint)
+		f.Code = int(status)
+		return f
+	}
+	switch {
+	case slices.Contains(wrongLogin, status):
+		return rejection{wrongPassword(), status}
+	case slices.Contains(wrongRole, status):
+		return rejection{noRight(""), status}
+	case slices.Contains(full, status):
+		return rejection{told(bmc.ErrUnreachable, "; all its sessions are taken, they end after a minute of silence"), status}
+	case slices.Contains(forgotten, status):
+		return rejection{told(bmc.ErrUnreachable, "; it forgot the session while it was being opened"), status}
+	}
+	return rejection{told(bmc.ErrUnsupported, ""), status}
 }
 
 func wrongPassword() *bmc.Error {
