@@ -56,6 +56,8 @@ func ready(o *Observation, p *Plan) {
 		p.set(reasons.Ready, False, reasons.IdentityConflict, p.condition(reasons.IdentityUnique).Message)
 	case !o.Server.Spec.Accepted && o.Inventory == nil:
 		p.set(reasons.Ready, False, reasons.NotRegistered, p.condition(reasons.Registered).Message)
+	case !o.Server.Spec.Accepted && p.condition(reasons.Cabled).Status == False:
+		p.set(reasons.Ready, False, reasons.WrongCable, p.condition(reasons.Cabled).Message+" Or accept the server as it is: `ingot accept "+o.Server.Name+"`.")
 	case !o.Server.Spec.Accepted:
 		p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: `ingot accept "+o.Server.Name+"`.")
 	case r.Claim != nil && r.Release != nil:
