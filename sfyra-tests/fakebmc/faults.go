@@ -43,12 +43,7 @@ func (f *Faults) Set(fault Fault) {
 }
 
 // Get is the present fault.
-func (f *Faults) Get() Fault { return f.get() }
-
-// Hang waits out Dead and Latency, as every protocol of a BMC does before it answers. It fails when the client or the BMC went away meanwhile.
-func (f *Faults) Hang(client, bmc context.Context) error { return f.hang(client, bmc) }
-
-func (f *Faults) get() Fault {
+func (f *Faults) Get() Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.now
@@ -56,9 +51,9 @@ func (f *Faults) get() Fault {
 
 var errDead = errors.New("bmc is dead")
 
-// hang waits out Dead and Latency. It fails when the client or the BMC went away meanwhile.
-func (f *Faults) hang(client, bmc context.Context) error {
-	fault := f.get()
+// Hang waits out Dead and Latency, as every protocol of a BMC does before it answers. It fails when the client or the BMC went away meanwhile.
+func (f *Faults) Hang(client, bmc context.Context) error {
+	fault := f.Get()
 	if !fault.Dead && fault.Latency == 0 {
 		return nil
 	}

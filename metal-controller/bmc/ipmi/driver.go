@@ -20,8 +20,6 @@ type driver struct {
 	// turn is held by who talks to the BMC.
 	turn    chan struct{}
 	session *session
-	// keyed says that the BMC agreed to the suite that is tried.
-	keyed bool
 
 	ended context.Context
 	end   context.CancelFunc
@@ -76,12 +74,11 @@ func (d *driver) open(ctx context.Context) error {
 func (d *driver) Close(ctx context.Context) error {
 	d.end()
 	d.work.Wait()
-	if err := d.enter(ctx); err != nil {
-		return explain("logging out", err)
-	}
+	// Also when the caller's context is done: what stays open is missing elsewhere. It is bounded by the pace, and the turn is free.
+	ctx = context.WithoutCancel(ctx)
+	_ = d.enter(ctx)
 	defer d.leave()
-	// Also when the caller's context is done: what stays open is missing elsewhere. It is bounded by the pace.
-	err := d.closeSession(context.WithoutCancel(ctx), d.pace.farewell)
+	err := d.closeSession(ctx, d.pace.farewell)
 	_ = d.wire.conn.Close()
 	return explain("logging out", err)
 }
@@ -109,7 +106,7 @@ func (d *driver) do(ctx context.Context, doing string, operation func(context.Co
 		if !errors.Is(err, errSilent) {
 			return explain(doing, err)
 		}
-		_ = d.closeSession(ctx, d.pace.farewell[:1]) // where the BMC has it after all, it ends before the next begins
+		_ = d.closeSession(context.WithoutCancel(ctx), d.pace.farewell[:1]) // where the BMC has it after all, it ends before the next begins
 	}
 	if err := d.login(ctx); err != nil {
 		return explain(doing, err)

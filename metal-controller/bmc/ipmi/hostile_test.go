@@ -294,8 +294,7 @@ func TestLostPackets(t *testing.T) {
 
 // TestWhatIsRefusedBeforeLogin: BMCs that Ingot will not log in to, told apart.
 func TestWhatIsRefusedBeforeLogin(t *testing.T) {
-	const channel, extended, more = 14 + 7, 14 + 9, 14 + 10
-	_ = channel
+	const extended, more = 14 + 9, 14 + 10
 	change := func(edit func(p []byte)) func([]byte) [][]byte {
 		return on(func(p []byte) bool { return len(p) > 22 && p[4] == 0 }, func(p []byte) [][]byte {
 			edit(p)

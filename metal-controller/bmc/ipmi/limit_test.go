@@ -12,9 +12,10 @@ import (
 
 const (
 	operations = 1000
-	// restart is after how many operations the BMC restarts and forgets its sessions, reopen after how many the driver is closed and opened again,
-	// refuse after how many somebody tries a wrong password.
-	restart, reopen, refuse = 250, 100, 90
+	// restart is after how many operations the BMC restarts and forgets its sessions, reopen after how many the driver is closed and opened again.
+	restart, reopen = 250, 100
+	// wrongs is how often a wrong password is tried.
+	wrongs = 90
 )
 
 // opener opens a driver, or gives the one that is open.
@@ -93,7 +94,7 @@ func TestBMCSessionLimit(t *testing.T) {
 		l := newLab(t, nil)
 		wrong := l.target
 		wrong.Password = bmc.NewSecret("wrong")
-		for range refuse {
+		for range wrongs {
 			if d, err := ipmi.OpenFast(t.Context(), wrong); err == nil {
 				t.Fatal("a wrong password opened", d)
 			}

@@ -51,40 +51,37 @@ func (d *driver) probe(ctx context.Context) error {
 // login opens a session: the best suite that the BMC has, then the privilege that orders need.
 func (d *driver) login(ctx context.Context) error {
 	for _, s := range suites() {
-		err := d.try(ctx, s)
+		agreed, err := d.try(ctx, s)
 		if err == nil {
 			return d.raise(ctx)
 		}
-		if status, ok := statusOf(err); !ok || !unknownSuite(status) || d.keyed {
+		if status, ok := statusOf(err); !ok || !unknownSuite(status) || agreed {
 			return err
 		}
 	}
 	return bmc.Fail(bmc.ErrUnsupported, "", "it has neither cipher suite 17 nor 3; enable one of them, the others are not safe")
 }
 
-// try goes through the four messages of 13.15 with one suite. keyed says whether the BMC agreed to it.
-func (d *driver) try(ctx context.Context, s suite) error {
-	d.keyed = false
+// try goes through the four messages of 13.15 with one suite. agreed says that the BMC took the suite, so that another is no remedy.
+func (d *driver) try(ctx context.Context, s suite) (agreed bool, err error) {
 	h := handshake{driver: d, suite: s, role: uint8(privilege) | 0x10}
 	var random [4]byte
 	_, _ = rand.Read(random[:])
 	h.consoleID = binary.LittleEndian.Uint32(random[:]) | 1 // never 0
 	_, _ = rand.Read(h.consoleRandom[:])
 	if err := h.openSession(ctx); err != nil {
-		return err
+		return false, err
 	}
-	d.keyed = true
 	if err := h.first(ctx); err != nil {
 		h.giveUp(err)
-		return err
+		return true, err
 	}
-	if err := h.second(ctx); err != nil {
-		d.session = h.session()
-		d.abandon() // the BMC may have taken it for open
-		return err
-	}
+	err = h.second(ctx)
 	d.session = h.session()
-	return nil
+	if err != nil {
+		d.abandon() // the BMC may have taken it for open
+	}
+	return true, err
 }
 
 // raise asks for the privilege that orders need; a session begins as a user's (22.18). An account without it is told apart from a wrong password.
@@ -96,7 +93,7 @@ func (d *driver) raise(ctx context.Context) error {
 		err = noRight("")
 	}
 	if err != nil {
-		_ = d.closeSession(ctx, d.pace.farewell) // the first failure is the one to tell
+		_ = d.closeSession(context.WithoutCancel(ctx), d.pace.farewell) // the first failure is the one to tell
 	}
 	return err
 }
@@ -201,11 +198,10 @@ func (h *handshake) second(ctx context.Context) error {
 
 // giveUp lets the BMC drop what is half open, by a RAKP message 3 that says so (13.22). Otherwise it is kept until it times out.
 func (h *handshake) giveUp(why error) {
-	status := types.RmcpStatusCodeInvalidIntegrityCheckValue
 	if _, told := statusOf(why); told {
 		return // the BMC ended it itself
 	}
-	message := rmcpplus.RAKPMessage3{MessageTag: 3, RmcpStatusCode: status, ManagedSystemSessionID: h.bmcID}
+	message := rmcpplus.RAKPMessage3{MessageTag: 3, RmcpStatusCode: types.RmcpStatusCodeInvalidIntegrityCheckValue, ManagedSystemSessionID: h.bmcID}
 	h.wire.tell(plain(types.PayloadTypeRAKPMessage3, message.Pack()))
 }
 

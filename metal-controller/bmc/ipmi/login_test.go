@@ -192,6 +192,13 @@ func TestStaysAlive(t *testing.T) {
 	if err := d.Close(t.Context()); err != nil {
 		t.Errorf("closing twice: %v", err)
 	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		if err := l.open(t).Close(ended); err != nil || l.bmc.Sessions() != 0 {
+			t.Fatalf("closing when nobody waits any more: %v, %d are left", err, l.bmc.Sessions())
+		}
+	}
 	silent := l.open(t)
 	clock.pass(61 * time.Second)
 	if l.bmc.Sessions() != 0 {
