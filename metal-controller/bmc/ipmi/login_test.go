@@ -269,3 +269,31 @@ func TestFirmwareOfFlags(t *testing.T) {
 		}
 	}
 }
+
+// hasty is a host that is off before it can be asked, if it goes; one that does not is refused all the same.
+type hasty struct {
+	*memory.Machine
+	goes bool
+}
+
+func (h hasty) GracefulShutdown(ctx context.Context) error {
+	if h.goes {
+		return errors.Join(h.ForceOff(ctx), machine.ErrPoweredOff)
+	}
+	return machine.ErrPoweredOff
+}
+
+// TestSenselessOrder: an order that the BMC finds senseless in the present state (D5h) is none that failed, if the host went where it was to go.
+func TestSenselessOrder(t *testing.T) {
+	for _, goes := range []bool{true, false} {
+		host := hasty{memory.New(machine.Identity{}), goes}
+		d := newLab(t, func(c *rmcp.Config) { c.Machine = host }).open(t)
+		if err := d.SetPower(t.Context(), bmc.On); err != nil {
+			t.Fatal(err)
+		}
+		err := d.Shutdown(t.Context())
+		if goes && err != nil || !goes && !errors.Is(err, bmc.ErrUnsupported) {
+			t.Errorf("goes=%v: %v", goes, err)
+		}
+	}
+}

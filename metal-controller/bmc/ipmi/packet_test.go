@@ -28,7 +28,7 @@ func TestOpenTakesSealedOnly(t *testing.T) {
 			"no IPMI":       {func(p []byte) []byte { p[3] = 6; return p }, false},
 			"IPMI 1.5":      {func(p []byte) []byte { p[4] = 0; return p }, false},
 		} {
-			packet, err := k.seal(id, 1, []byte("0123456789"), make([]byte, ivSize))
+			packet, err := k.seal(id, 1, []byte("longer than one block of 16"), make([]byte, ivSize))
 			if err != nil {
 				t.Fatal(err)
 			}
