@@ -17,7 +17,7 @@ type Config struct {
 	Subnets  []Subnet
 	// Reservations need no pool; they win over pools.
 	Reservations []Reservation
-	// LeaseFile keeps leases across restarts. Its folder must exist.
+	// LeaseFile keeps leases across restarts. Its folder must exist. Proxy mode has none, no pools and no reservations.
 	LeaseFile string
 	Boot      Boot
 	Limits    Limits

@@ -18,9 +18,11 @@ const (
 	OtherServer  Reason = "other-server"  // the client chose another server
 	UnknownLease Reason = "unknown-lease" // no record of the client: RFC 2131 4.3.2 asks for silence
 	PoolEmpty    Reason = "pool-empty"
-	TooBig       Reason = "too-big"  // the reply cannot fit into what the client takes
-	Done         Reason = "done"     // RELEASE and DECLINE have no answer
-	Repeated     Reason = "repeated" // the client's packet before it is still worked on
+	NotNetboot   Reason = "not-netboot"  // beside another DHCP server: it does not say that it boots from the network
+	NoBootFile   Reason = "no-boot-file" // beside another DHCP server: nothing to boot for that kind of machine
+	TooBig       Reason = "too-big"      // the reply cannot fit into what the client takes
+	Done         Reason = "done"         // RELEASE and DECLINE have no answer
+	Repeated     Reason = "repeated"     // the client's packet before it is still worked on
 	Limited      Reason = "limited"
 	Overload     Reason = "overload"
 	Failed       Reason = "failed" // the lease could not be saved, or sending failed

@@ -16,6 +16,8 @@ func TestValidate(t *testing.T) {
 		"serverIP: ::1":                  func(c *Config) { c.ServerIP = ip("::1") },
 		"mode: 7":                        func(c *Config) { c.Mode = 7 },
 		"leaseFile":                      func(c *Config) { c.LeaseFile = "" },
+		"mode: a proxy gives no":         func(c *Config) { c.Mode = Proxy },
+		"a proxy gives no addresses":     func(c *Config) { *c = proxyConfig(); c.Reservations = testConfig().Reservations },
 		"subnets: give":                  func(c *Config) { c.Subnets = nil; c.Reservations = nil },
 		"subnets[0].prefix: 10.0.0.5/24": func(c *Config) { c.Subnets[0].Prefix = netip.MustParsePrefix("10.0.0.5/24") },
 		"subnets[0].prefix: fd00::/64":   func(c *Config) { c.Subnets[0].Prefix = netip.MustParsePrefix("fd00::/64") },

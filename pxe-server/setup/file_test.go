@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ingot.dev/ingot/pxe-server/dhcp"
 )
 
 const goodFile = `apiVersion: pxe.ingot.dev/v1alpha1
@@ -77,6 +79,7 @@ func TestFileRefuses(t *testing.T) {
 		"dhcp.network.prefix":                     {"router:", "prefix: 192.0.2.0/24\n    router:"},
 		"dhcp.relayed[0].pools[0]":                {"198.51.100.10-198.51.100.20", "x"},
 		"dhcp.reservations[0].mac":                {"52:54:00:78:00:01", "52:54"},
+		"dhcp: a proxy gives no addresses":        {"dhcp:", "dhcp:\n  proxy: true"},
 		"dhcp: it is disabled":                    {"dhcp:", "dhcp:\n  disabled: true"},
 		"at most 1048576":                         {"dhcp:", "#" + strings.Repeat("x", 1<<20) + "\ndhcp:"},
 	} {
@@ -100,9 +103,15 @@ func TestNothingToGive(t *testing.T) {
 	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "give a pool") {
 		t.Errorf("got %v", err)
 	}
-	c.DHCP.Disabled = true
-	if err := c.Check(); err != nil {
-		t.Errorf("DHCP off: %v", err)
+	for name, d := range map[string]DHCP{"off": {Disabled: true}, "proxy": {Proxy: true}, "proxy behind relays": {Proxy: true, Relayed: []dhcp.Subnet{{}}}} {
+		c.DHCP = d
+		if err := c.Check(); err != nil {
+			t.Errorf("DHCP %s: %v", name, err)
+		}
+	}
+	c.DHCP = DHCP{Disabled: true, Proxy: true}
+	if err := c.Check(); err == nil || !strings.Contains(err.Error(), "remove one of both") {
+		t.Errorf("off and proxy: %v", err)
 	}
 }
 

@@ -58,11 +58,24 @@ type Config struct {
 type DHCP struct {
 	// Disabled leaves addresses to somebody else, who then has to name our boot files as well.
 	Disabled bool
+	// Proxy leaves addresses to somebody else, too, and names our boot files to PXE and HTTP boot clients beside it.
+	Proxy bool
 	// Network holds pools, router, name servers and lease time of the interface's own network. Its prefix comes from the interface.
 	Network dhcp.Subnet
-	// Relayed are networks behind DHCP relays.
+	// Relayed are networks behind DHCP relays; for a proxy they have a prefix only.
 	Relayed      []dhcp.Subnet
 	Reservations []dhcp.Reservation
+}
+
+// mode is one word for logs.
+func (d DHCP) mode() string {
+	switch {
+	case d.Disabled:
+		return "none"
+	case d.Proxy:
+		return "proxy"
+	}
+	return "full"
 }
 
 func (c Config) withDefaults() Config {
@@ -98,11 +111,27 @@ func (c Config) Check() error {
 	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases (--state-dir)")
 	bad(c.MaxAsset >= 0 && c.AssetBudget >= 0, "assets: a limit is negative; leave it out for the default")
 	bad(c.AgentImage != "", "agentImage: name the folder with the agent image (--agent-image)")
-	d := c.DHCP
+	return errors.Join(append(all, c.DHCP.check())...)
+}
+
+// check compares what shall be given away with who gives it.
+func (d DHCP) check() error {
 	pools := len(d.Network.Pools) + len(d.Reservations) + len(d.Relayed)
-	bad(d.Disabled || pools > 0, "dhcp: give a pool (--dhcp-pool), a reservation or a relayed network; or disable it (--no-dhcp) if another server does it")
-	bad(!d.Disabled || pools == 0, "dhcp: it is disabled, so pools, reservations and relayed networks do nothing; remove them")
-	return errors.Join(all...)
+	given := len(d.Network.Pools) + len(d.Reservations)
+	for _, n := range d.Relayed {
+		given += len(n.Pools)
+	}
+	switch {
+	case d.Disabled && d.Proxy:
+		return errors.New("dhcp: it is disabled, and it is a proxy; remove one of both (--no-dhcp, --proxy-dhcp)")
+	case d.Disabled && pools > 0:
+		return errors.New("dhcp: it is disabled, so pools, reservations and relayed networks do nothing; remove them")
+	case d.Proxy && given > 0:
+		return errors.New("dhcp: a proxy gives no addresses, so pools and reservations do nothing; remove them")
+	case !d.Disabled && !d.Proxy && pools == 0:
+		return errors.New("dhcp: give a pool (--dhcp-pool), a reservation or a relayed network; or, if another server gives addresses, name only boot files (--proxy-dhcp)")
+	}
+	return nil
 }
 
 // server is a pxe-server with everything opened.
@@ -191,7 +220,7 @@ func (s *server) serve(ctx context.Context) error {
 	if s.dhcp != nil {
 		g.Go(func() error { return s.dhcp.Serve(ctx) })
 	}
-	s.cfg.Log.Info("pxe-server serves", "interface", s.cfg.Interface, "http", s.listen.Addr().String(), "agent", s.assets.version, "dhcp", s.dhcp != nil)
+	s.cfg.Log.Info("pxe-server serves", "interface", s.cfg.Interface, "http", s.listen.Addr().String(), "agent", s.assets.version, "dhcp", s.cfg.DHCP.mode())
 	s.cfg.Ready()
 	return g.Wait()
 }

@@ -58,14 +58,20 @@ func (s *server) dhcpConfig(addr netip.AddrPort, network netip.Prefix) dhcp.Conf
 	d := s.cfg.DHCP
 	own := d.Network
 	own.Prefix = network.Masked()
+	mode := dhcp.Full
+	if d.Proxy {
+		mode = dhcp.Proxy
+	}
 	return dhcp.Config{
-		Interface: s.cfg.Interface, ServerIP: addr.Addr(), Mode: dhcp.Full,
+		Interface: s.cfg.Interface, ServerIP: addr.Addr(), Mode: mode,
 		Subnets:      append([]dhcp.Subnet{own}, d.Relayed...),
 		Reservations: d.Reservations, LeaseFile: s.leaseFile(), Boot: bootFiles(addr),
 		Log: s.cfg.Log, Now: s.cfg.Now,
 		Seen: func(e dhcp.Event) {
 			s.events.Seen(e.MAC, e.Firmware, e.Stage, e.Time)
-			s.events.Leased(e.MAC, e.IP)
+			if e.IP.IsValid() {
+				s.events.Leased(e.MAC, e.IP)
+			}
 		},
 	}
 }

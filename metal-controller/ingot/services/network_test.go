@@ -89,6 +89,9 @@ func TestSubnet(t *testing.T) {
 		"name server of words": {Network{DNS: []string{"9.9.9.9", "dns"}}, []string{"--dhcp-dns", "dns"}},
 		"name server of IPv6":  {Network{DNS: []string{"::1"}}, []string{"--dhcp-dns", "IPv4"}},
 		"pool":                 {Network{Pool: "x"}, []string{"--dhcp-pool"}},
+		"proxy":                {Network{Proxy: true}, nil},
+		"proxy with a pool":    {Network{Proxy: true, Pool: "192.168.77.9-192.168.77.10"}, []string{"--proxy-dhcp", "--dhcp-pool"}},
+		"proxy with a router":  {Network{Proxy: true, Router: "192.168.77.254"}, []string{"--proxy-dhcp", "--dhcp-router"}},
 	} {
 		s, err := c.network.subnetOf(rackNetwork)
 		wantErr(t, name, err, c.parts...)

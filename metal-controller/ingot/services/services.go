@@ -46,6 +46,8 @@ type Network struct {
 	Address string
 	// Pool is START-END; the upper half of the interface's network when empty.
 	Pool string
+	// Proxy leaves addresses to a DHCP server that the network has already, and names boot files beside it.
+	Proxy bool
 	// Router and DNS that machines get; none when empty.
 	Router string
 	DNS    []string
@@ -75,6 +77,7 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.Interface, "interface", "", "serve DHCP, TFTP and HTTP boot on this network interface; without it no machine is booted")
 	f.StringVar(&n.Address, "address", "", "IPv4 `address` to serve on (default: the interface's first)")
 	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, as `START-END` (default: the upper half of the interface's network)")
+	f.BoolVar(&n.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
 	f.StringVar(&n.Router, "dhcp-router", "", "`address` of the router that machines get (default: none)")
 	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "`addresses` of the name servers that machines get")
 	f.StringVar(&n.AgentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
@@ -195,7 +198,7 @@ func (n *Network) startPXE(ctx context.Context, env up.Env) (func() error, error
 	}
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		return pxe.Run(ctx, pxe.Config{
-			Interface: n.Interface, Address: prefix.Addr(), HTTPPort: n.HTTPPort, DHCP: pxe.DHCP{Network: subnet},
+			Interface: n.Interface, Address: prefix.Addr(), HTTPPort: n.HTTPPort, DHCP: pxe.DHCP{Network: subnet, Proxy: n.Proxy},
 			StateDir: filepath.Join(env.StateDir, PXEDir), AgentImage: n.AgentImage, Controller: n.boot,
 			Log: slog.New(slog.NewTextHandler(env.Log, nil)), Ready: ready,
 		})
