@@ -25,9 +25,11 @@ type Config struct {
 	// Log, Seen, Prober and Now may be nil: no logs, no events, ARP on Interface, the system's clock.
 	Log *slog.Logger
 	// Seen is called for every netbooting client that got an address. It must return at once.
-	Seen   func(Event)
-	Prober Prober
-	Now    func() time.Time
+	Seen func(Event)
+	// Neighbors is called when it changes which other DHCP servers are on the network; nil for nobody. It must return at once.
+	Neighbors func(Neighbors)
+	Prober    Prober
+	Now       func() time.Time
 }
 
 // Subnet is one network: the one ServerIP is in, or one behind a relay.
@@ -90,6 +92,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Seen == nil {
 		c.Seen = func(Event) {}
+	}
+	if c.Neighbors == nil {
+		c.Neighbors = func(Neighbors) {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

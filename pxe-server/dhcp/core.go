@@ -28,6 +28,8 @@ type step struct {
 	save  *record
 	reply *reply
 	event *Event
+	// other is a server that the client took an address from instead of us.
+	other netip.Addr
 	// mac of the client, for logs.
 	mac macAddr
 }
@@ -53,6 +55,9 @@ func (c *core) handle(now time.Time, b []byte, source netip.Addr) step {
 	}
 	s := c.dispatch(now, r)
 	s.mac = r.mac
+	if s.silence == OtherServer {
+		s.other = r.chosen()
+	}
 	if s.reply != nil && s.reply.bytes == nil {
 		return step{silence: TooBig, mac: r.mac}
 	}

@@ -93,7 +93,9 @@ func (s *stranger) packet() (kind string, b []byte) {
 
 func pick[T any](s *stranger, list ...T) T { return list[s.rng.IntN(len(list))] }
 
-func (s *stranger) class() string { return pick(s, "PXEClient:Arch:00000:UNDI:002001", pxeClass, httpClass) }
+func (s *stranger) class() string {
+	return pick(s, "PXEClient:Arch:00000:UNDI:002001", pxeClass, httpClass)
+}
 
 func (s *stranger) ordinary() (string, *dhcpv4.DHCPv4) {
 	p := msg(pick(s, discover, request_, inform, release, decline), 1, opt(55, 1, 3, 6, 15, 66, 67, 93))

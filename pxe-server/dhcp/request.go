@@ -49,24 +49,33 @@ type request struct {
 	subnet   *subnet
 }
 
-// parse decodes one packet. The codec runs behind a recover, since it had panics on hostile input.
+// parse reads a packet of a client.
 func parse(b []byte, source netip.Addr) (r *request, reason Reason) {
-	if len(b) < minPacket || len(b) > maxPacket {
-		return nil, Malformed
-	}
-	defer func() {
-		if recover() != nil {
-			r, reason = nil, Malformed
-		}
-	}()
-	p, err := dhcpv4.FromBytes(b)
-	if err != nil {
+	p := decode(b)
+	if p == nil {
 		return nil, Malformed
 	}
 	if p.OpCode != dhcpv4.OpcodeBootRequest {
 		return nil, NotARequest
 	}
 	return check(p, source)
+}
+
+// decode is nil for what is no DHCP. The codec runs behind a recover, since it had panics on hostile input.
+func decode(b []byte) (p *dhcpv4.DHCPv4) {
+	if len(b) < minPacket || len(b) > maxPacket {
+		return nil
+	}
+	defer func() {
+		if recover() != nil {
+			p = nil
+		}
+	}()
+	p, err := dhcpv4.FromBytes(b)
+	if err != nil {
+		return nil
+	}
+	return p
 }
 
 func check(p *dhcpv4.DHCPv4, source netip.Addr) (*request, Reason) {

@@ -30,6 +30,7 @@ type Server struct {
 	prober  Prober
 	closer  func() error // of the prober that New made
 	store   *store       // nil in proxy mode
+	watcher *watcher     // nil when nobody listens for other servers
 	perMAC  *limits.Buckets[macAddr]
 	overall *limits.Buckets[struct{}]
 	probes  *limits.Gate[macAddr]
@@ -57,9 +58,23 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Mode == Proxy {
-		return newProxy(cfg, link)
+	air, err := newAirwave(link)
+	if err != nil {
+		return nil, err
 	}
+	open := newFull
+	if cfg.Mode == Proxy {
+		open = newProxy
+	}
+	s, err := open(cfg, link)
+	if err != nil {
+		return nil, errors.Join(err, air.close())
+	}
+	s.watcher = newWatcher(cfg, air)
+	return s, nil
+}
+
+func newFull(cfg Config, link *net.Interface) (*Server, error) {
 	t, err := listen(link, cfg.ServerIP)
 	if err != nil {
 		return nil, err
@@ -159,6 +174,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	for i := range queues {
 		queues[i] = make(chan inbound, queueLength)
 		wg.Go(func() { s.work(ctx, queues[i], &wg) })
+	}
+	if s.watcher != nil {
+		wg.Go(func() { s.watcher.run(ctx) })
 	}
 	stop := context.AfterFunc(ctx, func() { s.closePorts() })
 	err := s.readAll(ctx, cancel, queues)
@@ -303,6 +321,9 @@ func (s *Server) probe(ctx context.Context, p inbound, st step) step {
 
 // finish does what a step asks for: save, send, tell.
 func (s *Server) finish(st step) {
+	if s.watcher != nil && st.other.IsValid() {
+		s.watcher.saw(st.other, true)
+	}
 	log := s.cfg.Log.With("mac", st.mac.String())
 	if st.save != nil {
 		if err := s.store.put(*st.save, s.cfg.Now()); err != nil {
