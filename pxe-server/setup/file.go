@@ -33,6 +33,15 @@ type File struct {
 	Assets     FileAssets `json:"assets,omitzero"`
 	Controller Endpoint   `json:"controller"`
 	DHCP       FileDHCP   `json:"dhcp"`
+	// MoreNetworks are served beside the first one.
+	MoreNetworks []FileMore `json:"moreNetworks,omitempty"`
+}
+
+// FileMore is a further network.
+type FileMore struct {
+	Interface string     `json:"interface"`
+	Address   netip.Addr `json:"address,omitzero"`
+	DHCP      FileDHCP   `json:"dhcp"`
 }
 
 // FileAssets bounds the cache of boot files, in MiB: one file (4096 when left out), and all together (65536).
@@ -97,7 +106,15 @@ func (f File) Config() (Config, error) {
 	c.MaxAsset, c.AssetBudget = f.Assets.MaxFileMiB<<20, f.Assets.BudgetMiB<<20
 	var err error
 	c.DHCP, err = f.DHCP.config()
-	return c, errors.Join(err, f.Controller.check(), c.Check())
+	all := []error{err}
+	for i, m := range f.MoreNetworks {
+		d, err := m.DHCP.config()
+		if err != nil {
+			all = append(all, fmt.Errorf("moreNetworks[%d]: %w", i, err))
+		}
+		c.More = append(c.More, Network{Interface: m.Interface, Address: m.Address, DHCP: d})
+	}
+	return c, errors.Join(append(all, f.Controller.check(), c.Check())...)
 }
 
 func (f FileDHCP) config() (DHCP, error) {
