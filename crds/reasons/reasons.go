@@ -60,6 +60,8 @@ const (
 	NoDHCPServer = "NoDHCPServer"
 	// OtherBootServer: somebody else names boot files, too.
 	OtherBootServer = "OtherBootServer"
+	// DHCPAsExpected: the four above are over.
+	DHCPAsExpected = "DHCPAsExpected"
 
 	// Wiped is the reason for Clean.
 	Wiped = "Wiped"

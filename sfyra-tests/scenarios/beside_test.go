@@ -71,6 +71,7 @@ func (s *site) otherDHCP() {
 	cmd := exec.Command("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=otherfar", "--bind-interfaces", "--user=root", "--pid-file=",
 		"--leasefile-ro", "--dhcp-range="+otherPool, "--log-dhcp", "--log-facility=-")
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	h.Do(s.t, func() {
 		if err := cmd.Start(); err != nil {
 			s.t.Errorf("starting the other DHCP server: %v; install it, on Debian with: apt-get install dnsmasq-base", err)
