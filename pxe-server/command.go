@@ -129,6 +129,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.file.Controller.CA, "ca", "", "CA of the controller (PEM file)")
 	f.BoolVar(&o.file.DHCP.Disabled, "no-dhcp", false, "serve no DHCP at all: another server gives addresses and names our boot files")
 	f.BoolVar(&o.file.DHCP.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
+	f.BoolVar(&o.file.DHCP.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
 	f.StringArrayVar(&o.pools, "dhcp-pool", nil, "addresses to give away, FIRST-LAST; may be repeated")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -177,6 +178,7 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("ca", func() { file.Controller.CA = o.file.Controller.CA })
 	set("no-dhcp", func() { file.DHCP.Disabled = o.file.DHCP.Disabled })
 	set("proxy-dhcp", func() { file.DHCP.Proxy = o.file.DHCP.Proxy })
+	set("no-router-answers", func() { file.DHCP.NoRouterAnswers = o.file.DHCP.NoRouterAnswers })
 	set("dhcp-pool", func() { file.DHCP.Network.Pools = o.pools })
 	if err != nil {
 		return fmt.Errorf("reading --address: %w", err)

@@ -26,6 +26,8 @@ type Config struct {
 	Log *slog.Logger
 	// Seen is called for every netbooting client that got an address. It must return at once.
 	Seen func(Event)
+	// Boots is called for every DISCOVER of a machine that netboots, before it is answered; nil for nobody. It must return at once.
+	Boots func(net.HardwareAddr)
 	// Neighbors is called when it changes which other DHCP servers are on the network; nil for nobody. It must return at once.
 	Neighbors func(Neighbors)
 	Prober    Prober
@@ -92,6 +94,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Seen == nil {
 		c.Seen = func(Event) {}
+	}
+	if c.Boots == nil {
+		c.Boots = func(net.HardwareAddr) {}
 	}
 	if c.Neighbors == nil {
 		c.Neighbors = func(Neighbors) {}

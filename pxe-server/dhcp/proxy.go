@@ -32,6 +32,7 @@ func (c *core) proxy(now time.Time, b []byte, from netip.AddrPort, port uint16) 
 		return silent(reason)
 	}
 	s := c.proxied(now, r, from, port)
+	s.boots = r.discoversToBoot()
 	s.other = r.chosen()
 	if s.mac = r.mac; s.reply != nil && s.reply.bytes == nil {
 		return step{silence: TooBig, mac: r.mac}

@@ -278,6 +278,14 @@ func (s *Server) work(ctx context.Context, queue <-chan inbound, wg *sync.WaitGr
 }
 
 func (s *Server) handle(p inbound) step {
+	st := s.decide(p)
+	if st.boots {
+		s.cfg.Boots(st.mac.hardware())
+	}
+	return st
+}
+
+func (s *Server) decide(p inbound) step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cfg.Mode == Proxy {

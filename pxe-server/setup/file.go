@@ -60,11 +60,13 @@ type Endpoint struct {
 
 // FileDHCP is DHCP in words for people: pools are "first-last", times as in "1h30m".
 type FileDHCP struct {
-	Disabled     bool              `json:"disabled,omitempty"`
-	Proxy        bool              `json:"proxy,omitempty"`
-	Network      FileNetwork       `json:"network,omitzero"`
-	Relayed      []FileNetwork     `json:"relayed,omitempty"`
-	Reservations []FileReservation `json:"reservations,omitempty"`
+	Disabled bool `json:"disabled,omitempty"`
+	Proxy    bool `json:"proxy,omitempty"`
+	// NoRouterAnswers: see DHCP.
+	NoRouterAnswers bool              `json:"noRouterAnswers,omitempty"`
+	Network         FileNetwork       `json:"network,omitzero"`
+	Relayed         []FileNetwork     `json:"relayed,omitempty"`
+	Reservations    []FileReservation `json:"reservations,omitempty"`
 }
 
 // FileNetwork is one network. Prefix belongs to relayed ones only.
@@ -123,7 +125,7 @@ func (f FileDHCP) config() (DHCP, error) {
 	if f.Network.Prefix.IsValid() {
 		all = append(all, errors.New("dhcp.network.prefix: it comes from the interface; remove it"))
 	}
-	d := DHCP{Disabled: f.Disabled, Proxy: f.Proxy, Network: own}
+	d := DHCP{Disabled: f.Disabled, Proxy: f.Proxy, NoRouterAnswers: f.NoRouterAnswers, Network: own}
 	for i, n := range f.Relayed {
 		s, err := n.subnet(fmt.Sprintf("dhcp.relayed[%d]", i))
 		all = append(all, err)

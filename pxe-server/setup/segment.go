@@ -14,6 +14,7 @@ import (
 	"ingot.dev/ingot/boot-assets/catalog"
 	"ingot.dev/ingot/pxe-server/dhcp"
 	"ingot.dev/ingot/pxe-server/httpboot"
+	"ingot.dev/ingot/pxe-server/solicit"
 	"ingot.dev/ingot/pxe-server/tftp"
 )
 
@@ -30,7 +31,8 @@ type segment struct {
 	http    *httpboot.Server
 	listen  net.Listener
 	tftp    *tftp.Server
-	dhcp    *dhcp.Server // nil when it is off
+	dhcp    *dhcp.Server    // nil when it is off
+	solicit *solicit.Server // nil when nobody shall answer
 }
 
 // segmentsOf finds the addresses of all networks. No two may overlap: a machine is told from another by its address.
@@ -92,6 +94,11 @@ func (s *server) openSegment(n *segment, first *httpboot.Server) (err error) {
 	if n.DHCP.Disabled {
 		return nil
 	}
+	if !n.DHCP.NoRouterAnswers {
+		if n.solicit, err = solicit.New(solicit.Config{Interface: n.Interface, Log: s.cfg.Log, Now: s.cfg.Now}); err != nil {
+			return errors.Join(err, n.close())
+		}
+	}
 	if n.dhcp, err = dhcp.New(s.dhcpConfig(n)); err != nil {
 		return errors.Join(err, n.close())
 	}
@@ -106,6 +113,9 @@ func (n *segment) close() error {
 	if n.tftp != nil {
 		err = errors.Join(err, n.tftp.Serve(ended))
 	}
+	if n.solicit != nil {
+		err = errors.Join(err, n.solicit.Serve(ended))
+	}
 	if n.dhcp != nil {
 		err = errors.Join(err, n.dhcp.Serve(ended))
 	}
@@ -117,6 +127,9 @@ func (n *segment) serve(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return n.tftp.Serve(ctx) })
 	if n.dhcp != nil {
 		g.Go(func() error { return n.dhcp.Serve(ctx) })
+	}
+	if n.solicit != nil {
+		g.Go(func() error { return n.solicit.Serve(ctx) })
 	}
 }
 
@@ -149,6 +162,10 @@ func (s *server) dhcpConfig(n *segment) dhcp.Config {
 	if d.Proxy {
 		mode = dhcp.Proxy
 	}
+	boots := func(net.HardwareAddr) {}
+	if n.solicit != nil {
+		boots = n.solicit.Boots
+	}
 	return dhcp.Config{
 		Interface: n.Interface, ServerIP: n.addr.Addr(), Mode: mode,
 		Subnets:      append([]dhcp.Subnet{own}, d.Relayed...),
@@ -160,6 +177,7 @@ func (s *server) dhcpConfig(n *segment) dhcp.Config {
 				s.events.Leased(e.MAC, e.IP)
 			}
 		},
+		Boots:     boots,
 		Neighbors: func(o dhcp.Neighbors) { s.neighbors.set(n.Interface, o) },
 	}
 }

@@ -72,6 +72,8 @@ type DHCP struct {
 	Disabled bool
 	// Proxy leaves addresses to somebody else, too, and names our boot files to PXE and HTTP boot clients beside it.
 	Proxy bool
+	// NoRouterAnswers leaves the router solicitations of machines that netboot unanswered; iPXE in older network cards then waits about 15 s for IPv6.
+	NoRouterAnswers bool
 	// Network holds pools, router, name servers and lease time of the interface's own network. Its prefix comes from the interface.
 	Network dhcp.Subnet
 	// Relayed are networks behind DHCP relays; for a proxy they have a prefix only.

@@ -78,6 +78,7 @@ var shallow = []rule{
 	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/tftp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/tftp"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/httpboot", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol", module + "pxe-server/httpboot"}, reason: "adapters do not import each other"},
+	{from: "pxe-server/solicit", to: []string{module}, except: []string{module + "pxe-server/solicit"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/limits", to: []string{module}, reason: "what all ports share knows none of them"},
 	{from: "agent/boot", to: []string{module}, except: []string{module + "agent/boot"}, reason: "adapters do not import each other"},
 	{from: "agent/console", to: []string{module}, except: []string{module + "agent/console"}, reason: "adapters do not import each other"},

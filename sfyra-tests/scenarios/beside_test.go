@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/vishvananda/netlink"
@@ -100,10 +101,12 @@ func (h heard) firmware() bool {
 	return strings.HasPrefix(h.ClassIdentifier(), "PXEClient") || strings.HasPrefix(h.ClassIdentifier(), "HTTPClient")
 }
 
-// ear hears all DHCP from and to one machine, on its port of the switch.
+// ear hears all DHCP from and to one machine, on its port of the switch, and when it first connects to the boot server.
 type ear struct {
-	mu  sync.Mutex
-	all []heard
+	mu    sync.Mutex
+	all   []heard
+	began time.Time // the first DHCP message
+	asked time.Time // the first connection to the boot server
 }
 
 func (s *site) hearDHCP(name string) *ear {
@@ -130,10 +133,18 @@ func (s *site) hearDHCP(name string) *ear {
 	return e
 }
 
-// frame keeps what is UDP over IPv4 between the ports of DHCP.
+// frame keeps what is UDP over IPv4 between the ports of DHCP, and the time of the first SYN to the boot server.
 func (e *ear) frame(b []byte) {
-	const ethernet, ip, udp, etherIPv4, udpProtocol = 14, 20, 8, 0x0800, 17
-	if len(b) < ethernet+ip+udp || binary.BigEndian.Uint16(b[12:]) != etherIPv4 || b[ethernet+9] != udpProtocol {
+	const ethernet, ip, udp, etherIPv4, tcpProtocol, udpProtocol, bootPort = 14, 20, 8, 0x0800, 6, 17, 7480
+	if len(b) < ethernet+ip+udp || binary.BigEndian.Uint16(b[12:]) != etherIPv4 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if b[ethernet+9] == tcpProtocol && binary.BigEndian.Uint16(b[ethernet+ip+2:]) == bootPort && e.asked.IsZero() {
+		e.asked = time.Now()
+	}
+	if b[ethernet+9] != udpProtocol {
 		return
 	}
 	h := heard{from: endpoint(b[ethernet+12:], b[ethernet+ip:]), to: endpoint(b[ethernet+16:], b[ethernet+ip+2:])}
@@ -145,8 +156,9 @@ func (e *ear) frame(b []byte) {
 	if h.DHCPv4, err = dhcpv4.FromBytes(b[ethernet+ip+udp:]); err != nil {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	if e.began.IsZero() {
+		e.began = time.Now()
+	}
 	e.all = append(e.all, h)
 }
 
@@ -164,6 +176,13 @@ func (e *ear) those(fits func(heard) bool) (out []heard) {
 		}
 	}
 	return out
+}
+
+// toScript is the time from the first DHCP message to the first connection to the boot server.
+func (e *ear) toScript() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.asked.Sub(e.began)
 }
 
 func (h heard) String() string {

@@ -3,7 +3,9 @@
 package scenarios
 
 import (
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
@@ -11,6 +13,37 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
+
+// TestBootFullSeaBIOS: a BIOS machine boots by the iPXE of 2019 in its network card, and does not wait for an IPv6 router: its solicitations are answered. The
+// control is another such machine that is not answered.
+func TestBootFullSeaBIOS(t *testing.T) {
+	answered, not := plain("b1", 0x64), plain("b2", 0x65)
+	answered.Firmware, not.Firmware = qemu.BIOS, qemu.BIOS
+	s := newSite(t, answered, not)
+	boot := func(name string, want int) time.Duration {
+		ear := s.hearDHCP(name)
+		if err := s.machine(name).PowerOn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.await(bootLimit, name+" registers", func() bool { return len(s.inventories()) == want })
+		if err := s.machine(name).ForceOff(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return ear.toScript()
+	}
+	with := boot("b1", 1)
+	if v := s.inventories()[0]; v.Spec.Firmware.Mode != metal.BootModeBIOS {
+		t.Errorf("its firmware is %+v", v.Spec.Firmware)
+	}
+	s.stopUp(syscall.SIGTERM)
+	s.flags = append(s.flags, "--no-router-answers")
+	s.startUp()
+	without := boot("b2", 2)
+	t.Logf("from the first DHCP message to the boot server: %v answered, %v not answered, ratio %.2f", with, without, float64(without)/float64(with))
+	if without < 2*with {
+		t.Errorf("%v with answered router solicitations, %v without: want half of it at most", with, without)
+	}
+}
 
 // TestBootProxySeaBIOS: beside a foreign DHCP server a BIOS machine boots by the iPXE of 2019 in its network card.
 func TestBootProxySeaBIOS(t *testing.T) {
