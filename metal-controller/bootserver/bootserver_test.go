@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/bootserver"
 	"ingot.dev/ingot/metal-controller/networks"

@@ -115,7 +115,7 @@ func TestNonsenseIsLeftOut(t *testing.T) {
 		b.say("rack1", fmt.Sprint("eth", i), reasons.NoDHCPServer)
 		b.say(fmt.Sprint("site", i), "eth0", reasons.NoDHCPServer)
 	}
-	if n := b.count(t, reasons.NoDHCPServer); n != 63+255 {
+	if n := b.count(t, reasons.NoDHCPServer); n != 64+255 {
 		t.Errorf("%v networks are kept", n)
 	}
 	b.now = b.now.Add(16 * time.Minute)
