@@ -72,13 +72,19 @@ func TestChangesAreTold(t *testing.T) {
 		t.Error("the metric counts neither")
 	}
 	b.say("rack1", "eth1", "")
-	if len(b.told) != 2 || b.count(t, reasons.OtherDHCPServer) != 0 {
-		t.Errorf("within a minute it was told again: %q", b.told)
+	if len(b.told) != 3 || !strings.Contains(b.told[2], "as they should be") || b.count(t, reasons.OtherDHCPServer) != 0 {
+		t.Errorf("the end was not told: %q", b.told)
+	}
+	for i := range 20 {
+		b.say("rack1", "eth1", reasons.OtherDHCPServer, fmt.Sprint("192.0.2.", i))
+	}
+	if len(b.told) != 5 || b.count(t, reasons.OtherDHCPServer) != 1 {
+		t.Errorf("a site that cries all the time was told %d times", len(b.told)-3)
 	}
 	b.now = b.now.Add(time.Minute)
-	b.say("rack1", "eth1", "")
-	if len(b.told) != 3 || !strings.Contains(b.told[2], "as they should be") {
-		t.Errorf("the end was not told: %q", b.told)
+	b.say("rack1", "eth1", reasons.OtherDHCPServer, "192.0.2.19")
+	if len(b.told) != 6 || !strings.Contains(b.told[5], "192.0.2.19 ") {
+		t.Errorf("after a minute the last word is not told: %q", b.told)
 	}
 }
 

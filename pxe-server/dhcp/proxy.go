@@ -8,10 +8,10 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
-// proxyPort is where PXE clients that have their address ask a proxy or a boot server (PXE 2.1, section 2.2).
+// proxyPort is where PXE clients that have their address ask a proxy or a boot server (PXE 2.1).
 const proxyPort = 4011
 
-// bootClasses begin option 60 of clients that boot from the network (PXE 2.1 table 2-1; UEFI specification 24.7.3.1).
+// bootClasses begin option 60 of clients that boot from the network (PXE 2.1; UEFI specification 24.7.3.1).
 var bootClasses = []string{"PXEClient", "HTTPClient"}
 
 // bootClass is the one that option 60 begins with; empty for everybody else.
@@ -25,7 +25,7 @@ func (r *request) bootClass() string {
 }
 
 // proxy decides about one packet beside another DHCP server, which gives the addresses: only clients that boot from the network are answered, and only
-// with their boot file (PXE 2.1, section 2.1: DHCP service and proxy on different machines). It came from that address, to that port of ours.
+// with their boot file (PXE 2.1: DHCP service and ProxyDHCP service on different machines). It came from that address, to that port of ours.
 func (c *core) proxy(now time.Time, b []byte, from netip.AddrPort, port uint16) step {
 	r, reason := parse(b, from.Addr())
 	if r == nil {
@@ -110,7 +110,7 @@ func (c *core) named(r *request, typ dhcpv4.MessageType, d reply, e *Event) step
 	return step{reply: finish(o, typ, d), event: e}
 }
 
-// bootItem is PXE_BOOT_ITEM of a request's option 43 with its code and length, which a boot server's answer repeats (PXE 2.1, table 2-3, tag 71); nil when
+// bootItem is PXE_BOOT_ITEM of a request's option 43 with its code and length, which a boot server's answer repeats (PXE 2.1, option 43, tag 71); nil when
 // there is none.
 func bootItem(v []byte) []byte {
 	const pad, boot, end, size = 0, 71, 255, 4

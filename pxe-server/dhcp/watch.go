@@ -94,11 +94,18 @@ func (w *watcher) keepAsking(ctx context.Context) {
 		case <-again.C:
 			w.ask()
 		case <-judge.C:
-			w.mu.Lock()
-			w.judge()
-			w.mu.Unlock()
+			if w.look() == NoDHCPServer {
+				w.ask() // there is nobody whom it could bother
+			}
 		}
 	}
+}
+
+func (w *watcher) look() Trouble {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.judge()
+	return w.told.Trouble
 }
 
 func (w *watcher) ask() {

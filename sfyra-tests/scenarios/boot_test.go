@@ -49,22 +49,22 @@ func TestBootFullSeaBIOS(t *testing.T) {
 func TestBootProxySeaBIOS(t *testing.T) {
 	spec := plain("b1", 0x61)
 	spec.Firmware = qemu.BIOS
-	bootBeside(t, spec, "bios-pxe")
+	bootBeside(t, spec, "bios-pxe", false)
 }
 
-// TestBootProxyOVMFPXE: beside a foreign DHCP server UEFI loads iPXE over TFTP.
-func TestBootProxyOVMFPXE(t *testing.T) { bootBeside(t, plain("b1", 0x62), "uefi-pxe") }
+// TestBootProxyOVMFPXE: beside a foreign DHCP server UEFI, switched on through its BMC, loads iPXE over TFTP.
+func TestBootProxyOVMFPXE(t *testing.T) { bootBeside(t, plain("b1", 0x62), "uefi-pxe", true) }
 
 // TestBootProxyOVMFHTTP: beside a foreign DHCP server UEFI loads iPXE over HTTP.
 func TestBootProxyOVMFHTTP(t *testing.T) {
 	spec := plain("b1", 0x63)
 	spec.HTTPBoot = true
-	bootBeside(t, spec, "uefi-http")
+	bootBeside(t, spec, "uefi-http", false)
 }
 
-// bootBeside switches a machine without a BMC on, while dnsmasq on another host of the switch gives the addresses, and wants it to register. What is
-// believed of DHCP is what went over the switch.
-func bootBeside(t *testing.T, spec rack.Spec, firmware string) {
+// bootBeside switches a machine on, through its BMC or as a person would, while dnsmasq on another host of the switch gives the addresses, and wants it to
+// register. What is believed of DHCP is what went over the switch.
+func bootBeside(t *testing.T, spec rack.Spec, firmware string, bmc bool) {
 	s := newSiteWith(t, []string{"--proxy-dhcp"}, spec)
 	s.otherDHCP()
 	ear := s.hearDHCP(spec.Name)
@@ -75,13 +75,19 @@ func bootBeside(t *testing.T, spec rack.Spec, firmware string) {
 			}
 		}
 	})
-	if err := s.machine(spec.Name).PowerOn(t.Context()); err != nil {
+	if bmc {
+		s.declare(spec.Name)
+		s.ingot("power", "on", spec.Name)
+	} else if err := s.machine(spec.Name).PowerOn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.await(bootLimit, "it registers", func() bool { return len(s.inventories()) == 1 })
 	v := s.awaitServer(s.inventories()[0].Name, "its boot is known", bootLimit, func(v *metal.Server) bool { return len(v.Status.Boots) > 0 })
 	if b := v.Status.Boots[0]; b.Firmware != firmware || len(b.Stages) == 0 || b.Stages[0].Stage != metal.StageDHCP {
 		t.Errorf("the boot's timeline is %+v, want one of %s that begins with DHCP", b, firmware)
+	}
+	if bmc && v.Name != spec.Name {
+		t.Errorf("it registered as %s, and was declared as %s", v.Name, spec.Name)
 	}
 	checkShared(t, s, ear)
 }
