@@ -159,6 +159,8 @@ func (t Trouble) text() string {
 		return "More than one DHCP server gives addresses on this network: leave one"
 	case NoDHCPServer:
 		return "Ingot only names boot files here (--proxy-dhcp), and nobody gives addresses: start a DHCP server on this network, or let Ingot give them"
+	case OtherBootServer:
+		return "Another server on this network names boot files, too: machines take either answer; switch it off"
 	}
-	return "Another server on this network names boot files, too: machines take either answer; switch it off"
+	return ""
 }
