@@ -20,7 +20,9 @@ type Config struct {
 	// LeaseFile keeps leases across restarts. Its folder must exist. Proxy mode has none, no pools and no reservations.
 	LeaseFile string
 	Boot      Boot
-	Limits    Limits
+	// Peers are servers beside this one that are meant to be: further pxe-servers of the same site. They are no trouble.
+	Peers  []netip.Addr
+	Limits Limits
 
 	// Log, Seen, Prober and Now may be nil: no logs, no events, ARP on Interface, the system's clock.
 	Log *slog.Logger

@@ -48,7 +48,7 @@ const (
 // others remembers who was heard. It has no clock and is not safe for concurrent use.
 type others struct {
 	mode  Mode
-	own   netip.Addr
+	ours  []netip.Addr // of this server and its peers
 	heard map[netip.Addr]*other
 	asked time.Time // our first question; zero before
 }
@@ -56,13 +56,13 @@ type others struct {
 // other is when a server was heard to lend an address, and to name boot files without one.
 type other struct{ lent, named time.Time }
 
-func newOthers(mode Mode, own netip.Addr) *others {
-	return &others{mode: mode, own: own, heard: map[netip.Addr]*other{}}
+func newOthers(mode Mode, ours ...netip.Addr) *others {
+	return &others{mode: mode, ours: ours, heard: map[netip.Addr]*other{}}
 }
 
 // saw takes note of a server. More than maxOthers at once are not told apart from maxOthers: they are as wrong.
 func (o *others) saw(now time.Time, server netip.Addr, lends bool) {
-	if !server.IsValid() || server == o.own {
+	if !server.IsValid() || slices.Contains(o.ours, server) {
 		return
 	}
 	s := o.heard[server]

@@ -38,6 +38,8 @@ func TestOthersJudge(t *testing.T) {
 		"another":                        {Full, lends(three, two), 0, OtherDHCPServer, []netip.Addr{two, three}},
 		"another, long ago":              {Full, lends(two), otherTime, "", nil},
 		"ourselves":                      {Full, lends(ip("10.0.0.1")), 0, "", nil},
+		"a peer":                         {Full, lends(ip("10.0.0.8")), 0, "", nil},
+		"a peer's proxy":                 {Proxy, func(o *others) { lends(two)(o); o.saw(epoch, ip("10.0.0.8"), false) }, 0, "", nil},
 		"nobody with a name":             {Full, lends(netip.Addr{}), 0, "", nil},
 		"a proxy":                        {Full, func(o *others) { o.saw(epoch, two, false) }, 0, OtherBootServer, []netip.Addr{two}},
 		"beside one":                     {Proxy, lends(two), time.Minute, "", nil},
@@ -51,7 +53,7 @@ func TestOthersJudge(t *testing.T) {
 		"a flood of made-up servers":     {Full, func(o *others) { crowd(o) }, 0, OtherDHCPServer, made(maxOthers)},
 		"a flood, and all of it is past": {Full, func(o *others) { crowd(o) }, otherTime, "", nil},
 	} {
-		o := newOthers(c.mode, ip("10.0.0.1"))
+		o := newOthers(c.mode, ip("10.0.0.1"), ip("10.0.0.8"))
 		c.heard(o)
 		if got := o.judge(epoch.Add(c.after)); got.Trouble != c.want || !slices.Equal(got.Servers, c.about) {
 			t.Errorf("%s: %+v, want %q about %v", name, got, c.want, c.about)

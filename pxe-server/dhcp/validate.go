@@ -18,6 +18,7 @@ func (c Config) Validate() error {
 		bad("serverIP: %v is not an IPv4 address", c.ServerIP)
 	}
 	errs = append(errs, c.validateMode())
+	errs = append(errs, onlyIPv4("peers", c.Peers)...)
 	if len(c.Subnets) == 0 {
 		bad("subnets: give at least one")
 	}

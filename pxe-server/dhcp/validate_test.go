@@ -15,6 +15,7 @@ func TestValidate(t *testing.T) {
 		"serverIP: invalid IP":           func(c *Config) { c.ServerIP = netip.Addr{} },
 		"serverIP: ::1":                  func(c *Config) { c.ServerIP = ip("::1") },
 		"mode: 7":                        func(c *Config) { c.Mode = 7 },
+		"peers[0]: ::1 is not":           func(c *Config) { c.Peers = []netip.Addr{ip("::1")} },
 		"leaseFile":                      func(c *Config) { c.LeaseFile = "" },
 		"mode: a proxy gives no":         func(c *Config) { c.Mode = Proxy },
 		"a proxy gives no addresses":     func(c *Config) { *c = proxyConfig(); c.Reservations = testConfig().Reservations },

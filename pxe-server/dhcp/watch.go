@@ -39,7 +39,7 @@ type watcher struct {
 }
 
 func newWatcher(cfg Config, a air) *watcher {
-	return &watcher{cfg: cfg, air: a, others: newOthers(cfg.Mode, cfg.ServerIP)}
+	return &watcher{cfg: cfg, air: a, others: newOthers(cfg.Mode, append([]netip.Addr{cfg.ServerIP}, cfg.Peers...)...)}
 }
 
 // run listens and asks until ctx ends.

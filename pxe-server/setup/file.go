@@ -62,7 +62,8 @@ type Endpoint struct {
 type FileDHCP struct {
 	Disabled bool `json:"disabled,omitempty"`
 	Proxy    bool `json:"proxy,omitempty"`
-	// NoRouterAnswers: see DHCP.
+	// Peers and NoRouterAnswers: see DHCP.
+	Peers           []netip.Addr      `json:"peers,omitempty"`
 	NoRouterAnswers bool              `json:"noRouterAnswers,omitempty"`
 	Network         FileNetwork       `json:"network,omitzero"`
 	Relayed         []FileNetwork     `json:"relayed,omitempty"`
@@ -125,7 +126,7 @@ func (f FileDHCP) config() (DHCP, error) {
 	if f.Network.Prefix.IsValid() {
 		all = append(all, errors.New("dhcp.network.prefix: it comes from the interface; remove it"))
 	}
-	d := DHCP{Disabled: f.Disabled, Proxy: f.Proxy, NoRouterAnswers: f.NoRouterAnswers, Network: own}
+	d := DHCP{Disabled: f.Disabled, Proxy: f.Proxy, Peers: f.Peers, NoRouterAnswers: f.NoRouterAnswers, Network: own}
 	for i, n := range f.Relayed {
 		s, err := n.subnet(fmt.Sprintf("dhcp.relayed[%d]", i))
 		all = append(all, err)

@@ -18,6 +18,7 @@ agentImage: /usr/share/ingot
 assets: {maxFileMiB: 1024, budgetMiB: 8192}
 controller: {address: "ingot.example.org:7444", certificate: a, key: b, ca: c}
 dhcp:
+  peers: [192.0.2.2]
   network:
     pools: ["192.0.2.100-192.0.2.199", "192.0.2.210 - 192.0.2.219"]
     router: 192.0.2.254
@@ -45,6 +46,9 @@ func TestFile(t *testing.T) {
 	}
 	if len(n.Pools) != 2 || n.Pools[1].To != netip.MustParseAddr("192.0.2.219") || n.Router != netip.MustParseAddr("192.0.2.254") || n.LeaseTime != 90*time.Minute || n.Domain != "lab.example.org" || len(n.DNS) != 1 || len(n.NTP) != 1 {
 		t.Errorf("network %+v", n)
+	}
+	if p := c.DHCP.Peers; len(p) != 1 || p[0] != netip.MustParseAddr("192.0.2.2") {
+		t.Errorf("peers %v", p)
 	}
 	if r := c.DHCP.Relayed; len(r) != 1 || r[0].Prefix != netip.MustParsePrefix("198.51.100.0/24") || len(r[0].Pools) != 1 {
 		t.Errorf("relayed %+v", r)

@@ -169,7 +169,7 @@ func (s *server) dhcpConfig(n *segment) dhcp.Config {
 	return dhcp.Config{
 		Interface: n.Interface, ServerIP: n.addr.Addr(), Mode: mode,
 		Subnets:      append([]dhcp.Subnet{own}, d.Relayed...),
-		Reservations: d.Reservations, LeaseFile: filepath.Join(s.cfg.StateDir, n.leases), Boot: bootFiles(n.addr),
+		Reservations: d.Reservations, LeaseFile: filepath.Join(s.cfg.StateDir, n.leases), Boot: bootFiles(n.addr), Peers: d.Peers,
 		Log: s.cfg.Log, Now: s.cfg.Now,
 		Seen: func(e dhcp.Event) {
 			s.events.Seen(e.MAC, e.Firmware, e.Stage, e.Time)

@@ -74,6 +74,8 @@ type DHCP struct {
 	Proxy bool
 	// NoRouterAnswers leaves the router solicitations of machines that netboot unanswered; iPXE in older network cards then waits about 15 s for IPv6.
 	NoRouterAnswers bool
+	// Peers are the addresses of further pxe-servers on the network, which are not to be warned of.
+	Peers []netip.Addr
 	// Network holds pools, router, name servers and lease time of the interface's own network. Its prefix comes from the interface.
 	Network dhcp.Subnet
 	// Relayed are networks behind DHCP relays; for a proxy they have a prefix only.
