@@ -67,8 +67,11 @@ func (r *request) netboot() (firmware string, arch Arch) {
 
 // discoversToBoot says whether this begins the netboot of a machine.
 func (r *request) discoversToBoot() bool {
+	if r.typ != dhcpv4.MessageTypeDiscover {
+		return false
+	}
 	firmware, _ := r.netboot()
-	return firmware != "" && r.typ == dhcpv4.MessageTypeDiscover
+	return firmware != ""
 }
 
 // arch is the first known one of option 93, else the first one (a client may list several).

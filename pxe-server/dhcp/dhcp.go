@@ -11,6 +11,8 @@
 //   - The shell (server.go, socket_linux.go, arp_linux.go, store.go) owns sockets, workers, limits and the lease file,
 //     and obeys.
 //
+// Beside both, watch.go and others_linux.go listen for other DHCP servers; others.go judges what was heard.
+//
 // Invariants:
 //
 //   - An ACK leaves only after its lease is on disk (fsync), so no crash makes two clients hold one address.

@@ -47,8 +47,8 @@ const (
 	maxProbes    = 4 // addresses tried for one packet
 )
 
-// New validates the configuration, loads the leases and opens the sockets. It needs the right to bind port 67 and, unless it is a proxy, to open
-// packet sockets (root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW).
+// New validates the configuration, loads the leases and opens the sockets. It needs the right to bind its ports and to open packet sockets (root, or
+// CAP_NET_BIND_SERVICE and CAP_NET_RAW).
 func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("checking DHCP configuration: %w", err)

@@ -47,6 +47,7 @@ func (w *watcher) run(ctx context.Context) {
 	var listening sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() { w.air.close() })
 	defer stop()
+	defer w.air.close()
 	listening.Go(func() { w.listen(ctx) })
 	w.keepAsking(ctx)
 	listening.Wait()
