@@ -22,7 +22,8 @@ const long = `pxe-server lets machines on one network boot what their controller
 It gives them addresses (DHCP; or --proxy-dhcp beside a DHCP server that there is already), the first boot program (TFTP, or HTTP for UEFI HTTP boot), a script for each machine and
 the agent (HTTP). What a machine gets is the controller's decision; without the controller machines boot as it last said.
 
-It needs to bind the ports 67 and 69 (as a proxy 4011 as well) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW.
+It needs to bind the ports 67 and 69 (as a proxy 4011 as well) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW. A proxy without CAP_NET_RAW serves; it then hears no other DHCP servers and answers no
+router solicitations.
 
 Settings come from a file (--config), from flags, or from both; a flag wins. Beside a DHCP server that there is already, the file's
 dhcp part is {proxy: true}; that server needs no setting. The file:

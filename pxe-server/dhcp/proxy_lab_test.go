@@ -1,10 +1,13 @@
 package dhcp
 
 import (
+	"context"
 	"encoding/binary"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,4 +204,64 @@ func TestProxyAnswersOnlyPXE(t *testing.T) {
 			t.Errorf("only %d of %s", odd.sent[kind], kind)
 		}
 	}
+}
+
+// TestProxyNeedsOnlyItsPorts: without the right to open packet sockets a proxy serves machines; the full server says what it lacks.
+func TestProxyNeedsOnlyItsPorts(t *testing.T) {
+	if !island.Inside(t) {
+		return
+	}
+	l := newLab(t, "10.77.0.1/24")
+	h := l.host(9, "10.77.0.9/24")
+	w := watch(t, h)
+	type made struct {
+		s   *Server
+		err error
+	}
+	proxy, full := make(chan made), make(chan made)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends without its rights
+		if err := dropRaw(); err != nil {
+			t.Error(err)
+		}
+		s, err := New(labConfig(t))
+		full <- made{s, err}
+		s, err = New(labProxy(t))
+		proxy <- made{s, err}
+	}()
+	if f := <-full; f.err == nil || !strings.Contains(f.err.Error(), "CAP_NET_RAW") {
+		t.Errorf("the full server: %v", f.err)
+	}
+	p := <-proxy
+	check0(t, p.err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.s.Serve(ctx) }()
+	h.do(func() {
+		conn := must[*net.UDPConn](t)(net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(10, 77, 0, 9), Port: clientPort}))
+		defer conn.Close()
+		_, err := conn.WriteToUDPAddrPort(msg(discover, 1, pxe(pxeClass, 7)...).ToBytes(), netip.MustParseAddrPort("255.255.255.255:67"))
+		check0(t, err)
+	})
+	select {
+	case m := <-w.answers:
+		if m.BootFileNameOption() != "snponly.efi" {
+			t.Errorf("answered %v", m)
+		}
+	case <-time.After(10 * time.Second):
+		t.Errorf("no answer; %+v", p.s.Stats())
+	}
+	cancel()
+	check0(t, <-ended)
+}
+
+// dropRaw takes CAP_NET_RAW from this thread (capabilities(7)).
+func dropRaw() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
+	}
+	data[0].Effective &^= 1 << unix.CAP_NET_RAW
+	return unix.Capset(&header, &data[0])
 }

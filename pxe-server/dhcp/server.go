@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 
@@ -48,7 +49,7 @@ const (
 )
 
 // New validates the configuration, loads the leases and opens the sockets. It needs the right to bind its ports and to open packet sockets (root, or
-// CAP_NET_BIND_SERVICE and CAP_NET_RAW).
+// CAP_NET_BIND_SERVICE and CAP_NET_RAW). A proxy without the second one serves, and does not hear other servers.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("checking DHCP configuration: %w", err)
@@ -58,20 +59,33 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	air, err := newAirwave(link)
-	if err != nil {
-		return nil, err
-	}
 	open := newFull
 	if cfg.Mode == Proxy {
 		open = newProxy
 	}
 	s, err := open(cfg, link)
 	if err != nil {
-		return nil, errors.Join(err, air.close())
+		return nil, err
 	}
-	s.watcher = newWatcher(cfg, air)
+	air, err := newAirwave(link)
+	switch {
+	case err == nil:
+		s.watcher = newWatcher(cfg, air)
+	case cfg.Mode == Proxy && errors.Is(err, os.ErrPermission):
+		cfg.Log.Warn("Not listening for other DHCP servers: that takes CAP_NET_RAW", "interface", cfg.Interface)
+	default:
+		return nil, errors.Join(err, s.close())
+	}
 	return s, nil
+}
+
+// close closes what never served.
+func (s *Server) close() error {
+	s.closePorts()
+	if s.store != nil {
+		return errors.Join(s.store.close(), s.closer())
+	}
+	return s.closer()
 }
 
 func newFull(cfg Config, link *net.Interface) (*Server, error) {
@@ -186,11 +200,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		close(q)
 	}
 	wg.Wait()
-	s.closePorts()
-	if s.store != nil {
-		err = errors.Join(err, s.store.close())
-	}
-	return errors.Join(err, s.closer())
+	return errors.Join(err, s.close())
 }
 
 func (s *Server) closePorts() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -95,7 +96,10 @@ func (s *server) openSegment(n *segment, first *httpboot.Server) (err error) {
 		return nil
 	}
 	if !n.DHCP.NoRouterAnswers {
-		if n.solicit, err = solicit.New(solicit.Config{Interface: n.Interface, Log: s.cfg.Log, Now: s.cfg.Now}); err != nil {
+		n.solicit, err = solicit.New(solicit.Config{Interface: n.Interface, Log: s.cfg.Log, Now: s.cfg.Now})
+		if n.DHCP.Proxy && errors.Is(err, os.ErrPermission) {
+			s.cfg.Log.Warn("Not answering router solicitations: that takes CAP_NET_RAW", "interface", n.Interface)
+		} else if err != nil {
 			return errors.Join(err, n.close())
 		}
 	}
