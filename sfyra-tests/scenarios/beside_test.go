@@ -4,7 +4,6 @@ package scenarios
 
 import (
 	"encoding/binary"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -186,6 +185,6 @@ func (e *ear) toScript() time.Duration {
 }
 
 func (h heard) String() string {
-	return h.from.String() + " > " + h.to.String() + " " + h.MessageType().String() + " class " + h.ClassIdentifier() + " for " + h.ClientHWAddr.String() + " address " + net.IP(h.YourIPAddr).String() +
+	return h.from.String() + " > " + h.to.String() + " " + h.MessageType().String() + " class " + h.ClassIdentifier() + " for " + h.ClientHWAddr.String() + " address " + h.YourIPAddr.String() +
 		" file " + h.BootFileNameOption()
 }
