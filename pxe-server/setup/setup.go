@@ -218,7 +218,7 @@ func open(cfg Config) (*server, error) {
 	if s.image, err = loadImage(cfg.AgentImage); err != nil {
 		return nil, err
 	}
-	if s.blobs, err = openBlobs(cfg); err != nil {
+	if s.blobs, err = OpenAssets(cfg); err != nil {
 		return nil, err
 	}
 	if err := s.openSegments(); err != nil {

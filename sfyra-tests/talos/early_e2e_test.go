@@ -15,24 +15,33 @@ import (
 	"ingot.dev/ingot/metal-controller/capability"
 )
 
+// refusals is how often Talos must end the handshake before it counts as its last word. It begins to fetch while it still writes its trusted roots, so that now and
+// then even a right authority is refused once; half a second later it tries again.
+const refusals = 5
+
 // TestEarlyTrust: a Talos whose kernel line carries an authority fetches its config over HTTPS from a server of that authority; one that carries another authority
-// ends the handshake, for the reason that it tells on its console, and asks for nothing.
+// ends each handshake, for the reason that it tells on its console, and asks for nothing.
 func TestEarlyTrust(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
 	t.Run("ours", func(t *testing.T) {
 		l, asked := securely(t, ours, ours)
 		within(t, "the config is fetched over HTTPS", func() bool { return len(asked) > 0 })
-		if strings.Contains(l.console(), "x509:") {
-			t.Error("it fetched its config, and does not trust who gave it")
+		if n := l.refused(); n >= refusals {
+			t.Errorf("it refused who gave it its config %d times: the negative case proves nothing", n)
 		}
 	})
 	t.Run("another", func(t *testing.T) {
 		l, asked := securely(t, other, ours)
-		within(t, "it says that it does not trust the server", func() bool { return strings.Contains(l.console(), "x509: certificate signed by unknown authority") })
+		within(t, "it says again and again that it does not trust the server", func() bool { return l.refused() >= refusals })
 		if len(asked) > 0 {
 			t.Error("it does not trust the server, and asked it for its config")
 		}
 	})
+}
+
+// refused is how often the console told that the server's authority is unknown.
+func (l *lab) refused() int {
+	return strings.Count(l.console(), "x509: certificate signed by unknown authority")
 }
 
 func newAuthority(t *testing.T) *authority.Authority {
