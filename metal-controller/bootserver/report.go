@@ -21,6 +21,7 @@ const (
 	maxEvents   = 256
 	maxStages   = 16
 	maxConflict = 16
+	maxNetworks = 64
 	// maxSkew is how far a pxe-server's clock may be from ours; stages outside are stamped with our time.
 	maxSkew = 10 * time.Minute
 )
@@ -35,10 +36,11 @@ var (
 // Report takes what a pxe-server saw into the timelines, and ends the boots whose script two addresses asked for. While that cannot be written the
 // report is not taken: the pxe-server sends it again. One that cannot be ended keeps no other alive.
 func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protocol.ReportResponse, error) {
-	if len(r.GetEvents()) > maxEvents || len(r.GetAssets()) > boot.MaxFiles {
-		return nil, status.Errorf(codes.InvalidArgument, "more than %d events or %d files in one report", maxEvents, boot.MaxFiles)
+	if len(r.GetEvents()) > maxEvents || len(r.GetAssets()) > boot.MaxFiles || len(r.GetNetworks()) > maxNetworks {
+		return nil, status.Errorf(codes.InvalidArgument, "more than %d events, %d files or %d networks in one report", maxEvents, boot.MaxFiles, maxNetworks)
 	}
 	s.files(ctx, r.GetAssets())
+	s.networks(ctx, r.GetNetworks())
 	failed := false
 	for _, e := range r.GetEvents() {
 		s.event(ctx, e)
