@@ -19,13 +19,15 @@ import (
 
 const long = `pxe-server lets machines on one network boot what their controller says.
 
-It gives them addresses (DHCP), the first boot program (TFTP, or HTTP for UEFI HTTP boot), a script for each machine and
+It gives them addresses (DHCP; or --proxy-dhcp beside a DHCP server that there is already), the first boot program (TFTP, or HTTP for UEFI HTTP boot), a script for each machine and
 the agent (HTTP). What a machine gets is the controller's decision. While the controller cannot be heard, servers with a system boot
 their own disk, as it said last, also after a restart of pxe-server; nothing is begun, and what was seen is told later.
 
-It needs to bind the ports 67 and 69 and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW.
+It needs to bind the ports 67 and 69 (as a proxy 4011 as well) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW. A proxy without CAP_NET_RAW serves; it then hears no other DHCP servers and answers no
+router solicitations.
 
-Settings come from a file (--config), from flags, or from both; a flag wins. The file:
+Settings come from a file (--config), from flags, or from both; a flag wins. Beside a DHCP server that there is already, the file's
+dhcp part is {proxy: true}; that server needs no setting. The file:
 
   apiVersion: ` + setup.APIVersion + `
   kind: ` + setup.Kind + `
@@ -53,6 +55,10 @@ const example = `  # check a configuration, open nothing
 
   # serve without a file
   pxe-server --interface eth1 --dhcp-pool 192.0.2.100-192.0.2.199 --controller ingot.example.org:7444 \
+    --cert pxe.crt --key pxe.key --ca ca.crt --agent-image ./image --state-dir ./state
+
+  # another DHCP server gives addresses
+  pxe-server --interface eth1 --proxy-dhcp --controller ingot.example.org:7444 \
     --cert pxe.crt --key pxe.key --ca ca.crt --agent-image ./image --state-dir ./state`
 
 // options are the flags.
@@ -124,7 +130,9 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")
 	f.StringVar(&o.file.Controller.Key, "key", "", "key of the certificate (PEM file)")
 	f.StringVar(&o.file.Controller.CA, "ca", "", "CA of the controller (PEM file)")
-	f.BoolVar(&o.file.DHCP.Disabled, "no-dhcp", false, "another DHCP server gives addresses and names our boot files")
+	f.BoolVar(&o.file.DHCP.Disabled, "no-dhcp", false, "serve no DHCP at all: another server gives addresses and names our boot files")
+	f.BoolVar(&o.file.DHCP.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
+	f.BoolVar(&o.file.DHCP.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
 	f.StringArrayVar(&o.pools, "dhcp-pool", nil, "addresses to give away, FIRST-LAST; may be repeated")
 	f.StringVar(&o.metrics, "metrics-address", setup.DefaultMetricsAddr, "address for metrics and health (/metrics, /healthz, /readyz); empty for none")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -174,6 +182,8 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("ca", func() { file.Controller.CA = o.file.Controller.CA })
 	set("no-dhcp", func() { file.DHCP.Disabled = o.file.DHCP.Disabled })
 	set("metrics-address", func() { file.MetricsAddress = &o.metrics })
+	set("proxy-dhcp", func() { file.DHCP.Proxy = o.file.DHCP.Proxy })
+	set("no-router-answers", func() { file.DHCP.NoRouterAnswers = o.file.DHCP.NoRouterAnswers })
 	set("dhcp-pool", func() { file.DHCP.Network.Pools = o.pools })
 	if err != nil {
 		return fmt.Errorf("reading --address: %w", err)

@@ -54,6 +54,17 @@ const (
 	// Available: clean, off, and free to be claimed.
 	Available = "Available"
 
+	// OtherDHCPServer: somebody else gives addresses on a network where Ingot does. Machines may boot what that one says.
+	OtherDHCPServer = "OtherDHCPServer"
+	// SeveralDHCPServers: beside Ingot, which only names boot files, more than one server gives addresses.
+	SeveralDHCPServers = "SeveralDHCPServers"
+	// NoDHCPServer: Ingot only names boot files, and nobody gives addresses.
+	NoDHCPServer = "NoDHCPServer"
+	// OtherBootServer: somebody else names boot files, too.
+	OtherBootServer = "OtherBootServer"
+	// DHCPAsExpected: the four above are over.
+	DHCPAsExpected = "DHCPAsExpected"
+
 	// Wiped is the reason for Clean.
 	Wiped = "Wiped"
 	// NeverWiped: the server is not accepted or not wiped yet.

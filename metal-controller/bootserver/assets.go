@@ -7,6 +7,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/bootfiles"
+	"ingot.dev/ingot/metal-controller/networks"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
 
@@ -40,11 +41,27 @@ func (s *Server) files(ctx context.Context, states []*protocol.AssetState) {
 			}
 		}
 	}
-	site, err := s.site(ctx)
-	if err != nil { // remote callers without a site do not get this far
-		site = localSite
+	s.cfg.Files.Told(s.siteOr(ctx), reports)
+}
+
+// networks takes in what is known of the other DHCP servers on the networks of the caller's site.
+func (s *Server) networks(ctx context.Context, list []*protocol.Network) {
+	if len(list) == 0 {
+		return
 	}
-	s.cfg.Files.Told(site, reports)
+	var out []networks.Network
+	for _, n := range list {
+		out = append(out, networks.Network{Interface: n.GetInterface(), Trouble: n.GetTrouble(), Servers: n.GetServers()})
+	}
+	s.cfg.Networks.Told(s.siteOr(ctx), out)
+}
+
+// siteOr is the caller's site; remote callers without one do not get this far.
+func (s *Server) siteOr(ctx context.Context) string {
+	if site, err := s.site(ctx); err == nil {
+		return site
+	}
+	return localSite
 }
 
 // percent is 0 while the total is not known.

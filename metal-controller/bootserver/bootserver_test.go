@@ -21,9 +21,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/authority"
 	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/bootserver"
+	"ingot.dev/ingot/metal-controller/networks"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -85,6 +87,7 @@ type bench struct {
 	changes   *notify.Hub
 	sightings *sightings.Store
 	files     *bootfiles.Store
+	networks  []networks.Change
 	authority *authority.Authority
 	server    *bootserver.Server
 	client    protocol.BootClient // in the same process
@@ -106,7 +109,9 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	s := bootserver.New(bootserver.Config{
-		Authority: b.authority, Installation: "x", Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
+		Authority: b.authority, Installation: "x",
+		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
+		Networks: networks.NewStore(clock, func(c networks.Change) { b.networks = append(b.networks, c) }),
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {
 				return errors.New("it cannot be written")
@@ -271,5 +276,22 @@ func TestReportBounds(t *testing.T) {
 	huge := &protocol.ReportRequest{Events: []*protocol.BootEvent{{BootId: strings.Repeat("x", 2<<20)}}}
 	if _, err := b.client.Report(t.Context(), huge); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("2 MiB: %v", err)
+	}
+}
+
+// TestNetworks: what a pxe-server tells of its networks is kept under its site; a report of boots alone changes nothing of it, and too long a list is refused.
+func TestNetworks(t *testing.T) {
+	b := newBench(t)
+	bad := []*protocol.Network{{Interface: "eth1", Trouble: reasons.OtherDHCPServer, Servers: []string{"192.0.2.2"}}}
+	for _, r := range []*protocol.ReportRequest{{Networks: bad}, {}, {Networks: bad}} {
+		if _, err := b.client.Report(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.networks) != 1 || b.networks[0].Site != "local" || b.networks[0].Trouble != reasons.OtherDHCPServer || b.networks[0].Servers[0] != "192.0.2.2" {
+		t.Errorf("told %+v", b.networks)
+	}
+	if _, err := b.client.Report(t.Context(), &protocol.ReportRequest{Networks: make([]*protocol.Network, 65)}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("65 networks: %v", err)
 	}
 }

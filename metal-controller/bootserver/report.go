@@ -21,6 +21,7 @@ const (
 	maxEvents   = 256
 	maxStages   = 16
 	maxConflict = 16
+	maxNetworks = 64
 	// maxSkew is how far a pxe-server's clock may be from ours before it is corrected, or, when it does not tell its time, stages are stamped with ours.
 	maxSkew = 10 * time.Minute
 	// maxDelay is how late a stage may be told of: a site may be isolated for as long.
@@ -39,14 +40,15 @@ var (
 // Report takes what a pxe-server saw into the timelines, and ends the boots whose script two addresses asked for. While that cannot be written the
 // report is not taken: the pxe-server sends it again. One that cannot be ended keeps no other alive.
 func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protocol.ReportResponse, error) {
-	if len(r.GetEvents()) > maxEvents || len(r.GetAssets()) > boot.MaxFiles {
-		return nil, status.Errorf(codes.InvalidArgument, "more than %d events or %d files in one report", maxEvents, boot.MaxFiles)
+	if len(r.GetEvents()) > maxEvents || len(r.GetAssets()) > boot.MaxFiles || len(r.GetNetworks()) > maxNetworks {
+		return nil, status.Errorf(codes.InvalidArgument, "more than %d events, %d files or %d networks in one report", maxEvents, boot.MaxFiles, maxNetworks)
 	}
 	own, err := s.scope(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.files(ctx, r.GetAssets())
+	s.networks(ctx, r.GetNetworks())
 	failed := false
 	told := report{Server: s, own: own, clock: clock{now: s.cfg.Now()}}
 	if sent := r.GetSentAtMicros(); sent != 0 {

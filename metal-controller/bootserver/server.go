@@ -34,6 +34,7 @@ import (
 	"ingot.dev/ingot/metal-controller/authority"
 	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/capability"
+	"ingot.dev/ingot/metal-controller/networks"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
 	"ingot.dev/ingot/pxe-server/protocol"
@@ -68,6 +69,8 @@ type Config struct {
 	Sightings *sightings.Store
 	// Files keeps what sites tell of their boot files.
 	Files *bootfiles.Store
+	// Networks keeps what sites tell of the other DHCP servers on their networks.
+	Networks *networks.Store
 	// Void ends an expected boot that more than one address asked for; it does nothing for a boot that is not live, or not that Server's.
 	Void func(ctx context.Context, server, bootID string) error
 	// Changes signals changed Servers, inventories and Environments.

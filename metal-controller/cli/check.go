@@ -10,14 +10,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/insomniacslk/dhcp/dhcpv4"
-	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 
 	"ingot.dev/ingot/crds/manifests"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/cli/otherdhcp"
 )
 
 // finding is the outcome of one check.
@@ -34,26 +33,28 @@ type check struct {
 	run  func(context.Context) finding
 }
 
-// dhcpWait is how long other DHCP servers may take to answer; RFC 2131 section 4.1 has clients wait about as long.
-const dhcpWait = 4 * time.Second
-
 func newCheck(env *Env) *cobra.Command {
 	var iface string
+	var proxy bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Look for what would keep Ingot from working here: API, ports, rights, other DHCP servers, clock",
 		Long: "Look for what would keep Ingot from working. Without --interface only the control plane is checked; with it, the network\n" +
 			"that Ingot is to serve: rights, ports, addresses, and other DHCP servers, which are asked for an offer and not taken up on it.",
-		Example: "  ingot check\n  ingot check --interface eth1",
+		Example: "  ingot check\n  ingot check --interface eth1\n  ingot check --interface eth1 --proxy-dhcp",
 		Args:    usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if proxy && iface == "" {
+				return &ExitError{Code: CodeUsage, Err: errors.New("--proxy-dhcp: name the --interface to check, too")}
+			}
 			checks := env.planeChecks()
 			if iface != "" {
-				checks = append(networkChecks(iface), clockCheck(env.Now))
+				checks = append(networkChecks(iface, proxy), clockCheck(env.Now))
 			}
 			return env.report(cmd.Context(), checks)
 		},
 	}
+	cmd.Flags().BoolVar(&proxy, "proxy-dhcp", false, "check it as 'ingot up --proxy-dhcp' would use it: beside one other DHCP server")
 	cmd.Flags().StringVar(&iface, "interface", "", "check this network `interface` as 'ingot up --interface' would use it")
 	return cmd
 }
@@ -141,8 +142,8 @@ func clockCheck(now func() time.Time) check {
 }
 
 // networkChecks look at the interface that Ingot is to serve.
-func networkChecks(name string) []check {
-	return []check{
+func networkChecks(name string, proxy bool) []check {
+	list := []check{
 		{"interface", func(context.Context) finding { return checkInterface(name) }},
 		{"port 67/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":67", "DHCP") }},
 		{"port 69/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":69", "TFTP") }},
@@ -152,8 +153,14 @@ func networkChecks(name string) []check {
 		{"port 7446/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7446", "machine configs, plain") }},
 		{"port 7447/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7447", "events of Talos") }},
 		{"port 7448/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7448", "kernel logs") }},
-		{"other DHCP", func(ctx context.Context) finding { return checkOtherDHCP(ctx, name) }},
 	}
+	if proxy {
+		list = append(list, check{"port 4011/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":4011", "proxy DHCP") }})
+	}
+	return append(list, check{"other DHCP", func(ctx context.Context) finding {
+		ok, text := otherdhcp.Check(ctx, name, proxy)
+		return finding{ok, text}
+	}})
 }
 
 func checkInterface(name string) finding {
@@ -199,21 +206,4 @@ func checkPort(ctx context.Context, network, addr, what string) finding {
 		return bad("%v", err)
 	}
 	return good("free for %s", what)
-}
-
-// checkOtherDHCP asks for an offer and does not take it.
-func checkOtherDHCP(ctx context.Context, name string) finding {
-	c, err := nclient4.New(name, nclient4.WithTimeout(dhcpWait), nclient4.WithRetry(1))
-	if errors.Is(err, os.ErrPermission) {
-		return bad("no right to listen; run as root, or with CAP_NET_RAW")
-	}
-	if err != nil {
-		return bad("listening on %s: %v", name, err)
-	}
-	defer c.Close()
-	offer, err := c.DiscoverOffer(ctx, dhcpv4.WithOption(dhcpv4.OptClassIdentifier("ingot-check")))
-	if err != nil {
-		return good("no other DHCP server answered within %s", dhcpWait)
-	}
-	return bad("%s offers %s here; two DHCP servers on one network fight: switch one off, or give Ingot a network of its own", offer.ServerIPAddr, offer.YourIPAddr)
 }

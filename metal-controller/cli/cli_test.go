@@ -261,6 +261,8 @@ func TestCheckAndVersion(t *testing.T) {
 	run(t, "check").want(t, CodeOK, "Kubernetes v1.37.1", "is served with all its kinds")
 	run(t, "version").want(t, CodeOK, "Client:", "Kubernetes v1.37.1")
 	run(t, "check", "--interface", "nothere0").want(t, CodeError, "nothere0 does not exist", "checks failed")
+	run(t, "check", "--interface", "nothere0", "--proxy-dhcp").want(t, CodeError, "port 4011/udp", "checks failed")
+	run(t, "check", "--proxy-dhcp").want(t, CodeUsage, "--interface")
 }
 
 func TestErrorsNameTheNextStep(t *testing.T) {

@@ -30,7 +30,9 @@ func TestCabling(t *testing.T) {
 		"names in other ways": {[]metal.Cable{{MAC: a, Switch: "00:11:22:33:44:55", Port: "TO RACK1-07"}}, []metal.NIC{nic("eth0", strings.ToUpper(a), leaf("x"))}, lifecycle.True, reasons.CabledAsPlanned, nil},
 		"no permanent one":    {[]metal.Cable{{MAC: "02:00:00:00:00:99", Switch: "leaf-01", Port: "Eth1/1"}}, []metal.NIC{nic("eth0", "", leaf("Eth1/1"))}, lifecycle.True, reasons.CabledAsPlanned, nil},
 		"swapped": {
-			plan, []metal.NIC{nic("eth0", a, leaf("Eth1/2")), nic("eth1", b, leaf("Eth1/1"))}, lifecycle.False, reasons.WrongCable,
+			plan,
+			[]metal.NIC{nic("eth0", a, leaf("Eth1/2")), nic("eth1", b, leaf("Eth1/1"))},
+			lifecycle.False, reasons.WrongCable,
 			[]string{"Eth0 (" + a + ") is plugged into leaf-01 port Eth1/2, planned is leaf-01 port Eth1/1", "eth1 (" + b + ") is plugged into leaf-01 port Eth1/1"},
 		},
 		"another switch": {plan[:1], []metal.NIC{nic("eth0", a, &metal.Neighbor{ChassisID: "c", PortID: "Eth1/1"})}, lifecycle.False, reasons.WrongCable, []string{"plugged into c port Eth1/1"}},

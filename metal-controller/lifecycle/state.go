@@ -56,10 +56,8 @@ func ready(o *Observation, p *Plan) {
 		p.set(reasons.Ready, False, reasons.IdentityConflict, p.condition(reasons.IdentityUnique).Message)
 	case !o.Server.Spec.Accepted && o.Inventory == nil:
 		p.set(reasons.Ready, False, reasons.NotRegistered, p.condition(reasons.Registered).Message)
-	case !o.Server.Spec.Accepted && p.condition(reasons.Cabled).Status == False:
-		p.set(reasons.Ready, False, reasons.WrongCable, p.condition(reasons.Cabled).Message+" Or accept the server as it is: `ingot accept "+o.Server.Name+"`.")
 	case !o.Server.Spec.Accepted:
-		p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: `ingot accept "+o.Server.Name+"`.")
+		unaccepted(o, p)
 	case r.Claim != nil && r.Release != nil:
 		copied(p.condition(reasons.Released))
 	case r.Claim != nil && p.condition(reasons.Provisioned).Status == True:
@@ -75,6 +73,16 @@ func ready(o *Observation, p *Plan) {
 	default:
 		copied(clean)
 	}
+}
+
+// unaccepted names what a person should do first: a cable that is plugged in elsewhere is better moved before the yes.
+func unaccepted(o *Observation, p *Plan) {
+	accept := "`ingot accept " + o.Server.Name + "`."
+	if c := p.condition(reasons.Cabled); c.Status == False {
+		p.set(reasons.Ready, False, c.Reason, c.Message+" Or accept the server as it is: "+accept)
+		return
+	}
+	p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: "+accept)
 }
 
 // ownedBy says who may act on a server that is not ours.

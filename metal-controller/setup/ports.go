@@ -106,7 +106,7 @@ func (a *app) bootServer(d *desk.Desk) *bootserver.Server {
 	return bootserver.New(bootserver.Config{
 		Reader: a.manager.GetClient(), Authority: a.trust.pxe, Names: append(a.cfg.BootSANs, a.cfg.AgentSANs...), Installation: a.trust.installation,
 		Policy: string(a.cfg.UnknownPolicy), Agent: &protocol.AgentBoot{Url: a.cfg.AgentURL, Pin: a.trust.agent.Pin(), Args: a.cfg.AgentArgs}, Links: a.links(),
-		Sightings: a.sightings, Files: a.files, Void: d.Void, Changes: a.changes, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("bootserver"),
+		Sightings: a.sightings, Files: a.files, Networks: a.networks, Void: d.Void, Changes: a.changes, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("bootserver"),
 	})
 }
 

@@ -25,6 +25,7 @@ import (
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/machinelog"
+	"ingot.dev/ingot/metal-controller/networks"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/metal-controller/resolve"
@@ -158,12 +159,17 @@ type app struct {
 	trust     trust
 	sightings *sightings.Store
 	files     *bootfiles.Store
+	networks  *networks.Store
 	changes   *notify.Hub
 	book      *machinelog.Book
 }
 
 func (a *app) assemble(ctx context.Context) error {
 	events := &recorder{reader: a.manager.GetClient(), events: a.manager.GetEventRecorder("ingot.dev/metal-controller")}
+	a.networks = networks.NewStore(a.cfg.Now, events.network(a.cfg.Log.WithName("networks")))
+	if err := a.addMetrics(); err != nil {
+		return err
+	}
 	wakes := newWakes()
 	plane := newPlane(a.cfg, wakes)
 	cel, err := expr.New()

@@ -161,10 +161,10 @@ func (c *Client) Report(ctx context.Context, events []*protocol.BootEvent) error
 	return nil
 }
 
-// ReportFiles tells the controller how all files of the view fare in this site's cache.
-func (c *Client) ReportFiles(ctx context.Context, states []*protocol.AssetState) error {
-	if _, err := c.boot.Report(ctx, &protocol.ReportRequest{Assets: states}); err != nil {
-		return fmt.Errorf("reporting boot files: %w", err)
+// ReportSite tells the controller how all files of the view fare in this site's cache, and what is known of the other DHCP servers on its networks.
+func (c *Client) ReportSite(ctx context.Context, files []*protocol.AssetState, networks []*protocol.Network) error {
+	if _, err := c.boot.Report(ctx, &protocol.ReportRequest{Assets: files, Networks: networks}); err != nil {
+		return fmt.Errorf("reporting boot files and networks: %w", err)
 	}
 	return nil
 }

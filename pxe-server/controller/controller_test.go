@@ -190,9 +190,9 @@ func TestMalformedOS(t *testing.T) {
 	}
 }
 
-func TestReportFiles(t *testing.T) {
+func TestReportSite(t *testing.T) {
 	f, c := start(t)
-	if err := c.ReportFiles(t.Context(), []*protocol.AssetState{{Sha256: digestA, State: "Cached"}}); err != nil {
+	if err := c.ReportSite(t.Context(), []*protocol.AssetState{{Sha256: digestA, State: "Cached"}}, []*protocol.Network{{Interface: "eth1", Trouble: "NoDHCPServer"}}); err != nil {
 		t.Fatal(err)
 	}
 	if len(f.assets) != 1 || f.assets[0].GetState() != "Cached" {
@@ -200,7 +200,7 @@ func TestReportFiles(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.ReportFiles(ended, nil); err == nil {
+	if err := c.ReportSite(ended, nil, nil); err == nil {
 		t.Error("a report that was not taken is no error")
 	}
 }

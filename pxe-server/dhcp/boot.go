@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 // Arch is a client system architecture of option 93 (RFC 4578 2.1, IANA "Processor Architecture Types").
@@ -61,6 +63,15 @@ func (r *request) netboot() (firmware string, arch Arch) {
 		return uefiPXE, arch
 	}
 	return "", arch
+}
+
+// discoversToBoot says whether this begins the netboot of a machine.
+func (r *request) discoversToBoot() bool {
+	if r.typ != dhcpv4.MessageTypeDiscover {
+		return false
+	}
+	firmware, _ := r.netboot()
+	return firmware != ""
 }
 
 // arch is the first known one of option 93, else the first one (a client may list several).

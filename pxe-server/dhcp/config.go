@@ -17,17 +17,23 @@ type Config struct {
 	Subnets  []Subnet
 	// Reservations need no pool; they win over pools.
 	Reservations []Reservation
-	// LeaseFile keeps leases across restarts. Its folder must exist.
+	// LeaseFile keeps leases across restarts. Its folder must exist. Proxy mode has none, no pools and no reservations.
 	LeaseFile string
 	Boot      Boot
-	Limits    Limits
+	// Peers are servers beside this one that are meant to be: further pxe-servers of the same site. They are no trouble.
+	Peers  []netip.Addr
+	Limits Limits
 
 	// Log, Seen, Prober and Now may be nil: no logs, no events, ARP on Interface, the system's clock.
 	Log *slog.Logger
 	// Seen is called for every netbooting client that got an address. It must return at once.
-	Seen   func(Event)
-	Prober Prober
-	Now    func() time.Time
+	Seen func(Event)
+	// Boots is called for every DISCOVER of a machine that netboots, before it is answered; nil for nobody. It must return at once.
+	Boots func(net.HardwareAddr)
+	// Neighbors is called when it changes which other DHCP servers are on the network; nil for nobody. It must return at once.
+	Neighbors func(Neighbors)
+	Prober    Prober
+	Now       func() time.Time
 }
 
 // Subnet is one network: the one ServerIP is in, or one behind a relay.
@@ -90,6 +96,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Seen == nil {
 		c.Seen = func(Event) {}
+	}
+	if c.Boots == nil {
+		c.Boots = func(net.HardwareAddr) {}
+	}
+	if c.Neighbors == nil {
+		c.Neighbors = func(Neighbors) {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

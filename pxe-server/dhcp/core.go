@@ -28,6 +28,10 @@ type step struct {
 	save  *record
 	reply *reply
 	event *Event
+	// boots: a machine asks for an address to boot from the network with.
+	boots bool
+	// other is a server that the client took an address from instead of us.
+	other netip.Addr
 	// mac of the client, for logs.
 	mac macAddr
 }
@@ -53,6 +57,10 @@ func (c *core) handle(now time.Time, b []byte, source netip.Addr) step {
 	}
 	s := c.dispatch(now, r)
 	s.mac = r.mac
+	s.boots = r.discoversToBoot()
+	if s.silence == OtherServer {
+		s.other = r.chosen()
+	}
 	if s.reply != nil && s.reply.bytes == nil {
 		return step{silence: TooBig, mac: r.mac}
 	}

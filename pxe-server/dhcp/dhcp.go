@@ -5,11 +5,13 @@
 //
 // Two parts:
 //
-//   - The core (core.go, request.go, table.go, reply.go, boot.go, encode.go) decides. It does no I/O and has no clock: it
+//   - The core (core.go, request.go, table.go, reply.go, boot.go, proxy.go, encode.go) decides. It does no I/O and has no clock: it
 //     takes the time and one packet, and returns a step: be silent for a reason, probe an address first, or send these
 //     bytes there after this lease was saved.
 //   - The shell (server.go, socket_linux.go, arp_linux.go, store.go) owns sockets, workers, limits and the lease file,
 //     and obeys.
+//
+// Beside both, watch.go and others_linux.go listen for other DHCP servers; others.go judges what was heard.
 //
 // Invariants:
 //
@@ -20,6 +22,7 @@
 //   - Memory is bounded by the number of addresses in the pools and by the limits, not by the number of clients.
 //   - A client is its identifier (option 61) together with its MAC: machines with the same broken UUID stay apart. An
 //     identifier that only repeats the MAC counts as none, so that firmware, iPXE and an OS of one NIC keep one address.
+//   - In proxy mode nobody is answered but who says in option 60 that it boots from the network; no answer holds an address.
 //   - An offer is a hint, not a promise: the address goes to the first client that requests it. So a flood of DISCOVERs
 //     with made-up MACs cannot keep addresses away from a machine that really boots.
 package dhcp
@@ -33,10 +36,14 @@ import (
 // Mode is how the server answers.
 type Mode int
 
-// Full gives addresses and boot files. A proxy mode (boot files only) can stand beside it.
-const Full Mode = 0
+const (
+	// Full gives addresses and boot files.
+	Full Mode = iota
+	// Proxy names boot files only, to clients that boot from the network, while another DHCP server on the network gives addresses (PXE 2.1: ProxyDHCP).
+	Proxy
+)
 
-// Event tells that a machine which netboots got its address.
+// Event tells that a machine which netboots got its address; in proxy mode, that it was told its boot file or asked another server for an address.
 type Event struct {
 	// MAC is the client's, lower case with colons.
 	MAC  string
@@ -48,7 +55,8 @@ type Event struct {
 	Firmware string
 	// UUID as option 97 gives it, in the text form of SMBIOS 2.6 and later; empty when absent or malformed.
 	UUID string
-	IP   netip.Addr
+	// IP is invalid in proxy mode until the machine asks for one.
+	IP netip.Addr
 }
 
 // Lease is an address in use.

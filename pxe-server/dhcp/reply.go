@@ -15,6 +15,8 @@ type reply struct {
 	typ   dhcpv4.MessageType
 	// to is the UDP destination; the broadcast address when the client can only be reached so.
 	to netip.AddrPort
+	// port is where it leaves from: serverPort when zero.
+	port uint16
 	// hardware is set when the client has no address yet and takes unicast: a frame to it with to as IP destination.
 	hardware macAddr
 }

@@ -18,9 +18,11 @@ const (
 	OtherServer  Reason = "other-server"  // the client chose another server
 	UnknownLease Reason = "unknown-lease" // no record of the client: RFC 2131 4.3.2 asks for silence
 	PoolEmpty    Reason = "pool-empty"
-	TooBig       Reason = "too-big"  // the reply cannot fit into what the client takes
-	Done         Reason = "done"     // RELEASE and DECLINE have no answer
-	Repeated     Reason = "repeated" // the client's packet before it is still worked on
+	NotNetboot   Reason = "not-netboot"  // beside another DHCP server: it does not say that it boots from the network
+	NoBootFile   Reason = "no-boot-file" // beside another DHCP server: nothing to boot for that kind of machine
+	TooBig       Reason = "too-big"      // the reply cannot fit into what the client takes
+	Done         Reason = "done"         // RELEASE and DECLINE have no answer
+	Repeated     Reason = "repeated"     // the client's packet before it is still worked on
 	Limited      Reason = "limited"
 	Overload     Reason = "overload"
 	Failed       Reason = "failed" // the lease could not be saved, or sending failed
@@ -47,24 +49,33 @@ type request struct {
 	subnet   *subnet
 }
 
-// parse decodes one packet. The codec runs behind a recover, since it had panics on hostile input.
+// parse reads a packet of a client.
 func parse(b []byte, source netip.Addr) (r *request, reason Reason) {
-	if len(b) < minPacket || len(b) > maxPacket {
-		return nil, Malformed
-	}
-	defer func() {
-		if recover() != nil {
-			r, reason = nil, Malformed
-		}
-	}()
-	p, err := dhcpv4.FromBytes(b)
-	if err != nil {
+	p := decode(b)
+	if p == nil {
 		return nil, Malformed
 	}
 	if p.OpCode != dhcpv4.OpcodeBootRequest {
 		return nil, NotARequest
 	}
 	return check(p, source)
+}
+
+// decode is nil for what is no DHCP. The codec runs behind a recover, since it had panics on hostile input.
+func decode(b []byte) (p *dhcpv4.DHCPv4) {
+	if len(b) < minPacket || len(b) > maxPacket {
+		return nil
+	}
+	defer func() {
+		if recover() != nil {
+			p = nil
+		}
+	}()
+	p, err := dhcpv4.FromBytes(b)
+	if err != nil {
+		return nil
+	}
+	return p
 }
 
 func check(p *dhcpv4.DHCPv4, source netip.Addr) (*request, Reason) {

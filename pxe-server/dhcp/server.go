@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 
@@ -18,7 +19,7 @@ import (
 // transport is the network as the shell needs it; the real one is in socket_linux.go.
 type transport interface {
 	// receive blocks; an error after close means the end.
-	receive(b []byte) (n int, source netip.Addr, err error)
+	receive(b []byte) (n int, from netip.AddrPort, err error)
 	send(r *reply) error
 	close() error
 }
@@ -26,10 +27,11 @@ type transport interface {
 // Server is a DHCP server with its socket open and its leases loaded.
 type Server struct {
 	cfg     Config
-	net     transport
+	ports   map[uint16]transport // by our port: serverPort, in proxy mode proxyPort as well
 	prober  Prober
 	closer  func() error // of the prober that New made
-	store   *store
+	store   *store       // nil in proxy mode
+	watcher *watcher     // nil when nobody listens for other servers
 	perMAC  *limits.Buckets[macAddr]
 	overall *limits.Buckets[struct{}]
 	probes  *limits.Gate[macAddr]
@@ -46,8 +48,8 @@ const (
 	maxProbes    = 4 // addresses tried for one packet
 )
 
-// New validates the configuration, loads the leases and opens the sockets. It needs the right to bind port 67 and to open
-// packet sockets (root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW).
+// New validates the configuration, loads the leases and opens the sockets. It needs the right to bind its ports and to open packet sockets (root, or
+// CAP_NET_BIND_SERVICE and CAP_NET_RAW). A proxy without the second one serves, and does not hear other servers.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("checking DHCP configuration: %w", err)
@@ -57,6 +59,36 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	open := newFull
+	if cfg.Mode == Proxy {
+		open = newProxy
+	}
+	s, err := open(cfg, link)
+	if err != nil {
+		return nil, err
+	}
+	air, err := newAirwave(link)
+	switch {
+	case err == nil:
+		s.watcher = newWatcher(cfg, air)
+	case cfg.Mode == Proxy && errors.Is(err, os.ErrPermission):
+		cfg.Log.Warn("Not listening for other DHCP servers: that takes CAP_NET_RAW", "interface", cfg.Interface)
+	default:
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// close closes what never served.
+func (s *Server) close() error {
+	s.closePorts()
+	if s.store != nil {
+		return errors.Join(s.store.close(), s.closer())
+	}
+	return s.closer()
+}
+
+func newFull(cfg Config, link *net.Interface) (*Server, error) {
 	t, err := listen(link, cfg.ServerIP)
 	if err != nil {
 		return nil, err
@@ -77,6 +109,22 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
+// newProxy opens both ports of a proxy. It keeps nothing and probes nothing.
+func newProxy(cfg Config, link *net.Interface) (*Server, error) {
+	ports := map[uint16]transport{}
+	for _, port := range []uint16{serverPort, proxyPort} {
+		t, err := listenUDP(link, cfg.ServerIP, port)
+		if err != nil {
+			for _, open := range ports {
+				err = errors.Join(err, open.close())
+			}
+			return nil, err
+		}
+		ports[port] = t
+	}
+	return assemble(cfg, ports), nil
+}
+
 // Serve answers until ctx ends.
 func Serve(ctx context.Context, cfg Config) error {
 	s, err := New(cfg)
@@ -95,17 +143,22 @@ func newServer(cfg Config, t transport, p Prober) (*Server, error) {
 	if bad > 0 {
 		cfg.Log.Warn("Left out damaged lines of the lease file", "file", cfg.LeaseFile, "lines", bad)
 	}
-	s := &Server{
-		cfg: cfg, net: t, prober: p, closer: func() error { return nil }, store: st, core: newCore(cfg), seed: maphash.MakeSeed(),
-		perMAC:  limits.NewBuckets[macAddr](limits.Rate{PerSecond: cfg.Limits.PerMACRate, Burst: cfg.Limits.PerMACBurst}, rememberMACs, cfg.Now),
-		overall: limits.NewBuckets[struct{}](limits.Rate{PerSecond: cfg.Limits.InterfaceRate, Burst: cfg.Limits.InterfaceBurst}, 1, cfg.Now),
-		probes:  limits.NewGate[macAddr](cfg.Limits.Probes, 1),
-	}
+	s := assemble(cfg, map[uint16]transport{serverPort: t})
+	s.prober, s.store = p, st
 	newestLast := func(a, b record) int { return a.Until.Compare(b.Until) }
 	for _, r := range slices.SortedFunc(maps.Values(st.live), newestLast) {
 		s.core.restore(r)
 	}
 	return s, nil
+}
+
+func assemble(cfg Config, ports map[uint16]transport) *Server {
+	return &Server{
+		cfg: cfg, ports: ports, closer: func() error { return nil }, core: newCore(cfg), seed: maphash.MakeSeed(),
+		perMAC:  limits.NewBuckets[macAddr](limits.Rate{PerSecond: cfg.Limits.PerMACRate, Burst: cfg.Limits.PerMACBurst}, rememberMACs, cfg.Now),
+		overall: limits.NewBuckets[struct{}](limits.Rate{PerSecond: cfg.Limits.InterfaceRate, Burst: cfg.Limits.InterfaceBurst}, 1, cfg.Now),
+		probes:  limits.NewGate[macAddr](cfg.Limits.Probes, 1),
+	}
 }
 
 // Leases lists the addresses in use.
@@ -118,10 +171,12 @@ func (s *Server) Leases() []Lease {
 // Stats returns the counters so far.
 func (s *Server) Stats() Stats { return s.stats.snapshot() }
 
+// inbound is one packet: where it came from, and to which port of ours.
 type inbound struct {
-	bytes  []byte
-	source netip.Addr
-	mac    macAddr
+	bytes []byte
+	from  netip.AddrPort
+	port  uint16
+	mac   macAddr
 }
 
 // Serve answers until ctx ends, then closes everything. Call it once.
@@ -134,23 +189,50 @@ func (s *Server) Serve(ctx context.Context) error {
 		queues[i] = make(chan inbound, queueLength)
 		wg.Go(func() { s.work(ctx, queues[i], &wg) })
 	}
-	stop := context.AfterFunc(ctx, func() { s.net.close() })
-	err := s.read(ctx, queues)
+	if s.watcher != nil {
+		wg.Go(func() { s.watcher.run(ctx) })
+	}
+	stop := context.AfterFunc(ctx, func() { s.closePorts() })
+	err := s.readAll(ctx, cancel, queues)
 	stop()
 	cancel()
 	for _, q := range queues {
 		close(q)
 	}
 	wg.Wait()
-	s.net.close()
-	return errors.Join(err, s.closer(), s.store.close())
+	return errors.Join(err, s.close())
+}
+
+func (s *Server) closePorts() {
+	for _, t := range s.ports {
+		t.close()
+	}
+}
+
+// readAll reads every port until the first fails or ctx ends.
+func (s *Server) readAll(ctx context.Context, cancel context.CancelFunc, queues []chan inbound) error {
+	var wg sync.WaitGroup
+	failed := make(chan error, len(s.ports))
+	for port, t := range s.ports {
+		wg.Go(func() {
+			failed <- s.read(ctx, t, port, queues)
+			cancel()
+		})
+	}
+	wg.Wait()
+	close(failed)
+	var all []error
+	for err := range failed {
+		all = append(all, err)
+	}
+	return errors.Join(all...)
 }
 
 // read hands packets to workers by MAC, so that those of one client stay in order.
-func (s *Server) read(ctx context.Context, queues []chan inbound) error {
+func (s *Server) read(ctx context.Context, t transport, port uint16, queues []chan inbound) error {
 	for failures := 0; ; {
 		b := make([]byte, maxPacket+1)
-		n, source, err := s.net.receive(b)
+		n, from, err := t.receive(b)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -161,7 +243,7 @@ func (s *Server) read(ctx context.Context, queues []chan inbound) error {
 			continue
 		}
 		failures = 0
-		s.enqueue(queues, inbound{bytes: b[:n], source: source})
+		s.enqueue(queues, inbound{bytes: b[:n], from: from, port: port})
 	}
 }
 
@@ -206,15 +288,26 @@ func (s *Server) work(ctx context.Context, queue <-chan inbound, wg *sync.WaitGr
 }
 
 func (s *Server) handle(p inbound) step {
+	st := s.decide(p)
+	if st.boots {
+		s.cfg.Boots(st.mac.hardware())
+	}
+	return st
+}
+
+func (s *Server) decide(p inbound) step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.core.handle(s.cfg.Now(), p.bytes, p.source)
+	if s.cfg.Mode == Proxy {
+		return s.core.proxy(s.cfg.Now(), p.bytes, p.from, p.port)
+	}
+	return s.core.handle(s.cfg.Now(), p.bytes, p.from.Addr())
 }
 
 func (s *Server) withoutProbe(p inbound) step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.core.withoutProbe(s.cfg.Now(), p.bytes, p.source)
+	return s.core.withoutProbe(s.cfg.Now(), p.bytes, p.from.Addr())
 }
 
 // probe tries addresses until one is in nobody's use, then decides about the packet again.
@@ -246,6 +339,9 @@ func (s *Server) probe(ctx context.Context, p inbound, st step) step {
 
 // finish does what a step asks for: save, send, tell.
 func (s *Server) finish(st step) {
+	if s.watcher != nil && st.other.IsValid() {
+		s.watcher.saw(st.other, true)
+	}
 	log := s.cfg.Log.With("mac", st.mac.String())
 	if st.save != nil {
 		if err := s.store.put(*st.save, s.cfg.Now()); err != nil {
@@ -259,16 +355,28 @@ func (s *Server) finish(st step) {
 		if log.Enabled(context.Background(), slog.LevelDebug) {
 			log.Debug("Not answering", "reason", string(st.silence))
 		}
+		s.tell(st.event)
 		return
 	}
 	s.stats.reply(st.reply.typ)
-	if err := s.net.send(st.reply); err != nil {
+	if err := s.send(st.reply); err != nil {
 		s.drop(Failed)
 		log.Warn("Sending a DHCP reply", "to", st.reply.to, "error", err)
 		return
 	}
 	log.Debug("Answered", "type", st.reply.typ.String(), "to", st.reply.to)
-	if st.event != nil {
-		s.cfg.Seen(*st.event)
+	s.tell(st.event)
+}
+
+func (s *Server) send(r *reply) error {
+	if r.port == 0 {
+		return s.ports[serverPort].send(r)
+	}
+	return s.ports[r.port].send(r)
+}
+
+func (s *Server) tell(e *Event) {
+	if e != nil {
+		s.cfg.Seen(*e)
 	}
 }

@@ -27,12 +27,12 @@ func newWire() *wire {
 	return &wire{in: make(chan []byte, 1000), out: make(chan *reply, 1000), end: make(chan struct{})}
 }
 
-func (w *wire) receive(b []byte) (int, netip.Addr, error) {
+func (w *wire) receive(b []byte) (int, netip.AddrPort, error) {
 	select {
 	case p := <-w.in:
-		return copy(b, p), ip("10.0.0.9"), nil
+		return copy(b, p), netip.MustParseAddrPort("10.0.0.9:68"), nil
 	case <-w.end:
-		return 0, netip.Addr{}, net.ErrClosed
+		return 0, netip.AddrPort{}, net.ErrClosed
 	}
 }
 

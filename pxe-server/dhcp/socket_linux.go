@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is UDP port 67 of one interface, and a packet socket for clients that have no address yet.
+// socket is a UDP port of one interface, and a packet socket for clients that have no address yet.
 type socket struct {
 	link   *net.Interface
 	server netip.Addr
 	udp    *ipv4.PacketConn
-	frames *packet.Conn
+	frames *packet.Conn // nil for a proxy, which never answers such a client alone
 }
 
 const (
@@ -45,9 +45,23 @@ func interfaceWith(name string, ip netip.Addr) (*net.Interface, error) {
 	return nil, fmt.Errorf("interface %s does not have the address %v; give it one with: ip address add %v/<bits> dev %s", name, ip, ip, name)
 }
 
-// listen binds to the interface first and then to the port. Without SO_REUSEADDR a second DHCP server on the interface is
-// an error here; servers on other interfaces do not collide, since the kernel compares the interface, too.
+// listen opens the DHCP port and a packet socket.
 func listen(link *net.Interface, server netip.Addr) (transport, error) {
+	s, err := listenUDP(link, server, serverPort)
+	if err != nil {
+		return nil, err
+	}
+	// The socket only sends: its filter takes nothing, so that IPv4 traffic costs it nothing.
+	s.frames, err = packet.Listen(link, packet.Datagram, etherIPv4, &packet.Config{Filter: []bpf.RawInstruction{{Op: bpfReturn}}})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening a packet socket on %s: %w; run as root or with CAP_NET_RAW", link.Name, err), s.udp.Close())
+	}
+	return s, nil
+}
+
+// listenUDP binds to the interface first and then to the port. Without SO_REUSEADDR a second DHCP server on the interface is
+// an error here; servers on other interfaces do not collide, since the kernel compares the interface, too.
+func listenUDP(link *net.Interface, server netip.Addr, port uint16) (*socket, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		if e := c.Control(func(fd uintptr) { err = setOptions(int(fd), link.Name) }); e != nil {
@@ -55,16 +69,11 @@ func listen(link *net.Interface, server netip.Addr) (transport, error) {
 		}
 		return err
 	}}
-	c, err := lc.ListenPacket(context.Background(), "udp4", fmt.Sprintf("0.0.0.0:%d", serverPort))
+	c, err := lc.ListenPacket(context.Background(), "udp4", fmt.Sprintf("0.0.0.0:%d", port))
 	if err != nil {
-		return nil, listenError(err, link.Name)
+		return nil, listenError(err, link.Name, port)
 	}
-	// The socket only sends: its filter takes nothing, so that IPv4 traffic costs it nothing.
-	frames, err := packet.Listen(link, packet.Datagram, etherIPv4, &packet.Config{Filter: []bpf.RawInstruction{{Op: bpfReturn}}})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening a packet socket on %s: %w; run as root or with CAP_NET_RAW", link.Name, err), c.Close())
-	}
-	return &socket{link: link, server: server, udp: ipv4.NewPacketConn(c), frames: frames}, nil
+	return &socket{link: link, server: server, udp: ipv4.NewPacketConn(c)}, nil
 }
 
 func setOptions(fd int, name string) error {
@@ -82,26 +91,27 @@ func setting(option string, err error) error {
 	return nil
 }
 
-func listenError(err error, name string) error {
+func listenError(err error, name string, port uint16) error {
+	what := fmt.Sprintf("listening on UDP port %d of %s", port, name)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("listening on UDP port 67 of %s: another DHCP server runs here; find it with: ss -ulpn sport = :67: %w", name, err)
+		return fmt.Errorf("%s: another DHCP server runs here; find it with: ss -ulpn sport = :%d: %w", what, port, err)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("listening on UDP port 67 of %s: no right to; run as root or with CAP_NET_BIND_SERVICE and CAP_NET_RAW: %w", name, err)
+		return fmt.Errorf("%s: no right to; run as root or with CAP_NET_BIND_SERVICE and CAP_NET_RAW: %w", what, err)
 	}
-	return fmt.Errorf("listening on UDP port 67 of %s: %w", name, err)
+	return fmt.Errorf("%s: %w", what, err)
 }
 
-func (s *socket) receive(b []byte) (int, netip.Addr, error) {
+func (s *socket) receive(b []byte) (int, netip.AddrPort, error) {
 	n, _, from, err := s.udp.ReadFrom(b)
 	if err != nil {
-		return 0, netip.Addr{}, err
+		return 0, netip.AddrPort{}, err
 	}
 	udp, ok := from.(*net.UDPAddr)
 	if !ok {
-		return 0, netip.Addr{}, nil
+		return 0, netip.AddrPort{}, nil
 	}
-	return n, toAddr(udp.IP.To4()), nil
+	return n, netip.AddrPortFrom(toAddr(udp.IP.To4()), uint16(udp.Port)), nil
 }
 
 // send uses a frame for a client without an address, and the broadcast address when that fails.
@@ -122,4 +132,9 @@ func (s *socket) sendUDP(b []byte, to netip.AddrPort) error {
 	return err
 }
 
-func (s *socket) close() error { return errors.Join(s.udp.Close(), s.frames.Close()) }
+func (s *socket) close() error {
+	if s.frames == nil {
+		return s.udp.Close()
+	}
+	return errors.Join(s.udp.Close(), s.frames.Close())
+}

@@ -17,12 +17,8 @@ func (c Config) Validate() error {
 	if !c.ServerIP.Is4() {
 		bad("serverIP: %v is not an IPv4 address", c.ServerIP)
 	}
-	if c.Mode != Full {
-		bad("mode: %d is unknown; use Full", c.Mode)
-	}
-	if c.LeaseFile == "" {
-		bad("leaseFile: name the file that keeps the leases")
-	}
+	errs = append(errs, c.validateMode())
+	errs = append(errs, onlyIPv4("peers", c.Peers)...)
 	if len(c.Subnets) == 0 {
 		bad("subnets: give at least one")
 	}
@@ -39,6 +35,18 @@ func (c Config) Validate() error {
 		bad("subnets: the pools hold %d addresses, more than %d; shrink them", n, maxPool)
 	}
 	return errors.Join(errs...)
+}
+
+func (c Config) validateMode() error {
+	switch {
+	case c.Mode == Full && c.LeaseFile == "":
+		return errors.New("leaseFile: name the file that keeps the leases")
+	case c.Mode == Proxy && (c.poolSize() > 0 || len(c.Reservations) > 0):
+		return errors.New("mode: a proxy gives no addresses; remove pools and reservations")
+	case c.Mode != Full && c.Mode != Proxy:
+		return fmt.Errorf("mode: %d is unknown; use Full or Proxy", c.Mode)
+	}
+	return nil
 }
 
 func (s Subnet) validate(at string) (errs []error) {

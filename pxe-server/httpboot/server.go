@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"ingot.dev/ingot/boot-assets/cache"
 	"ingot.dev/ingot/boot-assets/catalog"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/limits"
@@ -41,10 +42,6 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	first, err := boot.FirstStage(cfg.url(""), catalog.FirstStagePath, catalog.ScriptPath)
-	if err != nil {
-		return nil, fmt.Errorf("writing the first boot script: %w", err)
-	}
 	s := &Server{
 		cfg:        cfg,
 		scripts:    limits.NewBuckets[netip.Prefix](cfg.Limits.Scripts, rememberHosts, cfg.Now),
@@ -52,12 +49,26 @@ func New(cfg Config) (*Server, error) {
 		patience:   newPatience(rememberHosts, cfg.Now),
 		sources:    newSources(rememberExpected, cfg.Now),
 	}
-	s.route(first)
-	return s, nil
+	return s, s.route()
+}
+
+// Under is the same server for machines that reach it under another address: its scripts name that one, and loaders has the first script for it. Both share
+// what is remembered of boots, so that one boot's script goes to one address wherever it is asked for, and the limits of scripts.
+func (s *Server) Under(addr netip.AddrPort, loaders *cache.Store) (*Server, error) {
+	o := *s
+	o.cfg.Addr, o.cfg.Loaders = addr, loaders
+	if err := o.cfg.check(); err != nil {
+		return nil, err
+	}
+	return &o, o.route()
 }
 
 // route lists every path that exists.
-func (s *Server) route(first []byte) {
+func (s *Server) route() error {
+	first, err := boot.FirstStage(s.cfg.url(""), catalog.FirstStagePath, catalog.ScriptPath)
+	if err != nil {
+		return fmt.Errorf("writing the first boot script: %w", err)
+	}
 	s.routes = map[string]http.HandlerFunc{
 		catalog.ScriptPath:     s.script,
 		catalog.FirstStagePath: static(first),
@@ -74,6 +85,7 @@ func (s *Server) route(first []byte) {
 	for _, name := range s.cfg.Image.Names() {
 		s.routes[catalog.AgentPath+name] = s.asset(s.cfg.Image.Open, name, stages[name])
 	}
+	return nil
 }
 
 // Serve answers on l until ctx ends, then lets requests under way finish for five seconds.

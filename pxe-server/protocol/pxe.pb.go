@@ -460,6 +460,8 @@ type ReportRequest struct {
 	Events []*BootEvent           `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// assets are how the files of the view fare in this site's cache; all of them, whenever one changed.
 	Assets []*AssetState `protobuf:"bytes,2,rep,name=assets,proto3" json:"assets,omitempty"`
+	// networks are what is known of the other DHCP servers on the networks of the pxe-server; all of them, whenever one changed.
+	Networks []*Network `protobuf:"bytes,3,rep,name=networks,proto3" json:"networks,omitempty"`
 	// sent_at is the pxe-server's clock now, in microseconds since 1970: what was seen while the controller was away is old, and no clock is wrong. Zero when it
 	// is not told.
 	SentAtMicros  int64 `protobuf:"varint,4,opt,name=sent_at_micros,json=sentAtMicros,proto3" json:"sent_at_micros,omitempty"`
@@ -511,11 +513,82 @@ func (x *ReportRequest) GetAssets() []*AssetState {
 	return nil
 }
 
+func (x *ReportRequest) GetNetworks() []*Network {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
 func (x *ReportRequest) GetSentAtMicros() int64 {
 	if x != nil {
 		return x.SentAtMicros
 	}
 	return 0
+}
+
+// Network is one that a pxe-server serves. It is a hint: whoever is on the network can forge what it rests on.
+type Network struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// interface of the pxe-server.
+	Interface string `protobuf:"bytes,1,opt,name=interface,proto3" json:"interface,omitempty"`
+	// trouble is OtherDHCPServer, SeveralDHCPServers, NoDHCPServer or OtherBootServer; empty when all is as it should be.
+	Trouble string `protobuf:"bytes,2,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// servers are the addresses that the trouble is about.
+	Servers       []string `protobuf:"bytes,3,rep,name=servers,proto3" json:"servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Network) Reset() {
+	*x = Network{}
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Network) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Network) ProtoMessage() {}
+
+func (x *Network) ProtoReflect() protoreflect.Message {
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Network.ProtoReflect.Descriptor instead.
+func (*Network) Descriptor() ([]byte, []int) {
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Network) GetInterface() string {
+	if x != nil {
+		return x.Interface
+	}
+	return ""
+}
+
+func (x *Network) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *Network) GetServers() []string {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
 }
 
 type AssetState struct {
@@ -535,7 +608,7 @@ type AssetState struct {
 
 func (x *AssetState) Reset() {
 	*x = AssetState{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +620,7 @@ func (x *AssetState) String() string {
 func (*AssetState) ProtoMessage() {}
 
 func (x *AssetState) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[7]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +633,7 @@ func (x *AssetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssetState.ProtoReflect.Descriptor instead.
 func (*AssetState) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{7}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AssetState) GetSha256() string {
@@ -613,7 +686,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[8]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +698,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[8]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +711,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{8}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{9}
 }
 
 type BootEvent struct {
@@ -662,7 +735,7 @@ type BootEvent struct {
 
 func (x *BootEvent) Reset() {
 	*x = BootEvent{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[9]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +747,7 @@ func (x *BootEvent) String() string {
 func (*BootEvent) ProtoMessage() {}
 
 func (x *BootEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[9]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +760,7 @@ func (x *BootEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootEvent.ProtoReflect.Descriptor instead.
 func (*BootEvent) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{9}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BootEvent) GetBootId() string {
@@ -758,7 +831,7 @@ type Stage struct {
 
 func (x *Stage) Reset() {
 	*x = Stage{}
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[10]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +843,7 @@ func (x *Stage) String() string {
 func (*Stage) ProtoMessage() {}
 
 func (x *Stage) ProtoReflect() protoreflect.Message {
-	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[10]
+	mi := &file_pxe_server_protocol_pxe_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +856,7 @@ func (x *Stage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stage.ProtoReflect.Descriptor instead.
 func (*Stage) Descriptor() ([]byte, []int) {
-	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{10}
+	return file_pxe_server_protocol_pxe_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Stage) GetStage() string {
@@ -838,11 +911,16 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\tAgentBoot\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x10\n" +
 	"\x03pin\x18\x02 \x01(\tR\x03pin\x12\x12\n" +
-	"\x04args\x18\x03 \x03(\tR\x04args\"\x98\x01\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\"\xcb\x01\n" +
 	"\rReportRequest\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.ingot.pxe.v1.BootEventR\x06events\x120\n" +
-	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\x12$\n" +
-	"\x0esent_at_micros\x18\x04 \x01(\x03R\fsentAtMicros\"\xbd\x01\n" +
+	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\x121\n" +
+	"\bnetworks\x18\x03 \x03(\v2\x15.ingot.pxe.v1.NetworkR\bnetworks\x12$\n" +
+	"\x0esent_at_micros\x18\x04 \x01(\x03R\fsentAtMicros\"[\n" +
+	"\aNetwork\x12\x1c\n" +
+	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x18\n" +
+	"\atrouble\x18\x02 \x01(\tR\atrouble\x12\x18\n" +
+	"\aservers\x18\x03 \x03(\tR\aservers\"\xbd\x01\n" +
 	"\n" +
 	"AssetState\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x14\n" +
@@ -882,7 +960,7 @@ func file_pxe_server_protocol_pxe_proto_rawDescGZIP() []byte {
 	return file_pxe_server_protocol_pxe_proto_rawDescData
 }
 
-var file_pxe_server_protocol_pxe_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_pxe_server_protocol_pxe_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_pxe_server_protocol_pxe_proto_goTypes = []any{
 	(*WatchViewRequest)(nil), // 0: ingot.pxe.v1.WatchViewRequest
 	(*View)(nil),             // 1: ingot.pxe.v1.View
@@ -891,28 +969,30 @@ var file_pxe_server_protocol_pxe_proto_goTypes = []any{
 	(*OSBoot)(nil),           // 4: ingot.pxe.v1.OSBoot
 	(*AgentBoot)(nil),        // 5: ingot.pxe.v1.AgentBoot
 	(*ReportRequest)(nil),    // 6: ingot.pxe.v1.ReportRequest
-	(*AssetState)(nil),       // 7: ingot.pxe.v1.AssetState
-	(*ReportResponse)(nil),   // 8: ingot.pxe.v1.ReportResponse
-	(*BootEvent)(nil),        // 9: ingot.pxe.v1.BootEvent
-	(*Stage)(nil),            // 10: ingot.pxe.v1.Stage
+	(*Network)(nil),          // 7: ingot.pxe.v1.Network
+	(*AssetState)(nil),       // 8: ingot.pxe.v1.AssetState
+	(*ReportResponse)(nil),   // 9: ingot.pxe.v1.ReportResponse
+	(*BootEvent)(nil),        // 10: ingot.pxe.v1.BootEvent
+	(*Stage)(nil),            // 11: ingot.pxe.v1.Stage
 }
 var file_pxe_server_protocol_pxe_proto_depIdxs = []int32{
 	2,  // 0: ingot.pxe.v1.View.servers:type_name -> ingot.pxe.v1.Server
 	5,  // 1: ingot.pxe.v1.View.agent:type_name -> ingot.pxe.v1.AgentBoot
 	3,  // 2: ingot.pxe.v1.View.assets:type_name -> ingot.pxe.v1.Asset
 	4,  // 3: ingot.pxe.v1.Server.os:type_name -> ingot.pxe.v1.OSBoot
-	9,  // 4: ingot.pxe.v1.ReportRequest.events:type_name -> ingot.pxe.v1.BootEvent
-	7,  // 5: ingot.pxe.v1.ReportRequest.assets:type_name -> ingot.pxe.v1.AssetState
-	10, // 6: ingot.pxe.v1.BootEvent.stages:type_name -> ingot.pxe.v1.Stage
-	0,  // 7: ingot.pxe.v1.Boot.WatchView:input_type -> ingot.pxe.v1.WatchViewRequest
-	6,  // 8: ingot.pxe.v1.Boot.Report:input_type -> ingot.pxe.v1.ReportRequest
-	1,  // 9: ingot.pxe.v1.Boot.WatchView:output_type -> ingot.pxe.v1.View
-	8,  // 10: ingot.pxe.v1.Boot.Report:output_type -> ingot.pxe.v1.ReportResponse
-	9,  // [9:11] is the sub-list for method output_type
-	7,  // [7:9] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	10, // 4: ingot.pxe.v1.ReportRequest.events:type_name -> ingot.pxe.v1.BootEvent
+	8,  // 5: ingot.pxe.v1.ReportRequest.assets:type_name -> ingot.pxe.v1.AssetState
+	7,  // 6: ingot.pxe.v1.ReportRequest.networks:type_name -> ingot.pxe.v1.Network
+	11, // 7: ingot.pxe.v1.BootEvent.stages:type_name -> ingot.pxe.v1.Stage
+	0,  // 8: ingot.pxe.v1.Boot.WatchView:input_type -> ingot.pxe.v1.WatchViewRequest
+	6,  // 9: ingot.pxe.v1.Boot.Report:input_type -> ingot.pxe.v1.ReportRequest
+	1,  // 10: ingot.pxe.v1.Boot.WatchView:output_type -> ingot.pxe.v1.View
+	9,  // 11: ingot.pxe.v1.Boot.Report:output_type -> ingot.pxe.v1.ReportResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_pxe_server_protocol_pxe_proto_init() }
@@ -926,7 +1006,7 @@ func file_pxe_server_protocol_pxe_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pxe_server_protocol_pxe_proto_rawDesc), len(file_pxe_server_protocol_pxe_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -14,39 +14,36 @@ import (
 	"ingot.dev/ingot/pxe-server/boot"
 )
 
-// assets are the boot files, proven once.
-type assets struct {
-	loaders, image *cache.Store
-	version        string
-	args           []string
+// agentImage is the agent's, proven once.
+type agentImage struct {
+	files   *cache.Store
+	version string
+	args    []string
 }
 
-// loadAssets reads the image's manifest, writes the first script for addr, and proves every file.
-func loadAssets(image string, addr netip.AddrPort) (assets, error) {
-	dir := os.DirFS(image)
+// loadImage reads the image's manifest and proves every file.
+func loadImage(folder string) (agentImage, error) {
+	dir := os.DirFS(folder)
 	text, err := fs.ReadFile(dir, "manifest.json")
 	if err != nil {
-		return assets{}, fmt.Errorf("reading the agent image in %s: %w; build it with `make images`", image, err)
+		return agentImage{}, fmt.Errorf("reading the agent image in %s: %w; build it with `make images`", folder, err)
 	}
 	m, err := catalog.ParseManifest(text)
 	if err != nil {
-		return assets{}, fmt.Errorf("reading the agent image in %s: %w", image, err)
+		return agentImage{}, fmt.Errorf("reading the agent image in %s: %w", folder, err)
 	}
 	files := map[string]cache.Digest{}
 	for name, f := range m.Files {
 		files[name] = cache.Digest{SHA256: f.SHA256, Size: f.Size}
 	}
-	a := assets{image: cache.New(dir, files), version: m.Version, args: m.KernelArgs}
-	if a.loaders, err = loaders(addr); err != nil {
-		return assets{}, err
+	i := agentImage{files: cache.New(dir, files), version: m.Version, args: m.KernelArgs}
+	if err := i.files.Verify(); err != nil {
+		return agentImage{}, fmt.Errorf("the agent image in %s is damaged, build it again: %w", folder, err)
 	}
-	if err := a.image.Verify(); err != nil {
-		return assets{}, fmt.Errorf("the agent image in %s is damaged, build it again: %w", image, err)
-	}
-	return a, a.loaders.Verify()
+	return i, nil
 }
 
-// loaders are the iPXE programs and, beside them, the script that they look for first.
+// loaders are the iPXE programs and, beside them, the script that they look for first, which leads to addr; all proven.
 func loaders(addr netip.AddrPort) (*cache.Store, error) {
 	script, err := boot.FirstStage("http://"+addr.String(), catalog.FirstStagePath, catalog.ScriptPath)
 	if err != nil {
@@ -61,5 +58,6 @@ func loaders(addr netip.AddrPort) (*cache.Store, error) {
 		}
 		files[name] = cache.Digest{SHA256: digest, Size: info.Size()}
 	}
-	return cache.New(cache.With(ipxe.FS(), catalog.AutoExec, script), files), nil
+	store := cache.New(cache.With(ipxe.FS(), catalog.AutoExec, script), files)
+	return store, store.Verify()
 }

@@ -22,6 +22,8 @@ type fakeController struct {
 	// views are further ones for the stream that is open; assets takes what is told of boot files. Both may be nil.
 	views  chan *protocol.View
 	assets chan []*protocol.AssetState
+	// networks takes what is told of them, and may be nil.
+	networks chan *protocol.Network
 }
 
 func (f *fakeController) WatchView(ctx context.Context, _ *protocol.WatchViewRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[protocol.View], error) {
@@ -33,6 +35,11 @@ func (f *fakeController) WatchView(ctx context.Context, _ *protocol.WatchViewReq
 func (f *fakeController) Report(ctx context.Context, r *protocol.ReportRequest, _ ...grpc.CallOption) (*protocol.ReportResponse, error) {
 	for _, e := range r.GetEvents() {
 		f.events <- e
+	}
+	for _, n := range r.GetNetworks() {
+		if f.networks != nil {
+			f.networks <- n
+		}
 	}
 	if len(r.GetEvents()) == 0 && f.assets != nil {
 		select {

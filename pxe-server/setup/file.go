@@ -35,6 +35,15 @@ type File struct {
 	// MetricsAddress is HOST:PORT for metrics and health, DefaultMetricsAddr when left out, and none when empty.
 	MetricsAddress *string  `json:"metricsAddress,omitempty"`
 	DHCP           FileDHCP `json:"dhcp"`
+	// MoreNetworks are served beside the first one.
+	MoreNetworks []FileMore `json:"moreNetworks,omitempty"`
+}
+
+// FileMore is a further network.
+type FileMore struct {
+	Interface string     `json:"interface"`
+	Address   netip.Addr `json:"address,omitzero"`
+	DHCP      FileDHCP   `json:"dhcp"`
 }
 
 // FileAssets bounds the cache of boot files, in MiB: one file (4096 when left out), and all together (65536).
@@ -53,10 +62,14 @@ type Endpoint struct {
 
 // FileDHCP is DHCP in words for people: pools are "first-last", times as in "1h30m".
 type FileDHCP struct {
-	Disabled     bool              `json:"disabled,omitempty"`
-	Network      FileNetwork       `json:"network,omitzero"`
-	Relayed      []FileNetwork     `json:"relayed,omitempty"`
-	Reservations []FileReservation `json:"reservations,omitempty"`
+	Disabled bool `json:"disabled,omitempty"`
+	Proxy    bool `json:"proxy,omitempty"`
+	// Peers and NoRouterAnswers: see DHCP.
+	Peers           []netip.Addr      `json:"peers,omitempty"`
+	NoRouterAnswers bool              `json:"noRouterAnswers,omitempty"`
+	Network         FileNetwork       `json:"network,omitzero"`
+	Relayed         []FileNetwork     `json:"relayed,omitempty"`
+	Reservations    []FileReservation `json:"reservations,omitempty"`
 }
 
 // FileNetwork is one network. Prefix belongs to relayed ones only.
@@ -102,7 +115,15 @@ func (f File) Config() (Config, error) {
 	c.MaxAsset, c.AssetBudget = f.Assets.MaxFileMiB<<20, f.Assets.BudgetMiB<<20
 	var err error
 	c.DHCP, err = f.DHCP.config()
-	return c, errors.Join(err, f.Controller.check(), c.Check())
+	all := []error{err}
+	for i, m := range f.MoreNetworks {
+		d, err := m.DHCP.config()
+		if err != nil {
+			all = append(all, fmt.Errorf("moreNetworks[%d]: %w", i, err))
+		}
+		c.More = append(c.More, Network{Interface: m.Interface, Address: m.Address, DHCP: d})
+	}
+	return c, errors.Join(append(all, f.Controller.check(), c.Check())...)
 }
 
 func (f FileDHCP) config() (DHCP, error) {
@@ -111,7 +132,7 @@ func (f FileDHCP) config() (DHCP, error) {
 	if f.Network.Prefix.IsValid() {
 		all = append(all, errors.New("dhcp.network.prefix: it comes from the interface; remove it"))
 	}
-	d := DHCP{Disabled: f.Disabled, Network: own}
+	d := DHCP{Disabled: f.Disabled, Proxy: f.Proxy, Peers: f.Peers, NoRouterAnswers: f.NoRouterAnswers, Network: own}
 	for i, n := range f.Relayed {
 		s, err := n.subnet(fmt.Sprintf("dhcp.relayed[%d]", i))
 		all = append(all, err)

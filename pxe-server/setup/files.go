@@ -14,7 +14,7 @@ import (
 // AssetsDir is where the boot files of Environments are, in the state folder.
 const AssetsDir = "assets"
 
-// When the controller is told of boot files: every change, but not more often than reportPause; all of it again every reportAgain, so that one that
+// When the controller is told of boot files and networks: every change, but not more often than reportPause; all of it again every reportAgain, so that one that
 // forgot learns of it; and after a failure ever more slowly, up to longestPause.
 const (
 	reportPause  = 2 * time.Second
@@ -52,8 +52,8 @@ func (s *server) followFiles(ctx context.Context) error {
 	}
 }
 
-// reportFiles tells the controller how the files fare.
-func (s *server) reportFiles(ctx context.Context) error {
+// report tells the controller how the files and the networks fare.
+func (s *server) report(ctx context.Context) error {
 	again := time.NewTicker(reportAgain)
 	defer again.Stop()
 	for pause, failed := reportPause, false; ; {
@@ -62,6 +62,7 @@ func (s *server) reportFiles(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			case <-s.blobs.Changed():
+			case <-s.neighbors.changed:
 			case <-s.client.Connected():
 			case <-again.C:
 			}
@@ -91,9 +92,9 @@ func (s *server) reportOnce(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportTime)
 	defer cancel()
-	err := s.client.ReportFiles(ctx, states)
+	err := s.client.ReportSite(ctx, states, s.neighbors.networks())
 	if err != nil {
-		s.cfg.Log.Warn("the controller did not take how boot files fare", "error", err)
+		s.cfg.Log.Warn("the controller did not take how boot files and networks fare", "error", err)
 	}
 	return err == nil
 }

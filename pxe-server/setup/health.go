@@ -43,8 +43,8 @@ func (s *server) serveHealth(ctx context.Context) error {
 	registry.MustRegister(&metrics{s: s})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.Handle("GET /healthz", s.http)
-	mux.Handle("GET /readyz", s.http)
+	mux.Handle("GET /healthz", s.segments[0].http)
+	mux.Handle("GET /readyz", s.segments[0].http)
 	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()

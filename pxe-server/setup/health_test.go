@@ -18,7 +18,7 @@ import (
 // TestMetrics: whether the controller is heard, since when not, and what waits to be told, as a monitor reads it.
 func TestMetrics(t *testing.T) {
 	now := time.Unix(1_795_000_000, 0)
-	s := &server{client: controller.New(&fakeController{view: installed("LocalDisk")}, slog.New(slog.DiscardHandler)), events: httpboot.NewEvents(time.Now), http: &httpboot.Server{}}
+	s := &server{client: controller.New(&fakeController{view: installed("LocalDisk")}, slog.New(slog.DiscardHandler)), events: httpboot.NewEvents(time.Now), segments: []*segment{{http: &httpboot.Server{}}}}
 	s.client.Clock = func() time.Time { return now }
 	var err error
 	s.health, err = openHealth("127.0.0.1:0")

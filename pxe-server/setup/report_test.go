@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"ingot.dev/ingot/boot-assets/blobs"
 	"ingot.dev/ingot/boot-assets/pace"
 	"ingot.dev/ingot/pxe-server/controller"
+	"ingot.dev/ingot/pxe-server/dhcp"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
 
@@ -63,11 +65,11 @@ func TestReports(t *testing.T) {
 		cache, err := blobs.Open(blobs.Config{Dir: t.TempDir()})
 		ok(t, err)
 		defer cache.Close()
-		s := &server{cfg: Config{Log: slog.New(slog.DiscardHandler)}, client: controller.New(l, nil), blobs: cache}
+		s := &server{cfg: Config{Log: slog.New(slog.DiscardHandler)}, client: controller.New(l, nil), blobs: cache, neighbors: newNeighbors()}
 		var running sync.WaitGroup
 		defer running.Wait()
 		defer cancel()
-		for _, part := range []func(context.Context) error{s.client.Run, s.followFiles, s.reportFiles} {
+		for _, part := range []func(context.Context) error{s.client.Run, s.followFiles, s.report} {
 			running.Go(func() { _ = part(ctx) })
 		}
 		after := func(d time.Duration, do func()) {
@@ -87,6 +89,15 @@ func TestReports(t *testing.T) {
 		after(4*time.Second, func() {
 			if at := l.heard(false); len(at) < 4 || len(at) > 7 {
 				t.Errorf("ten seconds of changes: %v", at)
+			}
+		})
+		for i := range 100 { // made-up DHCP servers, ten a second
+			s.neighbors.set("eth1", dhcp.Neighbors{Trouble: dhcp.OtherDHCPServer, Servers: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}})
+			pace.Wait(ctx, 100*time.Millisecond)
+		}
+		after(4*time.Second, func() {
+			if at := l.heard(false); len(at) < 4 || len(at) > 7 {
+				t.Errorf("ten seconds of other servers: %v", at)
 			}
 		})
 		l.cut()

@@ -1,4 +1,4 @@
-// Package setup wires a pxe-server (layer 4): DHCP, TFTP and HTTP for one interface, and the way to the controller.
+// Package setup wires a pxe-server (layer 4): DHCP, TFTP and HTTP for each of its interfaces, and the way to the controller.
 //
 // The program pxe-server and `ingot up` both call Run; only who answers Config.Controller differs.
 package setup
@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,7 +22,6 @@ import (
 	"ingot.dev/ingot/pxe-server/dhcp"
 	"ingot.dev/ingot/pxe-server/httpboot"
 	"ingot.dev/ingot/pxe-server/protocol"
-	"ingot.dev/ingot/pxe-server/tftp"
 )
 
 // DefaultHTTPPort is where scripts and boot files are served.
@@ -38,6 +36,8 @@ type Config struct {
 	// HTTPPort is DefaultHTTPPort when zero.
 	HTTPPort int
 	DHCP     DHCP
+	// More are further networks. Their machines get the same, each under the address of its own network.
+	More []Network
 	// StateDir keeps the leases, and the boot files of Environments. It is made when it is missing.
 	StateDir string
 	// MaxAsset bounds one boot file, AssetBudget all of them, in bytes; zero is blobs' default.
@@ -59,15 +59,45 @@ type Config struct {
 	Ready func()
 }
 
+// Network is one that machines boot through.
+type Network struct {
+	Interface string
+	// Address is the IPv4 address to serve on; the interface's first one when unset.
+	Address netip.Addr
+	DHCP    DHCP
+}
+
+// networks are all of them, the first one first.
+func (c Config) networks() []Network {
+	return append([]Network{{c.Interface, c.Address, c.DHCP}}, c.More...)
+}
+
 // DHCP is what machines get besides their boot files.
 type DHCP struct {
 	// Disabled leaves addresses to somebody else, who then has to name our boot files as well.
 	Disabled bool
+	// Proxy leaves addresses to somebody else, too, and names our boot files to PXE and HTTP boot clients beside it.
+	Proxy bool
+	// NoRouterAnswers leaves the router solicitations of machines that netboot unanswered; iPXE in older network cards then waits about 15 s for IPv6.
+	NoRouterAnswers bool
+	// Peers are the addresses of further pxe-servers on the network, which are not to be warned of.
+	Peers []netip.Addr
 	// Network holds pools, router, name servers and lease time of the interface's own network. Its prefix comes from the interface.
 	Network dhcp.Subnet
-	// Relayed are networks behind DHCP relays.
+	// Relayed are networks behind DHCP relays; for a proxy they have a prefix only.
 	Relayed      []dhcp.Subnet
 	Reservations []dhcp.Reservation
+}
+
+// mode is one word for logs.
+func (d DHCP) mode() string {
+	switch {
+	case d.Disabled:
+		return "none"
+	case d.Proxy:
+		return "proxy"
+	}
+	return "full"
 }
 
 func (c Config) withDefaults() Config {
@@ -97,32 +127,69 @@ func (c Config) Check() error {
 			all = append(all, fmt.Errorf(format, args...))
 		}
 	}
-	bad(c.Interface != "", "interface: name the network interface that machines boot through (--interface)")
-	bad(!c.Address.IsValid() || c.Address.Is4(), "address: %v is not an IPv4 address", c.Address)
 	bad(c.HTTPPort >= 0 && c.HTTPPort < 1<<16, "httpPort: %d is not a port", c.HTTPPort)
 	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases (--state-dir)")
 	bad(c.MaxAsset >= 0 && c.AssetBudget >= 0, "assets: a limit is negative; leave it out for the default")
 	bad(c.AgentImage != "", "agentImage: name the folder with the agent image (--agent-image)")
-	d := c.DHCP
+	return errors.Join(append(all, c.checkNetworks()...)...)
+}
+
+// checkNetworks names the further ones in its errors.
+func (c Config) checkNetworks() (all []error) {
+	names := map[string]bool{}
+	for i, n := range c.networks() {
+		at := ""
+		if i > 0 {
+			at = fmt.Sprintf("moreNetworks[%d].", i-1)
+		}
+		switch {
+		case n.Interface == "":
+			all = append(all, fmt.Errorf("%sinterface: name the network interface that machines boot through (--interface)", at))
+		case names[n.Interface]:
+			all = append(all, fmt.Errorf("%sinterface: %s is served already; name another, or remove this one", at, n.Interface))
+		}
+		names[n.Interface] = true
+		if n.Address.IsValid() && !n.Address.Is4() {
+			all = append(all, fmt.Errorf("%saddress: %v is not an IPv4 address", at, n.Address))
+		}
+		if err := n.DHCP.check(); err != nil {
+			all = append(all, fmt.Errorf("%s%w", at, err))
+		}
+	}
+	return all
+}
+
+// check compares what shall be given away with who gives it.
+func (d DHCP) check() error {
 	pools := len(d.Network.Pools) + len(d.Reservations) + len(d.Relayed)
-	bad(d.Disabled || pools > 0, "dhcp: give a pool (--dhcp-pool), a reservation or a relayed network; or disable it (--no-dhcp) if another server does it")
-	bad(!d.Disabled || pools == 0, "dhcp: it is disabled, so pools, reservations and relayed networks do nothing; remove them")
-	return errors.Join(all...)
+	given := len(d.Network.Pools) + len(d.Reservations)
+	for _, n := range d.Relayed {
+		given += len(n.Pools)
+	}
+	switch {
+	case d.Disabled && d.Proxy:
+		return errors.New("dhcp: it is disabled, and it is a proxy; remove one of both (--no-dhcp, --proxy-dhcp)")
+	case d.Disabled && pools > 0:
+		return errors.New("dhcp: it is disabled, so pools, reservations and relayed networks do nothing; remove them")
+	case d.Proxy && given > 0:
+		return errors.New("dhcp: a proxy gives no addresses, so pools and reservations do nothing; remove them")
+	case !d.Disabled && !d.Proxy && pools == 0:
+		return errors.New("dhcp: give a pool (--dhcp-pool), a reservation or a relayed network; or, if another server gives addresses, name only boot files (--proxy-dhcp)")
+	}
+	return nil
 }
 
 // server is a pxe-server with everything opened.
 type server struct {
-	cfg    Config
-	assets assets
-	client *controller.Client
-	blobs  *blobs.Cache
-	events *httpboot.Events
-	kept   *kept // nil when nothing is kept
-	health net.Listener
-	http   *httpboot.Server
-	listen net.Listener
-	tftp   *tftp.Server
-	dhcp   *dhcp.Server
+	cfg       Config
+	image     agentImage
+	client    *controller.Client
+	blobs     *blobs.Cache
+	events    *httpboot.Events
+	kept      *kept // nil when nothing is kept
+	health    net.Listener
+	neighbors *neighbors
+	segments  []*segment
 }
 
 // Run serves until ctx ends or a part fails.
@@ -147,19 +214,18 @@ func needController(cfg Config) error {
 
 // open takes everything that can fail at the start, so that Run fails before it answers anybody.
 func open(cfg Config) (*server, error) {
-	prefix, err := addressOf(cfg.Interface, cfg.Address)
+	segments, err := segmentsOf(cfg)
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
-	addr := netip.AddrPortFrom(prefix.Addr(), uint16(cfg.HTTPPort))
-	s := &server{cfg: cfg, events: httpboot.NewEvents(cfg.Now)}
+	s := &server{cfg: cfg, events: httpboot.NewEvents(cfg.Now), neighbors: newNeighbors(), segments: segments}
 	s.client = controller.New(cfg.Controller, cfg.Log)
 	s.client.Clock = cfg.Now
 	s.kept = openKept(cfg, s.client, s.events)
-	if s.assets, err = loadAssets(cfg.AgentImage, addr); err != nil {
+	if s.image, err = loadImage(cfg.AgentImage); err != nil {
 		return nil, err
 	}
 	if s.blobs, err = OpenAssets(cfg); err != nil {
@@ -168,27 +234,11 @@ func open(cfg Config) (*server, error) {
 	if s.health, err = openHealth(cfg.MetricsAddr); err != nil {
 		return nil, errors.Join(err, s.blobs.Close())
 	}
-	if err := s.openServers(addr, prefix); err != nil {
+	if err := s.openSegments(); err != nil {
 		return nil, errors.Join(err, closeHealth(s.health), s.blobs.Close())
 	}
 	return s, nil
 }
-
-func (s *server) openServers(addr netip.AddrPort, prefix netip.Prefix) (err error) {
-	if s.http, err = httpboot.New(s.httpConfig(addr)); err != nil {
-		return err
-	}
-	return s.openSockets(addr, prefix)
-}
-
-func (s *server) httpConfig(addr netip.AddrPort) httpboot.Config {
-	return httpboot.Config{
-		Addr: addr, Loaders: s.assets.loaders, Image: s.assets.image, ImageArgs: s.assets.args,
-		Blobs: s.blobs.Open, View: s.view, Events: s.events, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
-	}
-}
-
-func (s *server) leaseFile() string { return filepath.Join(s.cfg.StateDir, "leases") }
 
 // serve runs the parts until the first fails or ctx ends.
 func (s *server) serve(ctx context.Context) error {
@@ -199,13 +249,11 @@ func (s *server) serve(ctx context.Context) error {
 	g.Go(func() error { return s.serveHealth(ctx) })
 	g.Go(func() error { return s.blobs.Run(ctx) })
 	g.Go(func() error { return s.followFiles(ctx) })
-	g.Go(func() error { return s.reportFiles(ctx) })
-	g.Go(func() error { return s.http.Serve(ctx, s.listen) })
-	g.Go(func() error { return s.tftp.Serve(ctx) })
-	if s.dhcp != nil {
-		g.Go(func() error { return s.dhcp.Serve(ctx) })
+	g.Go(func() error { return s.report(ctx) })
+	for _, n := range s.segments {
+		n.serve(ctx, g)
+		s.cfg.Log.Info("pxe-server serves", "interface", n.Interface, "http", n.listen.Addr().String(), "agent", s.image.version, "dhcp", n.DHCP.mode())
 	}
-	s.cfg.Log.Info("pxe-server serves", "interface", s.cfg.Interface, "http", s.listen.Addr().String(), "agent", s.assets.version, "dhcp", s.dhcp != nil)
 	s.cfg.Ready()
 	return g.Wait()
 }

@@ -42,13 +42,15 @@ func TestAddressOf(t *testing.T) {
 
 var somewhere = netip.MustParseAddrPort("192.0.2.1:7480")
 
-func TestLoadAssets(t *testing.T) {
-	a, err := loadAssets(image(t), somewhere)
+func TestLoadFiles(t *testing.T) {
+	a, err := loadImage(image(t))
 	ok(t, err)
-	if a.version != "test" || len(a.args) != 1 || len(a.image.Names()) != 2 {
+	if a.version != "test" || len(a.args) != 1 || len(a.files.Names()) != 2 {
 		t.Errorf("got %+v", a)
 	}
-	if got, want := strings.Join(a.loaders.Names(), " "), strings.Join(catalog.Loaders(), " "); got != want {
+	l, err := loaders(somewhere)
+	ok(t, err)
+	if got, want := strings.Join(l.Names(), " "), strings.Join(catalog.Loaders(), " "); got != want {
 		t.Errorf("loaders %s, the catalog has %s", got, want)
 	}
 }
@@ -57,14 +59,14 @@ func TestLoadAssets(t *testing.T) {
 func TestDamagedImage(t *testing.T) {
 	dir := image(t)
 	ok(t, os.WriteFile(filepath.Join(dir, catalog.Kernel), []byte("A kernel"), 0o644))
-	if _, err := loadAssets(dir, somewhere); !errors.Is(err, cache.ErrMismatch) || !strings.Contains(err.Error(), "build it again") {
+	if _, err := loadImage(dir); !errors.Is(err, cache.ErrMismatch) || !strings.Contains(err.Error(), "build it again") {
 		t.Errorf("damaged: %v", err)
 	}
 	ok(t, os.WriteFile(filepath.Join(dir, "manifest.json"), []byte("{}"), 0o644))
-	if _, err := loadAssets(dir, somewhere); !errors.Is(err, catalog.ErrManifest) {
+	if _, err := loadImage(dir); !errors.Is(err, catalog.ErrManifest) {
 		t.Errorf("manifest: %v", err)
 	}
-	if _, err := loadAssets(t.TempDir(), somewhere); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "make images") {
+	if _, err := loadImage(t.TempDir()); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "make images") {
 		t.Errorf("empty folder: %v", err)
 	}
 }

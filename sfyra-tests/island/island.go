@@ -57,37 +57,51 @@ type Host struct{ ns netns.NsHandle }
 // NewHost makes a machine without any link but its loopback, which is down.
 func NewHost(t testing.TB) Host {
 	t.Helper()
-	made := make(chan netns.NsHandle)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		ns, err := netns.New()
-		if err != nil {
+	var h Host
+	apart(t, func() {
+		var err error
+		if h.ns, err = netns.New(); err != nil {
 			t.Error(err)
 		}
-		made <- ns
-	}()
-	h := Host{<-made}
-	if t.Failed() {
-		t.FailNow()
-	}
+	})
 	return h
 }
 
 // FD is the namespace's file descriptor, to move links into it.
 func (h Host) FD() int { return int(h.ns) }
 
-// Do runs f as the host. Sockets that f opens stay there; f must open them itself and not in another goroutine.
+// Do runs f as the host. Sockets and programs that f starts stay there; f must start them itself and not in another goroutine.
 func (h Host) Do(t testing.TB, f func()) {
 	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	apart(t, func() {
 		if err := netns.Set(h.ns); err != nil {
 			t.Error(err)
 			return
 		}
 		f()
+	})
+}
+
+// apart runs f, which may change the network namespace of its thread, and puts the thread back where it was. When that fails, or f does not return, the
+// thread ends: then children die that it started with Pdeathsig.
+func apart(t testing.TB, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		own, err := netns.Get()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer own.Close()
+		f()
+		if err := netns.Set(own); err != nil {
+			t.Error(err)
+			return
+		}
+		runtime.UnlockOSThread()
 	}()
 	<-done
 	if t.Failed() {

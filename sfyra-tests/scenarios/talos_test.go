@@ -96,11 +96,10 @@ func (c *talosCluster) write(name string, data []byte) {
 	}
 }
 
-// talosServer is one that Talos installs itself on. Its installer's image has no UKI, so it is one with a BIOS. It has one CPU: with two, QEMU's emulation now and then
-// lets one run what the other has just patched in the kernel (static keys), which ends in an int3 oops and a machine that hangs.
+// talosServer is one that Talos installs itself on. Its installer's image has no UKI, so it is one with a BIOS.
 func talosServer(name string, last byte) rack.Spec {
 	s := plain(name, last)
-	s.Firmware, s.Modern, s.MemoryMiB, s.Disks[0].SizeBytes = qemu.BIOS, true, 4096, 8<<30
+	s.Firmware, s.Modern, s.CPUs, s.MemoryMiB, s.Disks[0].SizeBytes = qemu.BIOS, true, 2, 4096, 8<<30
 	return s
 }
 

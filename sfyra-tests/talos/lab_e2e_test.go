@@ -65,7 +65,7 @@ func newLab(t *testing.T, memoryMiB int, line string, fill func(*os.File) error)
 	t.Helper()
 	guest := open(t)
 	r, err := rack.New(t.Context(), rack.Config{Dir: t.TempDir(), LLDPInterval: -1, Servers: []rack.Spec{{
-		Name: "talos", UUID: "6d0b0a3e-0000-4000-8000-0000000000aa", CPUs: 1, MemoryMiB: memoryMiB, Modern: true, Firmware: qemu.BIOS,
+		Name: "talos", UUID: "6d0b0a3e-0000-4000-8000-0000000000aa", CPUs: 2, MemoryMiB: memoryMiB, Modern: true, Firmware: qemu.BIOS,
 		Disks:  []rack.Disk{{Kind: qemu.NVMe, SizeBytes: 8 << 30, Serial: "NVTALOS", Fill: fill}},
 		NICs:   []rack.NIC{{MAC: net.HardwareAddr{0x52, 0x54, 0, 0x77, 2, 1}, Model: qemu.VirtioNet}},
 		Direct: &rack.Direct{Kernel: guest.File(KernelName), Initramfs: guest.File(InitramfsName), Line: rack.KernelArgs() + " " + KernelArgs() + " " + line},

@@ -56,6 +56,9 @@ func (n *Network) subnet() (dhcp.Subnet, error) {
 
 func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
 	s.Prefix = prefix.Masked()
+	if n.Proxy {
+		return s, n.checkProxy()
+	}
 	if s.Pools, err = pools(n.Pool, prefix); err != nil {
 		return s, err
 	}
@@ -75,6 +78,14 @@ func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
 		s.DNS = append(s.DNS, a)
 	}
 	return s, nil
+}
+
+// checkProxy refuses flags that do nothing beside another DHCP server.
+func (n *Network) checkProxy() error {
+	if n.Pool != "" || n.Router != "" || len(n.DNS) > 0 {
+		return errors.New("--proxy-dhcp: another DHCP server gives addresses, routers and name servers; leave out --dhcp-pool, --dhcp-router and --dhcp-dns, or --proxy-dhcp")
+	}
+	return nil
 }
 
 func ipv4(flag, text string) (netip.Addr, error) {

@@ -89,10 +89,17 @@ func TestSubnet(t *testing.T) {
 		"name server of words": {Network{DNS: []string{"9.9.9.9", "dns"}}, []string{"--dhcp-dns", "dns"}},
 		"name server of IPv6":  {Network{DNS: []string{"::1"}}, []string{"--dhcp-dns", "IPv4"}},
 		"pool":                 {Network{Pool: "x"}, []string{"--dhcp-pool"}},
+		"proxy":                {Network{Proxy: true}, nil},
+		"proxy with a pool":    {Network{Proxy: true, Pool: "192.168.77.9-192.168.77.10"}, []string{"--proxy-dhcp", "--dhcp-pool"}},
+		"proxy with a router":  {Network{Proxy: true, Router: "192.168.77.254"}, []string{"--proxy-dhcp", "--dhcp-router"}},
 	} {
 		s, err := c.network.subnetOf(rackNetwork)
 		wantErr(t, name, err, c.parts...)
-		if err == nil && (s.Prefix != rackNetwork.Masked() || len(s.Pools) != 1 || len(s.DNS) != len(c.network.DNS)) {
+		want := 1
+		if c.network.Proxy {
+			want = 0 // somebody else's
+		}
+		if err == nil && (s.Prefix != rackNetwork.Masked() || len(s.Pools) != want || len(s.DNS) != len(c.network.DNS)) {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}

@@ -106,6 +106,9 @@ func (n *Network) ports() []port {
 	if n.Interface == "" {
 		return all
 	}
+	if n.Proxy {
+		all = append(all, port{"udp4", ":4011", "proxy DHCP", ""})
+	}
 	return append(all, port{"udp4", ":67", "DHCP", ""}, port{"udp4", ":69", "TFTP", ""},
 		port{"tcp4", ":" + strconv.Itoa(n.HTTPPort), "HTTP boot", "--http-port"})
 }

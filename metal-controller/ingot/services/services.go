@@ -46,6 +46,10 @@ type Network struct {
 	Address string
 	// Pool is START-END; the upper half of the interface's network when empty.
 	Pool string
+	// Proxy leaves addresses to a DHCP server that the network has already, and names boot files beside it.
+	Proxy bool
+	// NoRouterAnswers leaves the IPv6 router solicitations of machines that netboot unanswered.
+	NoRouterAnswers bool
 	// Router and DNS that machines get; none when empty.
 	Router string
 	DNS    []string
@@ -82,6 +86,8 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.Interface, "interface", "", "serve DHCP, TFTP and HTTP boot on this network interface; without it no machine is booted")
 	f.StringVar(&n.Address, "address", "", "IPv4 `address` to serve on (default: the interface's first); without --interface, where machines and pxe-servers of sites reach Ingot")
 	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, as `START-END` (default: the upper half of the interface's network)")
+	f.BoolVar(&n.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
+	f.BoolVar(&n.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
 	f.StringVar(&n.Router, "dhcp-router", "", "`address` of the router that machines get (default: none)")
 	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "`addresses` of the name servers that machines get")
 	f.StringVar(&n.AgentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
@@ -230,7 +236,7 @@ func (n *Network) startPXE(ctx context.Context, env up.Env) (func() error, error
 	}
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		c := n.files(filepath.Join(env.StateDir, PXEDir))
-		c.Interface, c.Address, c.HTTPPort, c.DHCP = n.Interface, prefix.Addr(), n.HTTPPort, pxe.DHCP{Network: subnet}
+		c.Interface, c.Address, c.HTTPPort, c.DHCP = n.Interface, prefix.Addr(), n.HTTPPort, pxe.DHCP{Network: subnet, Proxy: n.Proxy, NoRouterAnswers: n.NoRouterAnswers}
 		c.AgentImage, c.Controller, c.Log, c.Ready = n.AgentImage, n.boot, slog.New(slog.NewTextHandler(env.Log, nil)), ready
 		return pxe.Run(ctx, c)
 	})

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -105,6 +106,9 @@ func TestPortErrorsNameTheNextStep(t *testing.T) {
 	wantErr(t, "taken", dhcp.explain(taken(t)), "port 67/udp for DHCP is taken", "ss -lnup", "stop that program")
 	wantErr(t, "other", port{"tcp", "x:1", "metrics", "--metrics-address"}.explain(errors.New("no such host")), "no such host", "--metrics-address")
 	all := (&Network{Interface: "eth1", AgentPort: 1, HTTPPort: 2, MetricsAddr: ":3"}).ports()
+	if proxy := (&Network{Interface: "eth1", Proxy: true}).ports(); !slices.ContainsFunc(proxy, func(p port) bool { return p.address == ":4011" }) {
+		t.Errorf("a proxy needs its port: %v", proxy)
+	}
 	if len(all) != 9 || len((&Network{AgentPort: 1}).ports()) != 5 || len((&Network{AgentPort: 1, Deaf: true}).ports()) != 3 || len((&Network{BootPort: 1, Deaf: true}).ports()) != 4 {
 		t.Errorf("ports %v", all)
 	}
