@@ -14,6 +14,8 @@ func state(o *Observation, p *Plan) {
 		p.State = metal.StateUnverified
 	case r.Claim != nil:
 		p.State = stateOfClaimed(o, r)
+	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil && noBMC(o) && !agentWaits(o, r):
+		p.State = metal.StateAwaitingPower
 	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil:
 		p.State = metal.StateAvailable
 	case r.Acceptance != nil && !needsPerson(p.condition(reasons.Clean).Reason):
@@ -66,6 +68,8 @@ func ready(o *Observation, p *Plan) {
 		copied(p.condition(reasons.Provisioned))
 	case clean.Status == True && paused(o):
 		copied(p.condition(reasons.Schedulable))
+	case clean.Status == True && noBMC(o) && !agentWaits(o, r):
+		p.set(reasons.Ready, False, reasons.AwaitingPower, gesture(o, r).message)
 	case clean.Status == True:
 		p.set(reasons.Ready, True, reasons.Available, "The server is clean and may be claimed.")
 	case boot.Status == False && !needsPerson(clean.Reason):
