@@ -416,6 +416,8 @@ func bootExpected(o *Observation, p *Plan) {
 	case !noBMC(o) && !maySwitchOff(o, r).ok():
 		f = maySwitchOff(o, r)
 		p.set(reasons.BootExpected, False, f.reason, f.message)
+	case noBMC(o):
+		p.set(reasons.BootExpected, False, reasons.BootRunning, "The agent that waits is about to be told to restart the machine.")
 	default:
 		p.set(reasons.BootExpected, False, reasons.BootRunning, "Waiting for the BMC, to start the boot: see the condition "+reasons.BMCReachable+".")
 	}

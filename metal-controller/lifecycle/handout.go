@@ -119,6 +119,9 @@ func provenTask(o *Observation, r *metal.ServerRecord) Task {
 	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) && !byAgent(r.Boot) {
 		return Task{Kind: TaskPowerOff, Reason: reasons.ReceiptJudged, Message: "The disks are clean; the machine switches itself off, which proves that it was this one."}
 	}
+	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) {
+		return Task{Kind: TaskWait, Reason: reasons.ReceiptJudged, Message: "The disks are clean; the machine waits in the agent until it is needed."}
+	}
 	disks, f := permit(o, r)
 	if !f.ok() {
 		return Task{Kind: TaskWait, Reason: f.reason, Message: f.message, After: f.after}

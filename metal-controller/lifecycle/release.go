@@ -231,7 +231,7 @@ func unfenced(o *Observation, f *metal.ReleaseRecord) bool {
 
 func whyUnfenced(o *Observation) string {
 	if noBMC(o) {
-		return "the server declares no BMC. Restart the machine from the network by hand: the agent that then enrolls on it is the proof."
+		return "the server declares no BMC. Restart the machine from the network by hand: the agent that then enrols on it is the proof."
 	}
 	if poweredOff(o) {
 		return "its BMC reads off, and did not from after the release yet."

@@ -56,7 +56,10 @@ func Await(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, bool)
 		return nil, true
 	}
 	out := r.DeepCopy()
-	if live(r) {
+	switch late := live(r) && r.Boot.Phase != metal.BootClaimed && now.After(r.Boot.Deadline.Time); {
+	case late:
+		contest(out, reasons.BootNotHonored, now)
+	case live(r):
 		contest(out, reasons.BootVoided, now)
 	}
 	out.Agent = &metal.AgentRecord{BootID: c.BootID, Key: c.Key, HeardAt: whole(now)}
