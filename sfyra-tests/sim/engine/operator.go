@@ -99,7 +99,7 @@ func (o *operator) declare(m *machine) {
 }
 
 func (o *operator) bmc(m *machine) *metal.BMC {
-	if o.w.kinds.Has(NoBMC) && m.n%4 == 0 {
+	if o.w.kinds.Has(NoBMC) && m.n%3 == 0 {
 		return nil
 	}
 	return &metal.BMC{Endpoint: "bmc-" + m.name, CredentialsSecret: "bmc"}
@@ -138,6 +138,7 @@ func (o *operator) help(m *machine) {
 		o.accept(m)
 	case o.waits(s, reasons.NotRegistered) && !m.on:
 		m.switchOn("a person presses the button")
+	case o.press(m, s):
 	case o.rescue(m, s):
 	case o.waits(s, reasons.Quarantined) && o.w.people.chance(0.5):
 		o.lift(m)

@@ -180,6 +180,9 @@ func (c *oracle) ours(s *metal.Server) string {
 // scripts checks that only servers of this installation that somebody accepted boot an operating system (I13).
 func (c *oracle) scripts(d boot.Decision) {
 	s := store.Peek[metal.Server](c.w.store, "", d.Server)
+	if s != nil && d.BootID != "" {
+		c.offers(s, d.BootID)
+	}
 	if d.Target != boot.OS || s == nil {
 		return
 	}

@@ -85,7 +85,7 @@ func (c *oracle) verified(s *metal.Server, t task, w *metal.WipeRecord) {
 		c.fail("I3", "%s became clean, and nobody sent a receipt of wipe %s generation %d", s.Name, t.id, t.generation)
 		return
 	}
-	if by.impostor && by.m.accident(c.received[t]) {
+	if by.impostor && (c.takenIn(s, by) || by.m.accident(c.received[t])) {
 		c.w.count(coincidences)
 		c.fooled[s.Name] = true
 		return
@@ -168,6 +168,10 @@ func (c *oracle) bootChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		if r.Boot.Attempt > 0 { // a person's power request starts attempt 0
 			c.boots(s.Name)
 		}
+	}
+	c.windowOpens(s, old, r)
+	if r.Boot.Phase == metal.BootRestarting && (old.Boot == nil || old.Boot.ID != r.Boot.ID) {
+		c.w.count(restartsOrdered)
 	}
 	if (old.Boot == nil || old.Boot.Phase != metal.BootClaimed) && r.Boot.Phase == metal.BootClaimed {
 		c.w.count(bootsClaimed)
