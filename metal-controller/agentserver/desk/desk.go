@@ -85,7 +85,9 @@ func (d *Desk) Admit(ctx context.Context, c lifecycle.Caller, server string) err
 }
 
 // letsIn says that the caller is believed, or is the agent that waits.
-func letsIn(s *metal.Server, c lifecycle.Caller) bool { return lifecycle.Believed(s, c) || lifecycle.Waits(s, c) }
+func letsIn(s *metal.Server, c lifecycle.Caller) bool {
+	return lifecycle.Believed(s, c) || lifecycle.Waits(s, c)
+}
 
 // handmade says that agents of any boot may wait on the Server.
 func handmade(s *metal.Server) bool { return s.Spec.BMC == nil && s.Spec.Accepted }
