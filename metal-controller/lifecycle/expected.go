@@ -426,7 +426,7 @@ func bootExpected(o *Observation, p *Plan) {
 // keptBack says that a boot is needed, and may not begin now.
 func keptBack(r *metal.ServerRecord, f refusal) bool {
 	switch f.reason {
-	case reasons.AwaitingPower, reasons.BootNotHonored, reasons.BootVoided, reasons.DestructiveLimit, reasons.NotRegistered:
+	case reasons.AwaitingPower, reasons.BootNotHonored, reasons.BootVoided, reasons.DestructiveLimit, reasons.NotRegistered, reasons.BootRunning:
 		return true
 	}
 	return r.Claim != nil && !f.ok() && f.reason != reasons.Installed

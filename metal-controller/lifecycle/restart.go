@@ -14,6 +14,8 @@ const (
 	agentSilence = 6 * time.Minute
 	// agentHears is how often an agent that waits looks for its task.
 	agentHears = time.Minute
+	// agentComes is how long after the acceptance the agent that registered the server may take to come again: its certificate of before counts no more.
+	agentComes = time.Minute
 	// witness is how long after the claim of an acknowledged boot a good receipt waits for somebody who contradicts: servers take minutes to come up.
 	witness = 2 * time.Minute
 )
@@ -159,6 +161,11 @@ func quietAgent(o *Observation) time.Duration { return o.Now.Sub(o.AgentHeard).A
 func gesture(o *Observation, r *metal.ServerRecord) refusal {
 	if installed(r) {
 		return refusal{reason: reasons.AwaitingPower, message: "Its system is silent, its machine asks for its boot again and again, and the server declares no BMC: an operator must look at its console."}
+	}
+	if a := r.Acceptance; a != nil && r.Agent == nil {
+		if age := o.Now.Sub(a.At.Time); age.Abs() < agentComes {
+			return refusal{reason: reasons.BootRunning, message: "Waiting a moment for the agent of the machine to come.", after: min(agentComes-age, agentComes)}
+		}
 	}
 	return refusal{
 		reason:  reasons.AwaitingPower,

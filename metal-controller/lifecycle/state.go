@@ -69,7 +69,8 @@ func ready(o *Observation, p *Plan) {
 	case clean.Status == True && paused(o):
 		copied(p.condition(reasons.Schedulable))
 	case clean.Status == True && noBMC(o) && !agentWaits(o, r):
-		p.set(reasons.Ready, False, reasons.AwaitingPower, gesture(o, r).message)
+		f := gesture(o, r)
+		p.set(reasons.Ready, False, f.reason, f.message)
 	case clean.Status == True:
 		p.set(reasons.Ready, True, reasons.Available, "The server is clean and may be claimed.")
 	case boot.Status == False && !needsPerson(clean.Reason):
