@@ -165,6 +165,9 @@ func (a *agent) hurry() {
 // look asks for the task and does it.
 func (a *agent) look() {
 	p := a.connected()
+	if p != nil && a.impostor {
+		a.meddle(p)
+	}
 	if p == nil {
 		a.do(a.retry(), a.enrol)
 		return

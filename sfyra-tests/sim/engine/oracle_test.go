@@ -100,6 +100,11 @@ var wreckage = append(wreckageOfClaims, []broken{
 			b.Attempt = min(b.Attempt, 1)
 		}
 	}}},
+	{name: "restarts need no word of the agent", invariant: "I15", kinds: engine.SetOf(engine.NoBMC), servers: 6, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
+		if b := recordOf(s).Boot; b != nil && b.Phase == metal.BootRestarting {
+			b.Phase, b.RestartedBy = metal.BootBooting, "nobody"
+		}
+	}}},
 	{name: "erase records are lost", invariant: "L1", sabotage: engine.Sabotage{Replica: func(r *server.Reconciler) { r.Eraser = forgetful{} }}},
 	{name: "each look writes", invariant: "L2", sabotage: engine.Sabotage{Reading: chatter()}},
 }...)

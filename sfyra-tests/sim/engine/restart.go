@@ -31,6 +31,17 @@ func (a *agent) acknowledge(bootID string) {
 	}
 }
 
+// meddle is a stranger who says that the machine restarts, which nobody told it.
+func (a *agent) meddle(p *process) {
+	b := recordOf(a.w.operator.server(a.m)).Boot
+	if b == nil || b.Phase != metal.BootRestarting {
+		return
+	}
+	err := p.acknowledge(a, b.ID)
+	a.w.log(a.m.name, "%s acknowledges the boot %s of somebody else %s", a, b.ID, text(err))
+	a.w.count(restartsForged)
+}
+
 // fromNetwork starts the machine again, from the network this once.
 func (m *machine) fromNetwork(why string) {
 	m.once = true
