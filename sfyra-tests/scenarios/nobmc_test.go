@@ -82,7 +82,7 @@ func (c *cluster) untouched(t *testing.T, pid, agents int) {
 // givenBackByHand: the release waits while nothing proves that the system stopped, and touches nothing; the agent that enrols after the machine was restarted by
 // hand is the proof.
 func (c *cluster) givenBackByHand(t *testing.T) {
-	if out, err := c.try("release", "web", "--yes", "--timeout", "20s"); err == nil {
+	if out, err := c.try("release", "web", "--yes", "--wait", "--timeout", "20s"); err == nil {
 		t.Errorf("the release ended, and nothing proved that the system stopped:\n%s", out)
 	}
 	v := c.awaitServer("n1", "it waits for a hand", bootLimit, because(reasons.FencingUnconfirmed))

@@ -24,6 +24,9 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	if r.Claim != nil && r.Claim.BoundAt != nil && (old.Claim == nil || old.Claim.BoundAt == nil || old.Claim.BindingID != r.Claim.BindingID) {
 		c.completes(s, r.Claim)
 	}
+	if r.Release != nil && r.Release.Proof == metal.ProofAgent && (old.Release == nil || old.Release.Proof == "") {
+		c.w.count(agentsFreed)
+	}
 	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
 		c.w.count(releasesRecorded)
 		c.asked(s.Name)
@@ -54,6 +57,9 @@ func (c *oracle) lent(s *metal.Server, disks []metal.DiskID) {
 func (c *oracle) installChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	if i := r.Installed; i != nil && i.RunningAt != nil && (old.Installed == nil || old.Installed.RunningAt == nil) {
 		c.w.count(workloadsRun)
+		if s.Spec.BMC == nil {
+			c.w.count(handmadeRun)
+		}
 	}
 	if i := r.Installed; i != nil && !c.proven[i.BootID] {
 		c.proven[i.BootID] = true

@@ -101,8 +101,8 @@ var wreckage = append(wreckageOfClaims, []broken{
 		}
 	}}},
 	{name: "restarts need no word of the agent", invariant: "I15", kinds: engine.SetOf(engine.NoBMC), servers: 6, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
-		if b := recordOf(s).Boot; b != nil && b.Phase == metal.BootRestarting {
-			b.Phase, b.RestartedBy = metal.BootBooting, "nobody"
+		if r := recordOf(s); r.Boot != nil && r.Boot.Phase == metal.BootRestarting && r.Agent != nil {
+			r.Boot.Phase, r.Boot.RestartedBy = metal.BootBooting, r.Agent.Key
 		}
 	}}},
 	{name: "erase records are lost", invariant: "L1", sabotage: engine.Sabotage{Replica: func(r *server.Reconciler) { r.Eraser = forgetful{} }}},
