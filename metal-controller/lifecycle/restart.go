@@ -173,6 +173,17 @@ func gesture(o *Observation, r *metal.ServerRecord) refusal {
 	}
 }
 
+// RestartsItself says that the system of a server without a BMC may be told to restart its machine: the server is given back, and nothing proves yet that the
+// system stopped.
+func RestartsItself(s *metal.Server) bool {
+	r := s.Spec.Record
+	if r == nil || r.Release == nil || r.Release.OffAt != nil || r.Agent != nil || !installed(r) || r.Release.BindingID != r.Claim.BindingID {
+		return false
+	}
+	_, held := s.Annotations[PausedAnnotation]
+	return s.Spec.BMC == nil && !held && !doubtful(r)
+}
+
 // restarting waits for the acknowledgement.
 func restarting(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)

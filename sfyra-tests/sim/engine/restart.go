@@ -135,9 +135,11 @@ func (w *World) unpressed(s *metal.Server) string {
 	switch {
 	case s.Spec.BMC != nil || !waits || m == nil || pausedServer(s) || w.twins(m) > 1:
 		return ""
+	case ready(s) == reasons.AwaitingPower && recordOf(s).Installed != nil: // no agent is let in, and a person has to look
+		return ""
 	case m.runs == agentOS:
 		return "its agent is there, and is to be heard"
-	case recordOf(s).Installed == nil || ready(s) == reasons.FencingUnconfirmed && recordOf(s).Unverified == nil:
+	case recordOf(s).Unverified == nil:
 		return "a person restarts it"
 	}
 	return ""
