@@ -33,7 +33,7 @@ func need(o *Observation, p *Plan) (purpose, refusal) {
 		return purpose{}, refusal{reason: reasons.NotRegistered, message: howToRegister(o)}
 	case want.binding == "" && o.Inventory != nil && !diskTrouble(o, judgeDisks(o, r)).ok():
 		return purpose{}, diskTrouble(o, judgeDisks(o, r))
-	case noBMC(o) && !live(r) && !agentWaits(o, r):
+	case unattended(o, r) && !live(r):
 		return purpose{}, gesture(o, r)
 	case personOff(o, r) && !noBMC(o):
 		return purpose{}, refusal{reason: reasons.AwaitingPower, message: "A person switched the server off: `ingot power on " + o.Server.Name + "` lets it go on."}
@@ -49,7 +49,7 @@ func wanted(o *Observation, r *metal.ServerRecord) (purpose, refusal) {
 		return wantedByClaim(o, r)
 	}
 	f := permitServer(o, r)
-	if f.reason == reasons.Wiped && noBMC(o) && !live(r) && !agentWaits(o, r) { // it waits in the agent, or in vain
+	if f.reason == reasons.Wiped && unattended(o, r) && !live(r) { // it waits in the agent, or in vain
 		f = gesture(o, r)
 	}
 	warm := f.reason == reasons.Wiped && o.Warm && o.Server.Spec.Accepted && !noBMC(o)

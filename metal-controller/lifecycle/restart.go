@@ -20,7 +20,7 @@ const (
 	witness = 2 * time.Minute
 )
 
-// A server without a BMC is restarted by its own agent. The one that enrolled last waits (record.agent); Ingot records the boot as Restarting and tells that
+// noBMC says that the server declares none. Such a server is restarted by its own agent. The one that enrolled last waits (record.agent); Ingot records the boot as Restarting and tells that
 // agent alone; its acknowledgement, written before it is answered, opens the window in which the boot is claimed, as the reading of a BMC does elsewhere.
 //
 //	(needed, and an agent waits) ─▶ Restarting ─acknowledged─▶ Booting ─first claim─▶ Claimed ─good receipt, nobody contradicts─▶ verified; the agent waits on
@@ -154,6 +154,9 @@ func waitingTask(o *Observation) Task {
 func agentWaits(o *Observation, r *metal.ServerRecord) bool {
 	return r.Agent != nil && quietAgent(o) < agentSilence
 }
+
+// unattended says that nothing could start the server now: it has no BMC, and its agent is not there.
+func unattended(o *Observation, r *metal.ServerRecord) bool { return noBMC(o) && !agentWaits(o, r) }
 
 func quietAgent(o *Observation) time.Duration { return o.Now.Sub(o.AgentHeard).Abs() }
 
