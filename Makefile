@@ -10,6 +10,7 @@ TOOLS   := $(CURDIR)/build/tools
 IMAGE   := build/assets/agent-amd64
 TESTOS  := build/assets/testos-amd64
 TALOS   := build/assets/talos-amd64
+PHASES  := $(CURDIR)/build/phases.tsv
 MODULES := . metal-controller/ingot
 SERVERS ?= 3
 FUZZTIME ?= 10s
@@ -18,7 +19,7 @@ RACK ?= 1000
 SAMPLE ?=
 SLICE ?= apid
 TALOS_apid       := TestMaintenance|TestConfig|TestEarlyTrust
-TALOS_install    := $(TALOS_apid)|TestInstall
+TALOS_install    := $(TALOS_apid)|TestImages|TestInstall
 TALOS_kubernetes := $(TALOS_install)|TestNode
 RUN ?=
 SKIP ?=
@@ -58,10 +59,12 @@ talos: ## Build the test guest of the real Talos into build/assets: SLICE=apid, 
 
 .PHONY: e2e-talos
 e2e-talos: talos ## Boot the real Talos in virtual machines, SLICE as above; with kubernetes Ingot provisions one too (RUN=TestName for one)
-	@INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),$(TALOS_$(SLICE)))' ./sfyra-tests/talos
+	@rm -f $(PHASES)
+	@INGOT_PHASES=$(PHASES) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),$(TALOS_$(SLICE)))' ./sfyra-tests/talos
 ifeq ($(SLICE),kubernetes)
 	@$(MAKE) images
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e,e2e_talos -count=1 -timeout 60m -v -run '$(or $(RUN),TestTalosJoins)' ./sfyra-tests/scenarios
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_PHASES=$(PHASES) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e,e2e_talos -count=1 -timeout 60m -v -run '$(or $(RUN),TestTalosJoins)' ./sfyra-tests/scenarios
+	@.ci/phases $(PHASES)
 endif
 
 .PHONY: bench

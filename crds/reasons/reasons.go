@@ -15,6 +15,8 @@ const (
 	PowerReady = "PowerReady"
 	// IdentityUnique is false while evidence points to more than one Server, or more than one machine claims a boot.
 	IdentityUnique = "IdentityUnique"
+	// Cabled is true while the agent hears the switch ports that spec.cables plans; absent where it plans none.
+	Cabled = "Cabled"
 	// Clean is true once every own disk is covered by a receipt that was found good.
 	Clean = "Clean"
 	// BootExpected says how the boot that Ingot started fares; true when none is needed or it was claimed.
@@ -233,6 +235,13 @@ const (
 	EtcdMemberKept = "EtcdMemberKept"
 	// ConfigDoubted: the machine itself says that it could not load its machine config, or does not take it. Nothing proves that.
 	ConfigDoubted = "ConfigDoubted"
+
+	// CabledAsPlanned is the reason for Cabled.
+	CabledAsPlanned = "CabledAsPlanned"
+	// WrongCable: a port of the server is plugged in elsewhere than planned, or is not there.
+	WrongCable = "WrongCable"
+	// NeighborSilent: nothing was heard over LLDP on a port whose cable is planned.
+	NeighborSilent = "NeighborSilent"
 
 	// BMCAnswers is the reason for BMCReachable.
 	BMCAnswers = "BMCAnswers"

@@ -56,15 +56,31 @@ type Target struct {
 	Protocol Protocol
 	// Host is a name or an IP address, without brackets.
 	Host string
-	// Port 0 is the default of the protocol: 443 for Redfish.
+	// Port 0 is the default of the protocol: 443 for Redfish, 623 (UDP) for IPMI. Auto uses a given port for both.
 	Port int
 	// Username and Password are sent to no other address than Host.
 	Username string
 	Password Secret
 	// Pin is the SHA-256 of the DER form of the only certificate to trust, in lower-case hexadecimal.
-	// Empty: any certificate is accepted and reported in Reading.PinSeen.
+	// Empty: any certificate is accepted and reported in Reading.PinSeen. IPMI has no certificates: with a pin, Auto means Redfish.
 	Pin string
+	// Firmware is what the host boots with, where that is known. IPMI's boot flags name it; Redfish needs it not.
+	Firmware Firmware
 }
 
-// DefaultRedfishPort is the port of HTTPS.
-const DefaultRedfishPort = 443
+// Firmware is the kind of a host's firmware. The values are those of the API; "" is not known.
+type Firmware string
+
+const (
+	// FirmwareUEFI boots by UEFI.
+	FirmwareUEFI Firmware = "UEFI"
+	// FirmwareBIOS boots as PCs did before.
+	FirmwareBIOS Firmware = "BIOS"
+)
+
+const (
+	// DefaultRedfishPort is the port of HTTPS.
+	DefaultRedfishPort = 443
+	// DefaultIPMIPort is the UDP port of RMCP, which carries IPMI.
+	DefaultIPMIPort = 623
+)

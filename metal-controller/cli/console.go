@@ -73,6 +73,9 @@ func dialConsole(ctx context.Context, c client.Client, s *metal.Server) (io.Read
 	if s.Spec.BMC == nil {
 		return nil, errors.New("it has no spec.bmc, so there is no console to reach")
 	}
+	if s.Spec.BMC.Protocol == metal.BMCIPMI {
+		return nil, errors.New("its BMC speaks IPMI, and IPMI serial-over-LAN is not in this release; `ipmitool -I lanplus … sol activate` shows it")
+	}
 	return dialOpenBMC(ctx, c, s)
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
 // TestPinnedRefusesAnotherCertificate: the pin is checked before anything is sent.
@@ -49,5 +51,17 @@ func TestCopyUntilDetach(t *testing.T) {
 		if got := copyUntilDetach(&out, strings.NewReader(tc.in)); got != tc.detached || out.String() != tc.out {
 			t.Errorf("%q: copied %q, detached %v", tc.in, out.String(), got)
 		}
+	}
+}
+
+// TestConsoleOfAnIPMIBMC: it is said what is missing, instead of asking for a certificate that such a BMC does not have.
+func TestConsoleOfAnIPMIBMC(t *testing.T) {
+	s := &metal.Server{Spec: metal.ServerSpec{BMC: &metal.BMC{Protocol: metal.BMCIPMI}}}
+	if _, err := dialConsole(t.Context(), nil, s); err == nil || !strings.Contains(err.Error(), "serial-over-LAN is not in this release") {
+		t.Errorf("error %v", err)
+	}
+	s.Spec.BMC.Protocol = metal.BMCRedfish
+	if _, err := dialConsole(t.Context(), nil, s); err == nil || !strings.Contains(err.Error(), "not pinned") {
+		t.Errorf("control: error %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -174,6 +175,9 @@ func (g *gesture) show(out io.Writer) {
 		fmt.Fprintln(out, "  No disks of it are known yet.")
 	} else {
 		printFates(out, g.fates)
+	}
+	if c := meta.FindStatusCondition(s.Status.Conditions, reasons.Cabled); c != nil && c.Status != metav1.ConditionTrue {
+		fmt.Fprintf(out, "Its cables are not as spec.cables plans them: %s\n", c.Message)
 	}
 	if g.ask {
 		fmt.Fprintln(out, g.restart())

@@ -194,6 +194,7 @@ func chain() []check {
 		{"ownership", ownership},       // only one installation acts on a server
 		{"identity", identity},         // evidence names one Server
 		{"registration", registration}, // an agent reported the hardware
+		{"cabling", cabling},           // the cables are where they shall be
 		{"bmc", bmcReachable},          // the BMC answers and can be believed
 		{"binding", binding},           // both sides of a claim
 		{"release", release},           // a claim that ended: off, proven, and only then forgotten

@@ -59,7 +59,7 @@ func ready(o *Observation, p *Plan) {
 	case !o.Server.Spec.Accepted && o.Inventory == nil:
 		p.set(reasons.Ready, False, reasons.NotRegistered, p.condition(reasons.Registered).Message)
 	case !o.Server.Spec.Accepted:
-		p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: `ingot accept "+o.Server.Name+"`.")
+		unaccepted(o, p)
 	case r.Claim != nil && r.Release != nil:
 		copied(p.condition(reasons.Released))
 	case r.Claim != nil && p.condition(reasons.Provisioned).Status == True:
@@ -85,6 +85,16 @@ func readyToClaim(o *Observation, p *Plan, r *metal.ServerRecord) {
 		return
 	}
 	p.set(reasons.Ready, True, reasons.Available, "The server is clean and may be claimed.")
+}
+
+// unaccepted names what a person should do first: a cable that is plugged in elsewhere is better moved before the yes.
+func unaccepted(o *Observation, p *Plan) {
+	accept := "`ingot accept " + o.Server.Name + "`."
+	if c := p.condition(reasons.Cabled); c.Status == False {
+		p.set(reasons.Ready, False, c.Reason, c.Message+" Or accept the server as it is: "+accept)
+		return
+	}
+	p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: "+accept)
 }
 
 // ownedBy says who may act on a server that is not ours.

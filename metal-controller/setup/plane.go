@@ -31,7 +31,7 @@ func (p *plane) Start(ctx context.Context) error {
 func (p *plane) Ensure(name string, b server.BMC) {
 	p.Plane.Ensure(name, bmc.Target{
 		Protocol: bmc.Protocol(b.Protocol), Host: b.Endpoint, Port: int(b.Port),
-		Username: b.Username, Password: b.Password, Pin: b.TLSFingerprint,
+		Username: b.Username, Password: b.Password, Pin: b.TLSFingerprint, Firmware: bmc.Firmware(b.Firmware),
 	})
 }
 

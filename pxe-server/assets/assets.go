@@ -15,7 +15,7 @@ import (
 // Import puts files into the cache in a pxe-server's state folder and says on out what to write into an Environment. A pxe-server that runs on the
 // folder sees each file whole or not at all.
 func Import(ctx context.Context, out io.Writer, stateDir string, files []string) error {
-	cache, err := setup.OpenAssets(stateDir)
+	cache, err := setup.OpenAssets(setup.Config{StateDir: stateDir})
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func List(out io.Writer, stateDir string) error {
 	if _, err := os.Stat(stateDir); err != nil {
 		return fmt.Errorf("there are no boot files: %w; name the folder with --state-dir", err)
 	}
-	cache, err := setup.OpenAssets(stateDir)
+	cache, err := setup.OpenAssets(setup.Config{StateDir: stateDir})
 	if err != nil {
 		return err
 	}

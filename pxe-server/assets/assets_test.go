@@ -30,7 +30,7 @@ func TestImportAndList(t *testing.T) {
 	if err := List(&list, state); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := setup.OpenAssets(state)
+	cache, err := setup.OpenAssets(setup.Config{StateDir: state})
 	if err != nil {
 		t.Fatal(err)
 	}

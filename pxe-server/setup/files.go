@@ -23,10 +23,8 @@ const (
 	reportTime   = 10 * time.Second
 )
 
-// OpenAssets opens the boot files in a state folder. It needs no pxe-server, and one may run on the folder meanwhile.
-func OpenAssets(stateDir string) (*blobs.Cache, error) { return openBlobs(Config{StateDir: stateDir}) }
-
-func openBlobs(c Config) (*blobs.Cache, error) {
+// OpenAssets opens the boot files in the state folder of a Config, within its limits. It needs no pxe-server, and one may run on the folder meanwhile.
+func OpenAssets(c Config) (*blobs.Cache, error) {
 	return blobs.Open(blobs.Config{Dir: filepath.Join(c.StateDir, AssetsDir), MaxFile: c.MaxAsset, Budget: c.AssetBudget, Log: c.Log, Now: c.Now})
 }
 

@@ -153,7 +153,7 @@ func open(cfg Config) (*server, error) {
 	if s.assets, err = loadAssets(cfg.AgentImage, addr); err != nil {
 		return nil, err
 	}
-	if s.blobs, err = openBlobs(cfg); err != nil {
+	if s.blobs, err = OpenAssets(cfg); err != nil {
 		return nil, err
 	}
 	if err := s.openServers(addr, prefix); err != nil {

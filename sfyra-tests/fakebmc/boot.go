@@ -75,7 +75,7 @@ func (b *BMC) patchBoot(ctx context.Context, patch bootPatch) error {
 		return err
 	}
 	wanted, err := b.merge(now, patch)
-	if err != nil || b.faults.get().IgnoreBoot {
+	if err != nil || b.faults.Get().IgnoreBoot {
 		return err
 	}
 	return b.config.Machine.SetBootOverride(ctx, wanted)

@@ -87,7 +87,7 @@ func (b *BMC) tlsConfig() *tls.Config {
 		// A resumed session would go on with the certificate of before.
 		SessionTicketsDisabled: true,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if err := b.faults.hang(hello.Context(), b.ctx); err != nil {
+			if err := b.faults.Hang(hello.Context(), b.ctx); err != nil {
 				return nil, err
 			}
 			b.mu.Lock()

@@ -21,6 +21,12 @@ type Fault struct {
 	IgnoreBoot bool
 	// NoShutdown: GracefulShutdown is neither offered nor taken.
 	NoShutdown bool
+	// Inverted reports a host that is on as off and the other way round. IPMI only, as the next two.
+	Inverted bool
+	// FlagsExpire: the 60 s after which boot flags are cleared cannot be switched off.
+	FlagsExpire bool
+	// Garbage: answers make no sense. Within a session they are signed as they should be.
+	Garbage bool
 }
 
 // Faults is the port through which a test makes a BMC misbehave. It may be shared by many BMCs.
@@ -36,7 +42,8 @@ func (f *Faults) Set(fault Fault) {
 	f.now = fault
 }
 
-func (f *Faults) get() Fault {
+// Get is the present fault.
+func (f *Faults) Get() Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.now
@@ -44,9 +51,9 @@ func (f *Faults) get() Fault {
 
 var errDead = errors.New("bmc is dead")
 
-// hang waits out Dead and Latency. It fails when the client or the BMC went away meanwhile.
-func (f *Faults) hang(client, bmc context.Context) error {
-	fault := f.get()
+// Hang waits out Dead and Latency, as every protocol of a BMC does before it answers. It fails when the client or the BMC went away meanwhile.
+func (f *Faults) Hang(client, bmc context.Context) error {
+	fault := f.Get()
 	if !fault.Dead && fault.Latency == 0 {
 		return nil
 	}

@@ -14,7 +14,7 @@ const gracefulShutdown = "GracefulShutdown"
 // resetTypes are the ResetType values that the virtual server can honour (DSP0268, Resource.ResetType). GracefulShutdown presses its power button.
 func (b *BMC) resetTypes() []string {
 	types := []string{"On", "ForceOff", "ForceRestart", "PowerCycle"}
-	if b.faults.get().NoShutdown {
+	if b.faults.Get().NoShutdown {
 		return types
 	}
 	return append(types, gracefulShutdown)
@@ -37,7 +37,7 @@ func (b *BMC) reset(ctx context.Context, kind string) error {
 	if !ok || !slices.Contains(b.resetTypes(), kind) {
 		return fmt.Errorf("%w: ResetType", machine.ErrInvalid)
 	}
-	if b.faults.get().IgnorePower {
+	if b.faults.Get().IgnorePower {
 		return nil
 	}
 	return order(ctx)

@@ -50,6 +50,7 @@ type talosCluster struct {
 	address string
 	// began is when the last phase began.
 	began time.Time
+	watch talos.Stopwatch
 }
 
 func newTalosCluster(t *testing.T, specs ...rack.Spec) *talosCluster {
@@ -58,7 +59,7 @@ func newTalosCluster(t *testing.T, specs ...rack.Spec) *talosCluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &talosCluster{site: newSite(t, specs...), guest: guest, files: t.TempDir()}
+	c := &talosCluster{site: newSite(t, specs...), guest: guest, files: t.TempDir(), watch: talos.Stopwatch{Who: "Ingot"}}
 	files, err := source.Start(c.host()+":0", guest.Dir)
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +122,7 @@ func TestTalosJoins(t *testing.T) {
 		}
 	}
 	c.phase("registered, wiped, off")
+	c.watch.Start()
 	if said := c.createCluster("--workers", "0"); !strings.Contains(said, "has the endpoint https://") {
 		t.Errorf("ingot cluster create said %s", said)
 	}
@@ -139,6 +141,13 @@ func (c *talosCluster) phase(name string) {
 	c.began = time.Now()
 }
 
+// lap keeps how long a phase took that the guest goes through without Ingot too.
+func (c *talosCluster) lap(phase string) {
+	if err := c.watch.Lap(phase); err != nil {
+		c.t.Error(err)
+	}
+}
+
 // createCluster runs the command that makes the cluster, which takes c1 for its control plane.
 func (c *talosCluster) createCluster(more ...string) string {
 	return c.ingot(append([]string{"cluster", "create", kube, "--class", class, "--talos-version", talos.Version, "--kubernetes-version", talos.KubernetesVersion, "--patch", filepath.Join(c.files, "patch.yaml")}, more...)...)
@@ -150,6 +159,7 @@ func (c *talosCluster) fetchesConfig(t *testing.T) {
 		b := v.Spec.Record.Boot
 		return b != nil && b.Target == metal.BootTargetOS && b.Config != nil
 	})
+	c.lap(talos.PhaseConfig)
 	c.address = v.Spec.Record.Boot.Config.Source
 	if v.Spec.Record.Installed != nil {
 		t.Errorf("it is said to be installed before it is: %+v", v.Spec.Record.Installed)
@@ -175,7 +185,9 @@ func (c *talosCluster) installs(t *testing.T) {
 	if r := v.Spec.Record.Installed; r.BindingID != v.Spec.Record.Claim.BindingID || r.Config == nil || r.RunningAt != nil || v.Status.State == metal.StateRunning {
 		t.Errorf("the state is %s, the record %+v", v.Status.State, r)
 	}
-	if said := c.awaitTalos("talos.platform=metal", "read", "/proc/cmdline"); strings.Contains(said, "ingot.boot=") {
+	said := c.awaitTalos("talos.platform=metal", "read", "/proc/cmdline")
+	c.lap(talos.PhaseInstalled)
+	if strings.Contains(said, "ingot.boot=") {
 		t.Errorf("what was installed was started from the network: %s", said)
 	}
 	c.awaitTalos("nvme0n1", "get", "systemdisk")
@@ -259,6 +271,7 @@ func (c *talosCluster) awaitNode(t *testing.T, name string) {
 
 func (c *talosCluster) nodeReady(t *testing.T) {
 	c.awaitNode(t, "c1")
+	c.lap(talos.PhaseReady)
 	c.phase("node Ready")
 }
 
@@ -285,10 +298,12 @@ func (c *talosCluster) comesBack(t *testing.T) {
 	if err := m.SetBootOverride(t.Context(), machine.BootOverride{}); err != nil {
 		t.Fatal(err)
 	}
+	c.watch.Start()
 	if err := m.PowerOn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.awaitTalos("BOOT_IMAGE=", "read", "/proc/cmdline") // GRUB puts that in front of the line; kexec does not
+	c.lap(talos.PhaseDisk)
 	c.phase("cut of power, boots its disk")
 	c.await(nodeLimit, "its stage is running", func() bool {
 		said, err := c.talosctl("get", "machinestatus")

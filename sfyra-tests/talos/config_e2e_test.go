@@ -80,7 +80,9 @@ func (l *lab) serveConfig(file string) {
 	}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.t.Logf("%5.1f s after power-on: %s fetches %s", time.Since(l.begin).Seconds(), r.RemoteAddr, r.URL)
-		l.fetched.Add(1)
+		if l.fetched.Add(1) == 1 {
+			l.lap(PhaseConfig)
+		}
 		http.ServeFile(w, r, file)
 	})}
 	done := make(chan struct{})

@@ -30,6 +30,7 @@ func install(t *testing.T, memoryMiB int) *lab {
 	l.serveImages()
 	l.powerOn()
 	l.await("nvme_core.io_timeout=", "read", "/proc/cmdline") // an argument of every installed Talos, which our line does not have
+	l.lap(PhaseInstalled)
 	l.answers()
 	l.fetchedOnce()
 	return l
@@ -43,6 +44,7 @@ func TestInstall(t *testing.T) {
 	l.refusesStrangers()
 	l.restart()
 	l.await("BOOT_IMAGE=", "read", "/proc/cmdline") // GRUB puts that in front of the line; QEMU and kexec do not
+	l.lap(PhaseDisk)
 	l.fetchedOnce()
 }
 

@@ -55,6 +55,7 @@ type lab struct {
 	// config is the client's talosconfig; empty asks without a certificate.
 	config string
 	begin  time.Time
+	watch  Stopwatch
 	// fetched counts how often the machine config was handed out.
 	fetched atomic.Int32
 }
@@ -72,7 +73,7 @@ func newLab(t *testing.T, memoryMiB int, line string, fill func(*os.File) error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, guest: guest, server: r.Servers()[0], home: t.TempDir()}
+	l := &lab{t: t, guest: guest, server: r.Servers()[0], home: t.TempDir(), watch: Stopwatch{Who: "QEMU alone"}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			text := l.console()
@@ -92,8 +93,16 @@ func newLab(t *testing.T, memoryMiB int, line string, fill func(*os.File) error)
 func (l *lab) powerOn() {
 	l.t.Helper()
 	l.begin = time.Now()
+	l.watch.Start()
 	if err := l.server.PowerOn(l.t.Context()); err != nil {
 		l.t.Fatal(err)
+	}
+}
+
+// lap keeps how long a phase took.
+func (l *lab) lap(phase string) {
+	if err := l.watch.Lap(phase); err != nil {
+		l.t.Error(err)
 	}
 }
 

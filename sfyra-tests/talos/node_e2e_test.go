@@ -14,6 +14,7 @@ func TestNode(t *testing.T) {
 	l := install(t, 4096)
 	l.bootstrap()
 	l.await("nodeReady: true", "get", "nodestatus", "--output", "yaml")
+	l.lap(PhaseReady)
 	l.await("running", "get", "machinestatus")
 }
 

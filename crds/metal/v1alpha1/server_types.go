@@ -109,6 +109,21 @@ type Location struct {
 	PowerFeed string `json:"powerFeed,omitempty"`
 }
 
+// Cable is where one port of a server is to be plugged in.
+type Cable struct {
+	// MAC is the address of the server's port, lower case with colons: the permanent one where the hardware tells it.
+	// +kubebuilder:validation:Pattern=`^([0-9a-f]{2}:){5}[0-9a-f]{2}$`
+	MAC string `json:"mac"`
+	// Switch is the name of the switch, or its chassis id, as it says over LLDP.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Switch string `json:"switch"`
+	// Port is the id of the switch's port, or its description, as the switch says over LLDP.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Port string `json:"port"`
+}
+
 // PowerAction is what a person asks of a server's power.
 //
 // +kubebuilder:validation:Enum=On;Off;Cycle
@@ -252,6 +267,14 @@ type ServerSpec struct {
 	// Location says where the machine stands.
 	// +optional
 	Location *Location `json:"location,omitempty"`
+
+	// Cables says where the ports of the server are to be plugged in. The condition Cabled compares that with what its agent hears over LLDP, before the
+	// server is accepted too. It is a help for people: what a switch says over LLDP proves nothing, and decides nothing.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=mac
+	// +optional
+	Cables []Cable `json:"cables,omitempty"`
 
 	// EnvironmentRef names the Environment for this server; it wins over the class.
 	// +optional

@@ -26,23 +26,36 @@ type Oracle interface {
 
 // RunDriver is the contract of bmc.Driver. open gives a driver to a fresh host that is off.
 func RunDriver(t *testing.T, open func(t *testing.T) (bmc.Driver, Oracle)) {
-	cases := []struct {
-		name string
-		run  func(t *testing.T, d bmc.Driver, o Oracle)
-	}{
+	RunPower(t, open)
+	run(t, open, []clause{
+		{"ensures network boot and reads it back", ensuresBoot},
+		{"tells an ignored boot order", ignoredBoot},
+		{"keeps one session and ends it", oneSession},
+	})
+}
+
+// clause is one part of the contract.
+type clause struct {
+	name string
+	run  func(t *testing.T, d bmc.Driver, o Oracle)
+}
+
+// RunPower is the part of the contract that asks for no boot order to be kept, for BMCs that cannot keep one.
+func RunPower(t *testing.T, open func(t *testing.T) (bmc.Driver, Oracle)) {
+	run(t, open, []clause{
 		{"reads what the host is", readsPower},
 		{"ensures on and off, once", ensuresPower},
 		{"refuses states that are none", refusesUnknown},
 		{"leaves judging an ignored order to reading", ignoredPower},
 		{"asks the system to go down, and leaves it at that", asksSystem},
 		{"asks nobody where the BMC does not offer it", asksNobody},
-		{"ensures network boot and reads it back", ensuresBoot},
-		{"tells an ignored boot order", ignoredBoot},
 		{"ends with its context and works again", endsWithContext},
 		{"logs in again when the session is gone", logsInAgain},
-		{"keeps one session and ends it", oneSession},
-	}
-	for _, c := range cases {
+	})
+}
+
+func run(t *testing.T, open func(t *testing.T) (bmc.Driver, Oracle), clauses []clause) {
+	for _, c := range clauses {
 		t.Run(c.name, func(t *testing.T) {
 			d, o := open(t)
 			t.Cleanup(func() { _ = d.Close(context.Background()) })

@@ -9,6 +9,7 @@ import (
 	"ingot.dev/ingot/metal-controller/bmc/drivers"
 	"ingot.dev/ingot/sfyra-tests/fakebmc"
 	"ingot.dev/ingot/sfyra-tests/fakebmc/memory"
+	"ingot.dev/ingot/sfyra-tests/fakebmc/rmcp"
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
 )
 
@@ -24,19 +25,7 @@ func TestPlaneOverRedfish(t *testing.T) {
 	woken := make(chan string, 100)
 	plane := bmc.NewPlane(bmc.Options{Open: drivers.Open, Wake: func(server string) { woken <- server }})
 	defer plane.Close()
-	until := func(what string, done func(bmc.Reading) bool) bmc.Reading {
-		t.Helper()
-		for r := plane.Latest("s"); ; r = plane.Latest("s") {
-			if done(r) {
-				return r
-			}
-			select {
-			case <-woken:
-			case <-t.Context().Done():
-				t.Fatalf("waiting for %s: %+v", what, r)
-			}
-		}
-	}
+	until := awaits(t, plane, woken)
 	target := targetOf(t, b.Addr(), bmc.Auto)
 	wrong := target
 	wrong.Password = bmc.NewSecret("wrong")
@@ -60,5 +49,59 @@ func TestPlaneOverRedfish(t *testing.T) {
 	plane.Close()
 	if b.Sessions() != 0 {
 		t.Errorf("%d sessions are left", b.Sessions())
+	}
+}
+
+// awaits gives a function that waits until what is known of the server is as wanted.
+func awaits(t *testing.T, plane *bmc.Plane, woken <-chan string) func(what string, done func(bmc.Reading) bool) bmc.Reading {
+	return func(what string, done func(bmc.Reading) bool) bmc.Reading {
+		t.Helper()
+		for r := plane.Latest("s"); ; r = plane.Latest("s") {
+			if done(r) {
+				return r
+			}
+			select {
+			case <-woken:
+			case <-t.Context().Done():
+				t.Fatalf("waiting for %s: %+v", what, r)
+			}
+		}
+	}
+}
+
+// TestPlaneOverIPMI is the same way over IPMI, without a certificate to pin.
+func TestPlaneOverIPMI(t *testing.T) {
+	m := memory.New(machine.Identity{})
+	b, err := rmcp.Start(context.Background(), rmcp.Config{Machine: m, Username: "u", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	woken := make(chan string, 100)
+	plane := bmc.NewPlane(bmc.Options{Open: drivers.Open, Wake: func(server string) { woken <- server }})
+	defer plane.Close()
+	until := awaits(t, plane, woken)
+	target := targetOf(t, b.Addr(), bmc.IPMI)
+	target.Firmware = bmc.FirmwareBIOS
+	wrong := target
+	wrong.Password = bmc.NewSecret("wrong")
+	plane.Ensure("s", wrong)
+	if r := until("the refusal", func(r bmc.Reading) bool { return r.Err != nil }); !errors.Is(r.Err, bmc.ErrUnauthorized) || r.PinSeen != "" {
+		t.Errorf("%+v", r)
+	}
+	plane.Ensure("s", target)
+	until("a reading", func(r bmc.Reading) bool { return r.Power == bmc.Off && r.Err == nil })
+	for _, action := range []bmc.Action{{ID: "1", Verb: bmc.PowerOnFromNetwork}, {ID: "2", Verb: bmc.ShutDown}, {ID: "3", Verb: bmc.PowerOff}} {
+		plane.Submit("s", action)
+		if r := until(action.ID, func(r bmc.Reading) bool { return r.ActionID == action.ID }); r.ActionErr != nil {
+			t.Errorf("%+v", r)
+		}
+	}
+	if starts, booted := m.Starts(); starts != 1 || booted.Target != machine.TargetPxe || b.Sessions() != 1 {
+		t.Errorf("%d starts from %q, %d sessions", starts, booted.Target, b.Sessions())
+	}
+	plane.Close()
+	if tally := b.Tally(); b.Sessions() != 0 || tally.Most != 1 {
+		t.Errorf("%d sessions are left, %d were there at once", b.Sessions(), tally.Most)
 	}
 }

@@ -44,6 +44,9 @@ func (n *Network) checkWords() error {
 			return fmt.Errorf("%s %d is no port: give a number from 1 to 65535", flag, port)
 		}
 	}
+	if err := n.checkLimits(); err != nil {
+		return err
+	}
 	switch boot.UnknownPolicy(n.UnknownPolicy) {
 	case boot.RegisterOnce, boot.Ignore, boot.Hold:
 	default:
@@ -54,6 +57,18 @@ func (n *Network) checkWords() error {
 	}
 	_, err := server.ParseLimit(n.DestructiveLimit)
 	return err
+}
+
+// maxMiB keeps a size in bytes within 64 bits.
+const maxMiB = 1 << 40
+
+func (n *Network) checkLimits() error {
+	for flag, mib := range map[string]int64{"--boot-file-limit": n.FileMiB, "--boot-cache-limit": n.CacheMiB} {
+		if mib < 0 || mib > maxMiB {
+			return fmt.Errorf("%s %d: give a number of MiB from 1 to %d", flag, mib, int64(maxMiB))
+		}
+	}
+	return nil
 }
 
 func isPort(text string) bool {
@@ -69,8 +84,10 @@ func (n *Network) ports() []port {
 		{"tcp", ":" + strconv.Itoa(n.AgentPort), "agents", "--agent-port"},
 		{"tcp", ":" + strconv.Itoa(n.ConfigPort), "machine configs", "--config-port"},
 		{"tcp", ":" + strconv.Itoa(n.PlainConfigPort), "machine configs over plain HTTP", "--plain-config-port"},
-		{"tcp", ":" + strconv.Itoa(n.EventsPort), "events of Talos", "--events-port"},
-		{"tcp", ":" + strconv.Itoa(n.KernelLogPort), "kernel logs", "--kernel-log-port"},
+	}
+	if !n.Deaf {
+		all = append(all, port{"tcp", ":" + strconv.Itoa(n.EventsPort), "events of Talos", "--events-port or --no-talos-signals"},
+			port{"tcp", ":" + strconv.Itoa(n.KernelLogPort), "kernel logs", "--kernel-log-port or --no-talos-signals"})
 	}
 	if n.MetricsAddr != "" {
 		all = append(all, port{"tcp", n.MetricsAddr, "metrics", "--metrics-address"})

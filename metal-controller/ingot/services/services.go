@@ -51,14 +51,19 @@ type Network struct {
 	DNS    []string
 	// AgentImage is the folder of the agent's boot image; beside the program when empty.
 	AgentImage string
-	AgentArgs  []string
-	AgentPort  int
+	// FileMiB bounds one boot file of Environments, CacheMiB all of them that are kept; in MiB, the defaults of the boot services when 0.
+	FileMiB   int64
+	CacheMiB  int64
+	AgentArgs []string
+	AgentPort int
 	// ConfigPort gives out machine configs over TLS, PlainConfigPort over plain HTTP to those whose class allows it.
 	ConfigPort      int
 	PlainConfigPort int
 	// EventsPort and KernelLogPort are where Talos machines tell how they fare.
 	EventsPort    int
 	KernelLogPort int
+	// Deaf opens neither of these two.
+	Deaf          bool
 	HTTPPort      int
 	UnknownPolicy string
 	// DestructiveLimit is how many wipes may be granted in an hour: a number, or a share of the accepted servers; the default when empty.
@@ -78,12 +83,15 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.Router, "dhcp-router", "", "`address` of the router that machines get (default: none)")
 	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "`addresses` of the name servers that machines get")
 	f.StringVar(&n.AgentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
+	f.Int64Var(&n.FileMiB, "boot-file-limit", 0, "largest boot file of an Environment, in `MiB` (default 4096)")
+	f.Int64Var(&n.CacheMiB, "boot-cache-limit", 0, "all boot files that are kept, in `MiB` (default 65536)")
 	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further `argument` for the agent's kernel line (repeatable)")
 	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "`port` for agents")
 	f.IntVar(&n.ConfigPort, "config-port", defaultConfigPort, "`port` that gives out machine configs over TLS")
 	f.IntVar(&n.PlainConfigPort, "plain-config-port", defaultPlainConfigPort, "`port` that gives them out over plain HTTP, for classes that allow that")
 	f.IntVar(&n.EventsPort, "events-port", defaultEventsPort, "`port` where Talos machines tell of their events")
 	f.IntVar(&n.KernelLogPort, "kernel-log-port", defaultKernelLogPort, "`port` where they send their kernel's log")
+	f.BoolVar(&n.Deaf, "no-talos-signals", false, "do not open the ports for events and kernel logs; what proves that a machine runs is not affected")
 	f.IntVar(&n.HTTPPort, "http-port", pxe.DefaultHTTPPort, "`port` for boot scripts and files")
 	f.StringVar(&n.UnknownPolicy, "unknown-policy", string(boot.RegisterOnce), "`what` machines get that nobody declared: register-once, ignore or hold")
 	f.StringVar(&n.DestructiveLimit, "destructive-limit", "", "how many wipes may be granted in an hour: a `number`, or a share of the accepted servers such as 20% (default: the larger of 5 and 10%)")
@@ -144,12 +152,20 @@ func (n *Network) startControllers(ctx context.Context, env up.Env) (func() erro
 		return controllers.Run(ctx, controllers.Config{
 			REST: env.ControlPlane.ControllerConfig(), AgentListen: ":" + strconv.Itoa(n.AgentPort), AgentURL: url, AgentArgs: n.AgentArgs,
 			ConfigListen: ":" + strconv.Itoa(n.ConfigPort), PlainConfigListen: ":" + strconv.Itoa(n.PlainConfigPort),
-			EventsListen: ":" + strconv.Itoa(n.EventsPort), KernelLogListen: ":" + strconv.Itoa(n.KernelLogPort),
+			EventsListen: n.hears(n.EventsPort), KernelLogListen: n.hears(n.KernelLogPort),
 			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), DestructiveLimit: n.DestructiveLimit, DryRun: n.DryRun, MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
 			KeepFile: n.keeper(filepath.Join(env.StateDir, PXEDir)),
 			Ready:    func(s controllers.Services) { n.boot = s.Boot; ready() },
 		})
 	})
+}
+
+// hears is where machines tell how they fare; empty when nobody listens.
+func (n *Network) hears(port int) string {
+	if n.Deaf {
+		return ""
+	}
+	return ":" + strconv.Itoa(port)
 }
 
 // keeper puts boot files that the controllers fetch into the cache of the boot services, so that one transfer serves both. Without boot services there is
@@ -159,13 +175,18 @@ func (n *Network) keeper(dir string) resolve.Keep {
 		return nil
 	}
 	return func(ctx context.Context, file io.Reader) (string, int64, error) {
-		files, err := pxe.OpenAssets(dir)
+		files, err := pxe.OpenAssets(n.files(dir))
 		if err != nil {
 			return "", 0, err
 		}
 		d, err := files.Import(ctx, file)
 		return d.SHA256, d.Size, errors.Join(err, files.Close())
 	}
+}
+
+// files is the part of the boot services' config that says where boot files are kept, and how many.
+func (n *Network) files(dir string) pxe.Config {
+	return pxe.Config{StateDir: dir, MaxAsset: n.FileMiB << 20, AssetBudget: n.CacheMiB << 20}
 }
 
 // agentURL is how machines reach the agent port: by the address that they are served on.
@@ -194,11 +215,10 @@ func (n *Network) startPXE(ctx context.Context, env up.Env) (func() error, error
 		return nil, err
 	}
 	return background(ctx, func(ctx context.Context, ready func()) error {
-		return pxe.Run(ctx, pxe.Config{
-			Interface: n.Interface, Address: prefix.Addr(), HTTPPort: n.HTTPPort, DHCP: pxe.DHCP{Network: subnet},
-			StateDir: filepath.Join(env.StateDir, PXEDir), AgentImage: n.AgentImage, Controller: n.boot,
-			Log: slog.New(slog.NewTextHandler(env.Log, nil)), Ready: ready,
-		})
+		c := n.files(filepath.Join(env.StateDir, PXEDir))
+		c.Interface, c.Address, c.HTTPPort, c.DHCP = n.Interface, prefix.Addr(), n.HTTPPort, pxe.DHCP{Network: subnet}
+		c.AgentImage, c.Controller, c.Log, c.Ready = n.AgentImage, n.boot, slog.New(slog.NewTextHandler(env.Log, nil)), ready
+		return pxe.Run(ctx, c)
 	})
 }
 

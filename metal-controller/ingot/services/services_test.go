@@ -42,6 +42,9 @@ func TestFill(t *testing.T) {
 		"plain config port":        {Network{PlainConfigPort: -7}, []string{"--plain-config-port -7"}},
 		"events port":              {Network{EventsPort: -7}, []string{"--events-port -7"}},
 		"kernel log port":          {Network{KernelLogPort: 70000}, []string{"--kernel-log-port 70000"}},
+		"file limit":               {Network{FileMiB: -1}, []string{"--boot-file-limit -1", "MiB"}},
+		"cache limit":              {Network{CacheMiB: 1 << 50}, []string{"--boot-cache-limit"}},
+		"limits":                   {Network{FileMiB: 100, CacheMiB: 1000}, nil},
 		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
 		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},
 		"metrics with a word":      {Network{MetricsAddr: "localhost:http"}, []string{"--metrics-address"}},
@@ -72,8 +75,10 @@ func TestCompleteFindsTakenPorts(t *testing.T) {
 	wantErr(t, "agents", agents.Complete(), "port "+text+"/tcp for agents is taken", "--agent-port")
 	wantErr(t, "configs", configs.Complete(), "port "+text+"/tcp for machine configs is taken", "--config-port")
 	wantErr(t, "plain configs", plain.Complete(), "port "+text+"/tcp for machine configs over plain HTTP is taken", "--plain-config-port")
-	wantErr(t, "events", events.Complete(), "port "+text+"/tcp for events of Talos is taken", "--events-port")
-	wantErr(t, "kernel logs", kernel.Complete(), "port "+text+"/tcp for kernel logs is taken", "--kernel-log-port")
+	wantErr(t, "events", events.Complete(), "port "+text+"/tcp for events of Talos is taken", "--events-port", "--no-talos-signals")
+	wantErr(t, "kernel logs", kernel.Complete(), "port "+text+"/tcp for kernel logs is taken", "--kernel-log-port", "--no-talos-signals")
+	kernel.Deaf = true
+	wantErr(t, "kernel logs, not wanted", kernel.Complete())
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +102,7 @@ func TestPortErrorsNameTheNextStep(t *testing.T) {
 	wantErr(t, "taken", dhcp.explain(taken(t)), "port 67/udp for DHCP is taken", "ss -lnup", "stop that program")
 	wantErr(t, "other", port{"tcp", "x:1", "metrics", "--metrics-address"}.explain(errors.New("no such host")), "no such host", "--metrics-address")
 	all := (&Network{Interface: "eth1", AgentPort: 1, HTTPPort: 2, MetricsAddr: ":3"}).ports()
-	if len(all) != 9 || len((&Network{AgentPort: 1}).ports()) != 5 {
+	if len(all) != 9 || len((&Network{AgentPort: 1}).ports()) != 5 || len((&Network{AgentPort: 1, Deaf: true}).ports()) != 3 {
 		t.Errorf("ports %v", all)
 	}
 }

@@ -45,7 +45,7 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 	if err := r.workload(ctx, &o); err != nil {
 		return o, err
 	}
-	o.Power, err = r.power(ctx, server)
+	o.Power, err = r.power(ctx, server, o.Inventory)
 	return o, err
 }
 
@@ -101,7 +101,7 @@ func (r *Reconciler) conflicts(ctx context.Context, name string) []string {
 }
 
 // power is the latest reading of the BMC, or why there is none. A server of another installation is not talked to.
-func (r *Reconciler) power(ctx context.Context, server *metal.Server) (lifecycle.PowerReading, error) {
+func (r *Reconciler) power(ctx context.Context, server *metal.Server, seen *metal.ServerInventorySpec) (lifecycle.PowerReading, error) {
 	record := server.Spec.Record
 	foreign := record != nil && record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation
 	if server.Spec.BMC == nil || foreign {
@@ -119,8 +119,20 @@ func (r *Reconciler) power(ctx context.Context, server *metal.Server) (lifecycle
 	if record != nil && record.BMCPin != nil && target.TLSFingerprint == "" {
 		target.TLSFingerprint = record.BMCPin.SHA256
 	}
+	target.Firmware = firmware(server, seen)
 	r.Plane.Ensure(server.Name, target)
 	return r.Plane.Latest(server.Name), nil
+}
+
+// firmware is what an operator declared, else what the machine was last seen to boot with. Redfish leaves that to the BMC.
+func firmware(server *metal.Server, seen *metal.ServerInventorySpec) metal.BootMode {
+	switch {
+	case server.Spec.BMC.Protocol == metal.BMCRedfish:
+		return ""
+	case server.Spec.BootMode != "" || seen == nil:
+		return server.Spec.BootMode
+	}
+	return seen.Firmware.Mode
 }
 
 // credentials reads the Secret by name, straight from the API server. It says what is missing for people; err is for trouble with the API.

@@ -43,6 +43,8 @@ type BMC struct {
 	metal.BMC
 	Username string
 	Password bmc.Secret
+	// Firmware is what the server boots with, where IPMI may need it; empty where nobody knows.
+	Firmware metal.BootMode
 }
 
 // Events records an event about a Server.

@@ -62,6 +62,8 @@ func launch(spec Spec, override string) *Launch {
 func TestArgs(t *testing.T) {
 	bios, http := small(), small()
 	bios.Firmware, bios.Modern = BIOS, true
+	first := small()
+	first.Firmware, first.DiskFirst = BIOS, true
 	http.HTTPBoot = true
 	direct := small()
 	direct.Direct = &Direct{Kernel: "/images/vmlinuz", Initramfs: "/images/initramfs", Line: "console=ttyS0 a,b"}
@@ -71,7 +73,7 @@ func TestArgs(t *testing.T) {
 	for name, l := range map[string]*Launch{
 		"direct": launch(direct, ""), "direct-hdd": launch(direct, machine.TargetHdd), "small": launch(small(), ""), "full": launch(full(), ""), "full-hdd": launch(full(), machine.TargetHdd),
 		"small-cd": launch(small(), machine.TargetCd), "small-http": launch(small(), machine.TargetUefiHTTP),
-		"odd": launch(odd(), ""), "http-pxe": launch(http, machine.TargetPxe), "bios": launch(bios, ""), "kvm": kvm,
+		"disk-first": launch(first, ""), "disk-first-pxe": launch(first, machine.TargetPxe), "odd": launch(odd(), ""), "http-pxe": launch(http, machine.TargetPxe), "bios": launch(bios, ""), "kvm": kvm,
 	} {
 		got := strings.Join(l.Args(), "\n") + "\n"
 		path := filepath.Join("testdata", name+".args")

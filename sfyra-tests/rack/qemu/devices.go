@@ -9,10 +9,12 @@ import (
 // order holds the boot index of the first NIC and of the first disk.
 type order struct{ nic, disk int }
 
-// order puts the network first, then the disks, unless the override says Hdd.
-// Cd changes nothing: a drive without a medium falls through to the rest.
+// order puts the network first, then the disks, unless the override or the
+// firmware's own order says otherwise. Cd changes nothing: a drive without a
+// medium falls through to the rest.
 func (l *Launch) order() order {
-	if l.Override.Target == machine.TargetHdd {
+	network := l.Override.Target == machine.TargetPxe || l.Override.Target == machine.TargetUefiHTTP
+	if l.Override.Target == machine.TargetHdd || l.Spec.DiskFirst && !network {
 		return order{disk: 1, nic: 1 + len(l.Spec.Disks)}
 	}
 	return order{nic: 1, disk: 1 + len(l.Spec.NICs)}

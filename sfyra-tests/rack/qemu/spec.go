@@ -107,6 +107,9 @@ type Spec struct {
 	Disks    []Disk
 	NICs     []NIC
 	Firmware Firmware
+	// DiskFirst is firmware that is set up to boot the disks first: it boots
+	// from the network when an override says so, or no disk boots.
+	DiskFirst bool
 	// HTTPBoot is a set-up with PXE switched off: network boot, also a Pxe
 	// override, then goes through HTTP.
 	HTTPBoot bool

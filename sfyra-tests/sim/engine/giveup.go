@@ -12,7 +12,7 @@ func (o *operator) rescue(m *machine, s *metal.Server) bool {
 		return false
 	}
 	switch {
-	case o.waits(s, reasons.FencingUnconfirmed) && o.w.people.chance(0.5):
+	case o.waits(s, reasons.FencingUnconfirmed): // rare, so a person who sees it always acts
 		o.confirmOff(m, r)
 	case (o.waits(s, reasons.ClaimMissing) || r.Unverified != nil) && o.w.people.chance(0.3):
 		o.giveUp(m, r.Claim.BindingID, false)
@@ -24,7 +24,7 @@ func (o *operator) rescue(m *machine, s *metal.Server) bool {
 
 // confirmOff looks at the machine, pulls its plug if it is on, and says so. A liar only says so.
 func (o *operator) confirmOff(m *machine, r *metal.ServerRecord) {
-	lies := o.w.kinds.Has(Liars) && o.w.people.chance(0.5)
+	lies := o.w.kinds.Has(Liars) && o.w.people.chance(0.9)
 	if m.on && !lies {
 		m.switchOff("a person pulls the plug")
 	}

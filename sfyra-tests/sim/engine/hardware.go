@@ -42,12 +42,7 @@ var bmcFaults = []struct {
 func (w *World) mishaps(m *machine) {
 	for _, f := range bmcFaults {
 		if w.kinds.Has(f.kind) && w.accidents.chance(0.5) {
-			w.during(func() {
-				w.log(m.name, "the BMC becomes %s", f.mode)
-				m.bmc.mode, m.bmc.told, m.bmc.toldAt = f.mode, m.on, w.now
-				m.lost = w.now
-				w.in(w.accidents.between(time.Minute, 40*time.Minute), func() { m.bmc.mode, m.lost = honest, w.now })
-			})
+			w.during(func() { w.spoil(m, f.mode, w.accidents.between(time.Minute, 40*time.Minute)) })
 		}
 	}
 	if w.kinds.Has(PowerLoss) {
@@ -68,6 +63,24 @@ func (w *World) mishaps(m *machine) {
 			m.deaf = true
 			w.in(w.accidents.between(time.Minute, time.Hour), func() { m.deaf = false })
 		})
+	}
+}
+
+// spoil makes a BMC misbehave for a while.
+func (w *World) spoil(m *machine, mode bmcMode, while time.Duration) {
+	w.log(m.name, "the BMC becomes %s", mode)
+	m.bmc.mode, m.bmc.told, m.bmc.toldAt = mode, m.on, w.now
+	m.lost = w.now
+	w.in(while, func() { m.bmc.mode, m.lost = honest, w.now })
+}
+
+// diesOfOrder is the chance that a BMC dies of being given an order, so long that the order's life ends.
+const diesOfOrder = 0.02
+
+// ordered is the mishap of a BMC that dies with an order in its hands.
+func (w *World) ordered(m *machine) {
+	if !w.calm && w.kinds.Has(DeadBMC) && w.accidents.chance(diesOfOrder) {
+		w.spoil(m, dead, w.accidents.between(actionLife, 4*actionLife))
 	}
 }
 
