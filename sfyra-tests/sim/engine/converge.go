@@ -79,10 +79,8 @@ func (w *World) moving(s *metal.Server) string {
 		return "its machine is to be fenced"
 	case ready(s) == reasons.DiskBootFailed && r.Boot != nil && r.Boot.Reason != reasons.DiskBootFailed:
 		return "its disks are to be looked at"
-	case w.unpressed(s) != "":
-		return w.unpressed(s)
-	case w.pretends(s) != "":
-		return w.pretends(s)
+	case w.unpressed(s)+w.pretends(s) != "":
+		return w.unpressed(s) + w.pretends(s)
 	case ready(s) == reasons.WorkloadSilent && r.Claim != nil && w.machineOf(s) != nil && works(w.machineOf(s), r.Claim.BindingID):
 		return "its system runs, and is to be heard"
 	case ready(s) == reasons.Installed && w.asleep(s): // and nobody but a person can see that

@@ -24,9 +24,7 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	if r.Claim != nil && r.Claim.BoundAt != nil && (old.Claim == nil || old.Claim.BoundAt == nil || old.Claim.BindingID != r.Claim.BindingID) {
 		c.completes(s, r.Claim)
 	}
-	if r.Release != nil && r.Release.Proof == metal.ProofAgent && (old.Release == nil || old.Release.Proof == "") {
-		c.w.count(agentsFreed)
-	}
+	c.freed(old, r)
 	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
 		c.w.count(releasesRecorded)
 		c.asked(s.Name)
@@ -37,6 +35,13 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		}
 	}
 	c.installChanged(s, old, r)
+}
+
+// freed counts releases that an agent proved.
+func (c *oracle) freed(old, r *metal.ServerRecord) {
+	if r.Release != nil && r.Release.Proof == metal.ProofAgent && (old.Release == nil || old.Release.Proof == "") {
+		c.w.count(agentsFreed)
+	}
 }
 
 // lent notes what is on the disks that a configured workload had, which were clean when it got them: whoever put something on them since knew that claims
