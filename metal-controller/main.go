@@ -126,7 +126,8 @@ func issue(f *flags) *cobra.Command {
 		Long: `Issue the certificate of a stand-alone pxe-server.
 
 It writes tls.crt, tls.key and ca.crt into a folder; copy them to the pxe-server's machine over a way that you trust.
-The certificate holds for a year. Whoever has the key sees which machine boots what, and may report boots of any server.`,
+The certificate holds for a year. Whoever has the key sees what the machines of the site boot, and may report boots of them: those whose spec.location.site
+is the name of the site, and those whose spec names none.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if site == "" || out == "" {
@@ -143,7 +144,7 @@ The certificate holds for a year. Whoever has the key sees which machine boots w
 			return err
 		},
 	}
-	c.Flags().StringVar(&site, "site", "", "name of the site")
+	c.Flags().StringVar(&site, "site", "", "name of the site, as spec.location.site of its Servers says it")
 	c.Flags().StringVar(&out, "out", "", "folder to write into")
 	c.Flags().StringVar(&server, "server", "HOST:7444", "where the pxe-server reaches the controller's --boot-listen")
 	return c

@@ -20,7 +20,8 @@ import (
 const long = `pxe-server lets machines on one network boot what their controller says.
 
 It gives them addresses (DHCP; or --proxy-dhcp beside a DHCP server that there is already), the first boot program (TFTP, or HTTP for UEFI HTTP boot), a script for each machine and
-the agent (HTTP). What a machine gets is the controller's decision; without the controller machines boot as it last said.
+the agent (HTTP). What a machine gets is the controller's decision. While the controller cannot be heard, servers with a system boot
+their own disk, as it said last, also after a restart of pxe-server; nothing is begun, and what was seen is told later.
 
 It needs to bind the ports 67 and 69 (as a proxy 4011 as well) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW. A proxy without CAP_NET_RAW serves; it then hears no other DHCP servers and answers no
 router solicitations.
@@ -33,6 +34,7 @@ dhcp part is {proxy: true}; that server needs no setting. The file:
   interface: eth1
   stateDir: /var/lib/ingot/pxe-server
   agentImage: /usr/share/ingot/agent
+  metricsAddress: 127.0.0.1:7491
   assets: {maxFileMiB: 4096, budgetMiB: 65536}
   controller:
     address: ingot.example.org:7444
@@ -61,9 +63,9 @@ const example = `  # check a configuration, open nothing
 
 // options are the flags.
 type options struct {
-	config, address, logLevel string
-	pools                     []string
-	file                      setup.File
+	config, address, metrics, logLevel string
+	pools                              []string
+	file                               setup.File
 }
 
 func command() *cobra.Command {
@@ -122,7 +124,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.file.Interface, "interface", "", "network interface that machines boot through")
 	f.StringVar(&o.address, "address", "", "IPv4 address to serve on (default: the first one of the interface)")
 	f.IntVar(&o.file.HTTPPort, "http-port", setup.DefaultHTTPPort, "port for scripts and boot files")
-	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps the leases and boot files")
+	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps leases, boot files, and what the controller said last")
 	f.StringVar(&o.file.AgentImage, "agent-image", "", "folder with the agent image (vmlinuz, initramfs.zst, manifest.json)")
 	f.StringVar(&o.file.Controller.Address, "controller", "", "controller, HOST:PORT")
 	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")
@@ -132,6 +134,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.BoolVar(&o.file.DHCP.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
 	f.BoolVar(&o.file.DHCP.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
 	f.StringArrayVar(&o.pools, "dhcp-pool", nil, "addresses to give away, FIRST-LAST; may be repeated")
+	f.StringVar(&o.metrics, "metrics-address", setup.DefaultMetricsAddr, "address for metrics and health (/metrics, /healthz, /readyz); empty for none")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -180,6 +183,7 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("no-dhcp", func() { file.DHCP.Disabled = o.file.DHCP.Disabled })
 	set("proxy-dhcp", func() { file.DHCP.Proxy = o.file.DHCP.Proxy })
 	set("no-router-answers", func() { file.DHCP.NoRouterAnswers = o.file.DHCP.NoRouterAnswers })
+	set("metrics-address", func() { file.MetricsAddress = &o.metrics })
 	set("dhcp-pool", func() { file.DHCP.Network.Pools = o.pools })
 	if err != nil {
 		return fmt.Errorf("reading --address: %w", err)
@@ -204,7 +208,11 @@ func check(cmd *cobra.Command, o *options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), "The configuration is good.")
+	origin, err := file.Controller.TLS().Origin()
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "The configuration is good. The certificate is for "+origin)
 	return conn.Close()
 }
 
@@ -221,6 +229,9 @@ func serve(cmd *cobra.Command, o *options) error {
 		return err
 	}
 	cfg.Controller = protocol.NewBootClient(conn)
+	if cfg.Origin, err = file.Controller.TLS().Origin(); err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	err = setup.Run(cmd.Context(), cfg)
 	if errors.Is(err, context.Canceled) {
 		err = nil

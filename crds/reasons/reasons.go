@@ -129,7 +129,7 @@ const (
 	UnknownMachine = "UnknownMachine"
 	// BootUnsupported: this pxe-server cannot give the machine what it shall boot: another architecture, or a target of a newer controller.
 	BootUnsupported = "BootUnsupported"
-	// ControllerAway: the pxe-server has not heard from its controller yet and so cannot tell machines apart.
+	// ControllerAway: the pxe-server cannot hear its controller, so it begins nothing; when it has never heard it, it cannot even tell machines apart.
 	ControllerAway = "ControllerAway"
 	// LocalDiskPreferred: the machine has an operating system and nobody accepted it, so it is left alone.
 	LocalDiskPreferred = "LocalDiskPreferred"

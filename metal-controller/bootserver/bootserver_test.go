@@ -22,6 +22,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/authority"
 	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/bootserver"
 	"ingot.dev/ingot/metal-controller/networks"
@@ -87,7 +88,9 @@ type bench struct {
 	sightings *sightings.Store
 	files     *bootfiles.Store
 	networks  []networks.Change
-	client    protocol.BootClient
+	authority *authority.Authority
+	server    *bootserver.Server
+	client    protocol.BootClient // in the same process
 	voided    []string
 	voidErr   error
 	stuck     string // the Server that cannot be written
@@ -98,8 +101,15 @@ func newBench(t *testing.T) *bench {
 	b := &bench{cache: &cache{}, changes: &notify.Hub{}}
 	clock := func() time.Time { return now }
 	b.sightings, b.files = sightings.New(clock), bootfiles.NewStore(clock)
+	root, key, err := authority.New("pxe", now, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.authority, err = authority.Parse(root, key); err != nil {
+		t.Fatal(err)
+	}
 	s := bootserver.New(bootserver.Config{
-		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
+		Authority: b.authority, Installation: "x", Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
 		Networks: networks.NewStore(clock, func(c networks.Change) { b.networks = append(b.networks, c) }),
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {
@@ -115,7 +125,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	b.client = c
+	b.client, b.server = c, s
 	return b
 }
 

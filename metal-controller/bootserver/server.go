@@ -5,6 +5,7 @@
 //   - What a pxe-server reports is a hint for timelines and never a proof; it is bounded, and permits nothing. It can end the trust in an expected
 //     boot, which costs another boot, and never begin any.
 //   - A remote pxe-server shows a certificate of the pxe authority that names its site. Only the in-process client goes without.
+//   - It hears of the Servers of its site, and of those whose spec names none; what it tells of others is refused.
 package bootserver
 
 import (
@@ -85,14 +86,13 @@ type Server struct {
 	cfg   Config
 	lines *rate.Limiter // of refusals in the log
 
-	mu       sync.Mutex
-	revision int64
-	last     *protocol.View
+	mu   sync.Mutex
+	last map[scope]*protocol.View
 }
 
 // New is a server of the protocol.
 func New(cfg Config) *Server {
-	return &Server{cfg: cfg, lines: rate.NewLimiter(linesPerSecond, linesPerSecond)}
+	return &Server{cfg: cfg, last: map[scope]*protocol.View{}, lines: rate.NewLimiter(linesPerSecond, linesPerSecond)}
 }
 
 // GRPC is the gRPC server for remote pxe-servers.

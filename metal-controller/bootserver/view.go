@@ -19,11 +19,15 @@ import (
 
 // WatchView streams the view: the present one first, then one after every change that matters to booting machines.
 func (s *Server) WatchView(_ *protocol.WatchViewRequest, stream grpc.ServerStreamingServer[protocol.View]) error {
+	own, err := s.scope(stream.Context())
+	if err != nil {
+		return err
+	}
 	changed, stop := s.cfg.Changes.Subscribe("")
 	defer stop()
 	ctx := stream.Context()
 	for sent := int64(0); ; {
-		view, err := s.view(ctx)
+		view, err := s.view(ctx, own)
 		if err != nil {
 			s.cfg.Log.Error(err, "Building the view of a pxe-server")
 			return status.Error(codes.Unavailable, "the controller cannot read its servers: try again")
@@ -45,8 +49,8 @@ func (s *Server) WatchView(_ *protocol.WatchViewRequest, stream grpc.ServerStrea
 	}
 }
 
-// view is the present view. It keeps its revision while nothing changed, and is shared by all streams, so nobody may change it.
-func (s *Server) view(ctx context.Context) (*protocol.View, error) {
+// view is the present view of a site. It keeps its revision while nothing changed, and is shared by all streams of that site, so nobody may change it.
+func (s *Server) view(ctx context.Context, own scope) (*protocol.View, error) {
 	var servers metal.ServerList
 	var inventories metal.ServerInventoryList
 	var environments metal.EnvironmentList
@@ -62,21 +66,21 @@ func (s *Server) view(ctx context.Context) (*protocol.View, error) {
 	}
 	view := &protocol.View{UnknownPolicy: s.cfg.Policy, Agent: s.cfg.Agent, Assets: assets(environments.Items)}
 	systems := s.systems(servers.Items, inventories.Items, environments.Items)
-	for _, row := range identity.Table(servers.Items, inventories.Items, s.cfg.Installation) {
+	for _, row := range identity.Table(own.of(servers.Items), inventories.Items, s.cfg.Installation) {
 		m := message(row)
 		m.Os = systems.of(row)
 		view.Servers = append(view.Servers, m)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	view.Revision = s.revision
-	if s.last != nil && proto.Equal(s.last, view) {
-		return s.last, nil
+	last := s.last[own]
+	view.Revision = last.GetRevision()
+	if last != nil && proto.Equal(last, view) {
+		return last, nil
 	}
 	// A clock in it lets the revision grow also when the controller was started anew.
-	s.revision = max(s.revision+1, s.cfg.Now().UnixMicro())
-	view.Revision = s.revision
-	s.last = view
+	view.Revision = max(last.GetRevision()+1, s.cfg.Now().UnixMicro())
+	s.last[own] = view
 	return view, nil
 }
 

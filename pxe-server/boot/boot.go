@@ -100,9 +100,11 @@ type View struct {
 	AgentArgs          []string
 	// Files are what Environments name, by SHA-256; at most MaxFiles. No other is served.
 	Files map[string]File
-	// AtHand says how they fare at this site. It is the only part that does not come from the controller.
+	// AtHand says how they fare at this site. It does not come from the controller, nor does Isolated.
 	AtHand   map[string]string
 	Revision int64
+	// Isolated says that the controller cannot be heard now, so that all of this may be out of date. Nothing is begun on it.
+	Isolated bool
 }
 
 // Match says which server the evidence names.

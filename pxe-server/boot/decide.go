@@ -19,22 +19,28 @@ func Decide(req Request, v View) Decision {
 		return Decision{Target: LocalDisk, Reason: reasons.IdentityConflict, Conflict: m.Conflict}
 	}
 	if m.Server == "" {
-		return unknown(req, v.Policy)
+		return unknown(req, v)
 	}
 	for _, s := range v.Servers {
-		if s.Name == m.Server {
-			return known(req, s, m.By, v)
+		if s.Name != m.Server {
+			continue
 		}
+		if v.Isolated {
+			return isolated(s, m.By)
+		}
+		return known(req, s, m.By, v)
 	}
 	return Decision{Target: NoAnswer, Reason: reasons.UnknownMachine}
 }
 
 // unknown follows the policy; a policy that this version does not know answers nothing, since that captures nobody.
-func unknown(req Request, p UnknownPolicy) Decision {
+func unknown(req Request, v View) Decision {
 	d := Decision{Target: NoAnswer, Reason: reasons.UnknownMachine}
-	switch {
+	switch p := v.Policy; {
 	case p == RegisterOnce && req.Arch != AMD64:
 		d.Reason = reasons.BootUnsupported
+	case p == RegisterOnce && v.Isolated: // its agent could not register it
+		d.Reason = reasons.ControllerAway
 	case p == RegisterOnce:
 		d.Target = Agent
 	case p == Hold:

@@ -107,3 +107,72 @@ func TestDecideIsTotal(t *testing.T) {
 		}
 	})
 }
+
+// TestDecideIsolated: without the controller a server with a system boots it, and nothing is begun; each row has its control in the same view, connected.
+func TestDecideIsolated(t *testing.T) {
+	os := &boot.OSBoot{Arch: boot.AMD64, Kernel: "k", Initramfs: "i"}
+	for name, tc := range map[string]struct {
+		target               boot.Target
+		accepted, registered bool
+		connected, want      boot.Target
+		reason               string
+	}{
+		"installed":                {boot.LocalDisk, true, true, boot.LocalDisk, boot.LocalDisk, reasons.Accepted},
+		"a stranger's system":      {boot.LocalDisk, false, true, boot.LocalDisk, boot.LocalDisk, reasons.LocalDiskPreferred},
+		"to be wiped":              {boot.Agent, true, true, boot.Agent, boot.Idle, reasons.ControllerAway},
+		"to be installed":          {boot.OS, true, true, boot.OS, boot.Idle, reasons.ControllerAway},
+		"clean":                    {boot.Idle, true, true, boot.Idle, boot.Idle, reasons.ControllerAway},
+		"blank, nobody's yes":      {boot.Agent, false, true, boot.Agent, boot.Idle, reasons.ControllerAway},
+		"never seen":               {boot.Agent, false, false, boot.Agent, boot.NoAnswer, reasons.ControllerAway},
+		"another installation's":   {boot.NoAnswer, true, true, boot.NoAnswer, boot.NoAnswer, reasons.Accepted},
+		"a word of the year after": {"Firmware2030", true, true, boot.Idle, boot.Idle, reasons.ControllerAway},
+	} {
+		s := srv("a", "mac="+macA)
+		s.Target, s.Accepted, s.Registered, s.BootID, s.OS = tc.target, tc.accepted, tc.registered, "boot1", os
+		v := boot.View{
+			Policy: boot.Ignore, Servers: []boot.Server{s},
+			Files: map[string]boot.File{"k": {}, "i": {}}, AtHand: map[string]string{"k": boot.FileCached, "i": boot.FileCached},
+		}
+		if got := boot.Decide(req(boot.AMD64, "mac="+macA), v); got.Target != tc.connected {
+			t.Errorf("%s, control: got %+v", name, got)
+		}
+		v.Isolated = true
+		if got, want := boot.Decide(req(boot.AMD64, "mac="+macA), v), (boot.Decision{Target: tc.want, Server: "a", By: boot.ByMAC, Reason: tc.reason}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+// TestDecideUnknownIsolated: a machine that nobody knows begins nothing either.
+func TestDecideUnknownIsolated(t *testing.T) {
+	for policy, want := range map[boot.UnknownPolicy]boot.Decision{
+		boot.RegisterOnce: {Target: boot.NoAnswer, Reason: reasons.ControllerAway},
+		boot.Ignore:       {Target: boot.NoAnswer, Reason: reasons.UnknownMachine},
+		boot.Hold:         {Target: boot.Idle, Reason: reasons.UnknownMachine},
+	} {
+		if got := boot.Decide(req(boot.AMD64, "mac="+macA), boot.View{Policy: policy, Isolated: true}); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", policy, got, want)
+		}
+	}
+}
+
+// TestIsolatedBeginsNothing: whatever the view says, and whoever asks.
+func TestIsolatedBeginsNothing(t *testing.T) {
+	targets := []boot.Target{boot.Agent, boot.OS, boot.LocalDisk, boot.Idle, boot.NoAnswer, "", "Other"}
+	rapid.Check(t, func(t *rapid.T) {
+		v := boot.View{Policy: boot.UnknownPolicy(rapid.SampledFrom([]string{"register-once", "ignore", "hold", "x"}).Draw(t, "policy")), Servers: genServers().Draw(t, "servers"), Isolated: true}
+		disk := map[string]bool{}
+		for i := range v.Servers {
+			s := &v.Servers[i]
+			s.Target, s.BootID, s.OS = rapid.SampledFrom(targets).Draw(t, "target"), "b", &boot.OSBoot{Arch: boot.AMD64, Kernel: "k", Initramfs: "i"}
+			disk[s.Name] = s.Target == boot.LocalDisk
+		}
+		d := boot.Decide(boot.Request{Identity: genIdentity().Draw(t, "ask"), Arch: boot.AMD64, Firmware: boot.UEFIPXE}, v)
+		if d.Target == boot.Agent || d.Target == boot.OS || d.OS != nil || d.BootID != "" {
+			t.Fatalf("it begins %+v", d)
+		}
+		if d.Target == boot.LocalDisk && !disk[d.Server] && len(d.Conflict) == 0 {
+			t.Fatalf("its own disk, though its server has none to boot: %+v", d)
+		}
+	})
+}

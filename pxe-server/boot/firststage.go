@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -9,6 +10,8 @@ import (
 //
 // It keeps the address that the firmware got, so that no second DHCP exchange is needed; netX is the interface opened last, the one that boots.
 // Otherwise it runs DHCPv4 only: iPXE's default also waits for an IPv6 router that never answers on many segments (about 15 s in older builds).
+// A boot server that does not answer may be dead, and another one may serve the network: after each failure DHCP tells which, as the bootfile of whoever
+// answers. A machine follows three times at most without having been given a script, so that servers that do not know it do not keep it.
 // ":uristring" escapes what SMBIOS holds, so that a serial number cannot add words to the command.
 const firstStage = `#!ipxe
 echo Ingot: boot server {base}
@@ -17,7 +20,15 @@ isset ${netX/ip} && goto ask || isset ${net0/ip} || goto dhcp
 ifopen net0 && goto ask || goto dhcp
 :dhcp
 echo Ingot: asking for an IPv4 address
-ifconf --configurator dhcp && goto ask || goto again
+ifconf --configurator dhcp && goto where || goto again
+:where
+isset ${filename} || goto ask
+iseq ${filename} {own} && goto ask ||
+isset ${ingot-hops} || set ingot-hops:int32 0
+iseq ${ingot-hops} {hops} && goto ask ||
+inc ingot-hops
+echo Ingot: another boot server answers, ${filename}
+chain --autofree --replace ${filename} || goto ask
 :ask
 chain --autofree --replace {script}?uuid=${uuid}&mac=${netX/mac:hexhyp}&serial=${serial:uristring}&manufacturer=${manufacturer:uristring}&product=${product:uristring}&arch=${buildarch}&platform=${platform}&try=${try} || goto again
 :again
@@ -35,18 +46,21 @@ exit 1
 const (
 	firstStageTries = "3"
 	firstStagePause = "5"
+	firstStageHops  = "3"
 )
 
 // FirstStage writes the script that asks the HTTP server at base, such as "http://192.0.2.1:7480", for the machine's own script, at the path
-// scriptPath.
-func FirstStage(base, scriptPath string) ([]byte, error) {
+// scriptPath. It is itself served at ownPath.
+func FirstStage(base, ownPath, scriptPath string) ([]byte, error) {
 	host, ok := strings.CutPrefix(base, "http://")
 	if !ok || host == "" || strings.ContainsAny(host, "/?#%") {
 		return nil, fmt.Errorf("%w: %q is not http://HOST:PORT", ErrUnsafe, base)
 	}
-	if err := checkWord(base + scriptPath); err != nil {
+	if err := errors.Join(checkWord(base+scriptPath), checkWord(base+ownPath)); err != nil {
 		return nil, err
 	}
-	text := strings.NewReplacer("{base}", base, "{script}", base+scriptPath, "{tries}", firstStageTries, "{pause}", firstStagePause).Replace(firstStage)
+	text := strings.NewReplacer(
+		"{base}", base, "{script}", base+scriptPath, "{own}", base+ownPath, "{tries}", firstStageTries, "{pause}", firstStagePause, "{hops}", firstStageHops,
+	).Replace(firstStage)
 	return []byte(text), nil
 }

@@ -123,8 +123,8 @@ func TestT29OSKernel(t *testing.T) {
 		kept++
 		s, err := parse(out)
 		want := append([]string{"kernel", "--name", "vmlinuz", params().Files + o.Kernel, "initrd=initrd"}, o.Args...)
-		if err != nil || len(s) != 12 || !reflect.DeepEqual(s[2].words, want) {
-			t.Fatalf("%v, %d statements, want 12:\n%s", err, len(s), out)
+		if err != nil || len(s) != 18 || !reflect.DeepEqual(s[2].words, want) {
+			t.Fatalf("%v, %d statements, want 18:\n%s", err, len(s), out)
 		}
 	})
 	if refused == 0 || kept == 0 {

@@ -20,6 +20,8 @@ type statement struct {
 	label  string
 	words  []string
 	onFail string
+	// verbatim is a whole line, a constant of this package: the only kind that iPXE expands.
+	verbatim string
 }
 
 // script is the syntax tree of an iPXE script.
@@ -74,6 +76,9 @@ func (s script) render() ([]byte, error) {
 }
 
 func (s statement) render() (string, error) {
+	if s.verbatim != "" {
+		return s.verbatim, nil
+	}
 	if s.label != "" {
 		return ":" + s.label, checkWord(s.label)
 	}

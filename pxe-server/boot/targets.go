@@ -64,8 +64,10 @@ func Script(d Decision, p Params) ([]byte, error) {
 
 func sayWho(d Decision) statement {
 	switch {
+	case d.Reason == reasons.ControllerAway && d.Server == "":
+		return say("the controller cannot be heard, so nobody knows this machine.")
 	case d.Reason == reasons.ControllerAway:
-		return say("the controller was not heard of yet, so nobody knows this machine.")
+		return say("this is server %s, known by its %s. The controller cannot be heard, so nothing is begun.", d.Server, d.By)
 	case len(d.Conflict) > 0:
 		return say("the evidence of this machine points to %s.", strings.Join(d.Conflict, ", "))
 	case d.Server == "":
@@ -150,7 +152,23 @@ func idle(d Decision, p Params) script {
 	).askAgain(p)
 }
 
-// askAgain starts over with the first stage, which bounds its own tries, and leaves to the firmware when even that cannot be had.
+// askAgain starts over with the first stage, which bounds its own tries. When even that cannot be had this server is gone: another one that serves the network
+// names itself over DHCP, and without one the machine is left to its firmware.
 func (s script) askAgain(p Params) script {
-	return append(s, do("chain", "--replace", p.FirstStage).orGoto("gone"), label("gone"), do("exit", "1"))
+	return append(s,
+		do("set", "ingot-hops:int32", "0"), // it was given a script: whatever was followed before counts no more
+		do("chain", "--replace", p.FirstStage).orGoto("gone"),
+		label("gone"),
+		say("the boot server is gone, asking who else there is."),
+		do("ifconf", "--configurator", "dhcp").orGoto("leave"),
+		statement{verbatim: named},
+		statement{verbatim: follow},
+		label("leave"),
+		do("exit", "1"))
 }
+
+// The lines that go where DHCP leads.
+const (
+	named  = "isset ${filename} || goto leave"
+	follow = "chain --replace ${filename} || goto leave"
+)

@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 		"disk-conflict.ipxe":        {Decision{Target: LocalDisk, Reason: reasons.IdentityConflict, Conflict: []string{"a", "b"}}, UEFIPXE},
 		"idle-hold.ipxe":            {Decision{Target: Idle, Reason: reasons.UnknownMachine}, UEFIPXE},
 		"idle-controller-away.ipxe": {Decision{Target: Idle, Reason: reasons.ControllerAway}, UEFIPXE},
+		"idle-isolated.ipxe":        {Decision{Target: Idle, Server: "rack1-04", By: ByMAC, Reason: reasons.ControllerAway}, UEFIPXE},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := params()
@@ -127,17 +128,17 @@ func TestAgentRefuses(t *testing.T) {
 }
 
 func TestFirstStage(t *testing.T) {
-	got, err := FirstStage("http://192.0.2.1:7480", "/boot/v1/script")
+	got, err := FirstStage("http://192.0.2.1:7480", "/boot/v1/boot.ipxe", "/boot/v1/script")
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "first-stage.ipxe", got)
 	for _, bad := range []string{"", "http://", "192.0.2.1:7480", "https://192.0.2.1:7480", "http://192.0.2.1/x", "http://[fe80::1%25eth0]:80", "http://a b", "http://${net0/ip}"} {
-		if _, err := FirstStage(bad, "/boot/v1/script"); !errors.Is(err, ErrUnsafe) {
+		if _, err := FirstStage(bad, "/boot/v1/boot.ipxe", "/boot/v1/script"); !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, err := FirstStage("http://192.0.2.1:80", "/a b"); !errors.Is(err, ErrUnsafe) {
+	if _, err := FirstStage("http://192.0.2.1:80", "/boot.ipxe", "/a b"); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("path with a blank: %v", err)
 	}
 }

@@ -16,10 +16,11 @@ import (
 // maxMessage bounds a view: 50,000 servers with a few MACs each.
 const maxMessage = 64 << 20
 
-// Keepalive finds a controller that is gone without a word. The controller must allow pings this often (keepalive.EnforcementPolicy).
+// Keepalive finds a controller that is gone without a word, within 20 seconds: so long machines are still answered as if it were there. The controller must
+// allow pings this often (keepalive.EnforcementPolicy).
 const (
-	KeepaliveTime    = 30 * time.Second
-	keepaliveTimeout = 10 * time.Second
+	KeepaliveTime    = 15 * time.Second
+	keepaliveTimeout = 5 * time.Second
 )
 
 // idleAfter ends a connection on which no call is open. While the controller is there, its stream of views is; when it refuses us, the next
@@ -68,6 +69,18 @@ func (f TLS) config() (*tls.Config, error) {
 		RootCAs:              roots,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return f.load() },
 	}, nil
+}
+
+// Origin names the installation and the site that the certificate is for: ingot://INSTALLATION/site/SITE, which is the same after it was renewed.
+func (f TLS) Origin() (string, error) {
+	c, err := f.load()
+	if err != nil {
+		return "", err
+	}
+	if len(c.Leaf.URIs) != 1 {
+		return "", fmt.Errorf("reading the pxe-server's certificate (--cert): %s names no site; `metal-controller issue-pxe-certificate` writes one that does", f.Certificate)
+	}
+	return c.Leaf.URIs[0].String(), nil
 }
 
 func (f TLS) load() (*tls.Certificate, error) {

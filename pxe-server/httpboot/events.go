@@ -39,6 +39,8 @@ type Events struct {
 	byMAC   map[string]*seen
 	byIP    map[netip.Addr]*seen
 	queue   []*protocol.BootEvent
+	sending []*protocol.BootEvent // out of the queue, and not taken yet
+	changes uint64                // of what waits
 	dropped uint64
 	wake    chan struct{}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -198,5 +199,44 @@ func TestPatienceIsBounded(t *testing.T) {
 	}
 	if len(p.since) != 3 {
 		t.Errorf("%d machines", len(p.since))
+	}
+}
+
+// TestWaiting: what was not taken waits, also while it is being sent, and is restored in order and within the bound.
+func TestWaiting(t *testing.T) {
+	e := NewEvents(clock())
+	for _, id := range []string{"b1", "b2"} {
+		e.decided(ip1, of(mac1, boot.UEFIPXE), boot.Decision{BootID: id, Target: boot.Agent})
+	}
+	count := func(step string, want int) (change uint64) {
+		t.Helper()
+		list, change := e.Waiting()
+		if len(list) != want {
+			t.Errorf("%s: %d wait, want %d", step, len(list), want)
+		}
+		return change
+	}
+	first := count("queued", 2)
+	batch := e.take()
+	if count("on their way", 2) != first {
+		t.Error("sending changes nothing of what waits")
+	}
+	e.putBack(batch)
+	count("refused", 2)
+	e.take()
+	e.taken()
+	if count("taken", 0) == first {
+		t.Error("what was taken changes what waits")
+	}
+	e.decided(ip1, of(mac1, boot.UEFIPXE), boot.Decision{BootID: "b3", Target: boot.Agent})
+	e.Restore(batch)
+	list, _ := e.Waiting()
+	if len(list) != 3 || list[0].BootId != "b1" || list[2].BootId != "b3" {
+		t.Errorf("restored: %v", list)
+	}
+	e.Restore(slices.Repeat([]*protocol.BootEvent{{}}, maxQueue))
+	count("too many", maxQueue)
+	if e.Dropped() != 3 {
+		t.Errorf("%d dropped", e.Dropped())
 	}
 }

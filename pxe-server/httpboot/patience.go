@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// waitForController is how long machines wait for a server that does not know the controller's view yet, before they get their own disk:
-// a machine with an operating system must come back after a power cut even when the controller does not.
+// waitForController is how long machines wait for a controller that cannot be heard, before they get their own disk or no answer: a machine with an
+// operating system must come back after a power cut even when the controller does not.
 const waitForController = 2 * time.Minute
 
 // patience remembers since when machines wait. It is bounded: beyond max it forgets the one that waits longest.

@@ -31,6 +31,7 @@ func (e *Events) send(b *seen, stages []*protocol.Stage) {
 // enqueue puts an event last. A full queue drops the oldest hint and counts it. The lock is held.
 func (e *Events) enqueue(ev *protocol.BootEvent) {
 	e.queue = append(e.queue, ev)
+	e.changes++
 	e.shrink()
 	select {
 	case e.wake <- struct{}{}:
@@ -43,6 +44,22 @@ func (e *Events) Dropped() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.dropped
+}
+
+// Waiting are the events that the controller has not taken yet, and a number that is another one whenever they are others. Nobody may change them.
+func (e *Events) Waiting() (events []*protocol.BootEvent, change uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Concat(e.sending, e.queue), e.changes
+}
+
+// Restore queues events of before this start, ahead of all others. The queue's bound holds.
+func (e *Events) Restore(events []*protocol.BootEvent) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.queue = slices.Concat(events, e.queue)
+	e.changes++
+	e.shrink()
 }
 
 // Run reports events in batches until ctx ends. While the controller does not take them they wait, up to the queue's bound.
@@ -59,6 +76,7 @@ func (e *Events) Run(ctx context.Context, report Report) error {
 			continue
 		}
 		if e.try(ctx, report, batch) {
+			e.taken()
 			wait = firstWait
 			continue
 		}
@@ -82,14 +100,23 @@ func (e *Events) take() []*protocol.BootEvent {
 	n := min(len(e.queue), maxBatch)
 	batch := slices.Clone(e.queue[:n])
 	e.queue = slices.Delete(e.queue, 0, n)
+	e.sending = batch
 	return batch
+}
+
+// taken notes that the batch reached the controller.
+func (e *Events) taken() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sending = nil
+	e.changes++
 }
 
 // putBack keeps the order and the bound.
 func (e *Events) putBack(batch []*protocol.BootEvent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.queue = slices.Concat(batch, e.queue)
+	e.queue, e.sending = slices.Concat(batch, e.queue), nil
 	e.shrink()
 }
 

@@ -36,7 +36,7 @@ func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text, d := s.render(d, view, a)
-	s.cfg.Log.Info("boot decided", "mac", a.mac, "source", from, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "firmware", a.Firmware, "product", a.product)
+	s.cfg.Log.Info("boot decided", "mac", a.mac, "source", from, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "firmware", a.Firmware, "product", a.product, "isolated", view.Isolated)
 	if r.Method == http.MethodGet && !contested(d) {
 		s.cfg.Events.decided(from, a, d)
 	}
@@ -55,6 +55,8 @@ func (s *Server) decide(a asked, from netip.Addr, get bool) (boot.Decision, boot
 	}
 	d := boot.Decide(a.Request, view)
 	switch {
+	case d.Target == boot.NoAnswer && d.Reason == reasons.ControllerAway:
+		return s.letGo(d, a.mac), view, nil
 	case d.Target != boot.Agent && d.Target != boot.OS:
 		return d, view, nil
 	case d.BootID != "" && get && !s.sources.sole(d.BootID, from):
@@ -81,6 +83,14 @@ func (s *Server) contest(d boot.Decision, a asked, from netip.Addr) boot.Decisio
 	s.cfg.Log.Warn("two addresses asked for the script of one expected boot", "server", d.Server, "boot", d.BootID, "mac", a.mac, "source", from)
 	s.cfg.Events.contested(a, d)
 	d.Target, d.Reason, d.BootID, d.OS = boot.Idle, reasons.IdentityConflict, "", nil
+	return d
+}
+
+// letGo keeps a machine that the controller would have let in for as long as a controller takes to come back, and then lets it go on without us.
+func (s *Server) letGo(d boot.Decision, mac string) boot.Decision {
+	if !s.patience.over(mac) {
+		d.Target = boot.Idle
+	}
 	return d
 }
 

@@ -109,3 +109,40 @@ func TestBadQueries(t *testing.T) {
 		t.Errorf("control: status %d", res.StatusCode)
 	}
 }
+
+// TestIsolated: without its controller a site gives systems their disk and begins nothing; machines that the controller would have let in wait for it for two
+// minutes. The control: the same machines, connected.
+func TestIsolated(t *testing.T) {
+	now := start
+	s := newSite(t, func(s *site) { s.cfg.Now = func() time.Time { return now } })
+	known := boot.Server{Name: "rack1-04", Identity: boot.Identity{MACs: []string{"52:54:00:78:00:01"}}, Registered: true, Accepted: true, BootID: "expected"}
+	step := func(after time.Duration, servers []boot.Server, isolated bool, status int, want string) {
+		t.Helper()
+		now = start.Add(after)
+		s.view.Servers, s.view.Isolated = servers, isolated
+		if res, body := s.get(t, ask); res.StatusCode != status || !strings.Contains(body, want) {
+			t.Errorf("after %v: status %d, want %d with %q:\n%s", after, res.StatusCode, status, want, body)
+		}
+	}
+	as := func(target boot.Target) []boot.Server {
+		k := known
+		k.Target = target
+		return []boot.Server{k}
+	}
+	const waits = "it waits here (ControllerAway)"
+	step(0, as(boot.Agent), false, 200, "ingot.boot=expected ")
+	step(time.Second, as(boot.Agent), true, 200, waits)
+	step(time.Hour, as(boot.Agent), true, 200, waits)
+	step(time.Hour, as(boot.OS), true, 200, waits)
+	step(time.Hour, as(boot.LocalDisk), true, 200, "it boots its own disk (Accepted)")
+	step(2*time.Hour, nil, false, 200, "it boots the agent")
+	step(2*time.Hour+time.Second, nil, true, 200, waits)
+	step(2*time.Hour+3*time.Minute, nil, true, 404, reasons.ControllerAway)
+	step(2*time.Hour+4*time.Minute, nil, false, 200, "it boots the agent")
+	for isolated, want := range map[bool]string{true: "isolated: ", false: "ok"} {
+		s.view.Isolated = isolated
+		if res, body := s.get(t, "/readyz"); res.StatusCode != 200 || !strings.HasPrefix(body, want) {
+			t.Errorf("readyz, isolated %v: %d %s", isolated, res.StatusCode, body)
+		}
+	}
+}

@@ -65,7 +65,7 @@ func (s *Server) Under(addr netip.AddrPort, loaders *cache.Store) (*Server, erro
 
 // route lists every path that exists.
 func (s *Server) route() error {
-	first, err := boot.FirstStage(s.cfg.url(""), catalog.ScriptPath)
+	first, err := boot.FirstStage(s.cfg.url(""), catalog.FirstStagePath, catalog.ScriptPath)
 	if err != nil {
 		return fmt.Errorf("writing the first boot script: %w", err)
 	}
@@ -173,11 +173,15 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) { _, _ = w.Writ
 
 // ready is false while the server cannot tell machines apart.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	if _, ok := s.cfg.View(); !ok {
+	view, ok := s.cfg.View()
+	switch {
+	case !ok:
 		http.Error(w, "no view from the controller yet", http.StatusServiceUnavailable)
-		return
+	case view.Isolated:
+		_, _ = w.Write([]byte("isolated: the controller cannot be heard; servers with a system boot their own disk, and nothing is begun\n"))
+	default:
+		_, _ = w.Write([]byte("ok\n"))
 	}
-	_, _ = w.Write([]byte("ok\n"))
 }
 
 // static answers with text that is the same for everybody.

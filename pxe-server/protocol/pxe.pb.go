@@ -461,7 +461,10 @@ type ReportRequest struct {
 	// assets are how the files of the view fare in this site's cache; all of them, whenever one changed.
 	Assets []*AssetState `protobuf:"bytes,2,rep,name=assets,proto3" json:"assets,omitempty"`
 	// networks are what is known of the other DHCP servers on the networks of the pxe-server; all of them, whenever one changed.
-	Networks      []*Network `protobuf:"bytes,3,rep,name=networks,proto3" json:"networks,omitempty"`
+	Networks []*Network `protobuf:"bytes,3,rep,name=networks,proto3" json:"networks,omitempty"`
+	// sent_at is the pxe-server's clock now, in microseconds since 1970: what was seen while the controller was away is old, and no clock is wrong. Zero when it
+	// is not told.
+	SentAtMicros  int64 `protobuf:"varint,4,opt,name=sent_at_micros,json=sentAtMicros,proto3" json:"sent_at_micros,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -515,6 +518,13 @@ func (x *ReportRequest) GetNetworks() []*Network {
 		return x.Networks
 	}
 	return nil
+}
+
+func (x *ReportRequest) GetSentAtMicros() int64 {
+	if x != nil {
+		return x.SentAtMicros
+	}
+	return 0
 }
 
 // Network is one that a pxe-server serves. It is a hint: whoever is on the network can forge what it rests on.
@@ -901,11 +911,12 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\tAgentBoot\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x10\n" +
 	"\x03pin\x18\x02 \x01(\tR\x03pin\x12\x12\n" +
-	"\x04args\x18\x03 \x03(\tR\x04args\"\xa5\x01\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\"\xcb\x01\n" +
 	"\rReportRequest\x12/\n" +
 	"\x06events\x18\x01 \x03(\v2\x17.ingot.pxe.v1.BootEventR\x06events\x120\n" +
 	"\x06assets\x18\x02 \x03(\v2\x18.ingot.pxe.v1.AssetStateR\x06assets\x121\n" +
-	"\bnetworks\x18\x03 \x03(\v2\x15.ingot.pxe.v1.NetworkR\bnetworks\"[\n" +
+	"\bnetworks\x18\x03 \x03(\v2\x15.ingot.pxe.v1.NetworkR\bnetworks\x12$\n" +
+	"\x0esent_at_micros\x18\x04 \x01(\x03R\fsentAtMicros\"[\n" +
 	"\aNetwork\x12\x1c\n" +
 	"\tinterface\x18\x01 \x01(\tR\tinterface\x12\x18\n" +
 	"\atrouble\x18\x02 \x01(\tR\atrouble\x12\x18\n" +

@@ -45,7 +45,7 @@ func loadImage(folder string) (agentImage, error) {
 
 // loaders are the iPXE programs and, beside them, the script that they look for first, which leads to addr; all proven.
 func loaders(addr netip.AddrPort) (*cache.Store, error) {
-	script, err := boot.FirstStage("http://"+addr.String(), catalog.ScriptPath)
+	script, err := boot.FirstStage("http://"+addr.String(), catalog.FirstStagePath, catalog.ScriptPath)
 	if err != nil {
 		return nil, fmt.Errorf("writing the first boot script: %w", err)
 	}

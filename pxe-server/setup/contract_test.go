@@ -219,12 +219,12 @@ func (r *running) scripts(t *testing.T, base string, served map[string]bool) {
 	}
 	served[catalog.AutoExec] = true
 	urls := urlsOf(first)
-	if len(urls) != 2 || urls[0] != base || !strings.HasPrefix(urls[1], base+catalog.ScriptPath+"?") {
+	if len(urls) != 3 || urls[0] != base || urls[1] != base+catalog.FirstStagePath || !strings.HasPrefix(urls[2], base+catalog.ScriptPath+"?") {
 		t.Fatalf("the first stage names %q", urls)
 	}
 	fill := strings.NewReplacer("${uuid}", "11111111-2222-3333-4444-555555555555", "${netX/mac:hexhyp}", "52-54-00-78-00-01", "${serial:uristring}", "SN%2001%237",
 		"${manufacturer:uristring}", "QEMU", "${product:uristring}", "Lab", "${buildarch}", "x86_64", "${platform}", "efi", "${try}", "0")
-	ask := fill.Replace(urls[1])
+	ask := fill.Replace(urls[2])
 	if strings.Contains(ask, "$") {
 		t.Fatalf("the first stage asks with variables that this test does not know: %s", ask)
 	}

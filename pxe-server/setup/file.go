@@ -32,7 +32,9 @@ type File struct {
 	AgentImage string     `json:"agentImage"`
 	Assets     FileAssets `json:"assets,omitzero"`
 	Controller Endpoint   `json:"controller"`
-	DHCP       FileDHCP   `json:"dhcp"`
+	// MetricsAddress is HOST:PORT for metrics and health, DefaultMetricsAddr when left out, and none when empty.
+	MetricsAddress *string  `json:"metricsAddress,omitempty"`
+	DHCP           FileDHCP `json:"dhcp"`
 	// MoreNetworks are served beside the first one.
 	MoreNetworks []FileMore `json:"moreNetworks,omitempty"`
 }
@@ -106,6 +108,10 @@ func ParseFile(text []byte) (File, error) {
 // Config turns the file into what Run needs, but for the controller. The error names every mistake.
 func (f File) Config() (Config, error) {
 	c := Config{Interface: f.Interface, Address: f.Address, HTTPPort: f.HTTPPort, StateDir: f.StateDir, AgentImage: f.AgentImage}
+	c.MetricsAddr = DefaultMetricsAddr
+	if f.MetricsAddress != nil {
+		c.MetricsAddr = *f.MetricsAddress
+	}
 	c.MaxAsset, c.AssetBudget = f.Assets.MaxFileMiB<<20, f.Assets.BudgetMiB<<20
 	var err error
 	c.DHCP, err = f.DHCP.config()

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -45,6 +46,11 @@ type Config struct {
 	AgentImage string
 	// Controller says what machines get and takes what was seen.
 	Controller protocol.BootClient
+	// Origin names the controller and the site. What it said last, and what it was not told yet, are kept in StateDir, and count after a restart for this
+	// origin only. Empty keeps nothing: for a controller in the same process, which is never away.
+	Origin string
+	// MetricsAddr is where metrics and health are served besides, HOST:PORT; nowhere when empty.
+	MetricsAddr string
 
 	// Log, Now and Rand may be nil: no logs, the system's clock and randomness. Ready is called once everything is served.
 	Log   *slog.Logger
@@ -180,6 +186,8 @@ type server struct {
 	client    *controller.Client
 	blobs     *blobs.Cache
 	events    *httpboot.Events
+	kept      *kept        // nil when nothing is kept
+	health    net.Listener // nil when nobody shall ask
 	neighbors *neighbors
 	segments  []*segment
 }
@@ -194,7 +202,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.serve(ctx), s.blobs.Close())
+	return errors.Join(s.serve(ctx), s.kept.close(), s.blobs.Close())
 }
 
 func needController(cfg Config) error {
@@ -215,14 +223,19 @@ func open(cfg Config) (*server, error) {
 	}
 	s := &server{cfg: cfg, events: httpboot.NewEvents(cfg.Now), neighbors: newNeighbors(), segments: segments}
 	s.client = controller.New(cfg.Controller, cfg.Log)
+	s.client.Clock = cfg.Now
+	s.kept = openKept(cfg, s.client, s.events)
 	if s.image, err = loadImage(cfg.AgentImage); err != nil {
 		return nil, err
 	}
 	if s.blobs, err = OpenAssets(cfg); err != nil {
 		return nil, err
 	}
-	if err := s.openSegments(); err != nil {
+	if s.health, err = openHealth(cfg.MetricsAddr); err != nil {
 		return nil, errors.Join(err, s.blobs.Close())
+	}
+	if err := s.openSegments(); err != nil {
+		return nil, errors.Join(err, closeHealth(s.health), s.blobs.Close())
 	}
 	return s, nil
 }
@@ -232,6 +245,8 @@ func (s *server) serve(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.client.Run(ctx) })
 	g.Go(func() error { return s.events.Run(ctx, s.client.Report) })
+	g.Go(func() error { return s.kept.run(ctx) })
+	g.Go(func() error { return s.serveHealth(ctx) })
 	g.Go(func() error { return s.blobs.Run(ctx) })
 	g.Go(func() error { return s.followFiles(ctx) })
 	g.Go(func() error { return s.report(ctx) })

@@ -20,6 +20,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
 	"github.com/insomniacslk/dhcp/iana"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"ingot.dev/ingot/boot-assets/catalog"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -30,28 +31,79 @@ const base = "http://" + bootIP + ":7480"
 var (
 	declaredMAC = net.HardwareAddr{0x52, 0x54, 0, 0xd1, 0, 1}
 	unknownMAC  = net.HardwareAddr{0x52, 0x54, 0, 0xd1, 0, 2}
+	systemMAC   = net.HardwareAddr{0x52, 0x54, 0, 0xd1, 0, 3}
+	// elsewhereMAC is of a Server of another site.
+	elsewhereMAC = net.HardwareAddr{0x52, 0x54, 0, 0xd1, 0, 4}
 )
 
-// TestSite: a pxe-server of its own gets the view over mutual TLS, and serves a declared and an unknown machine; it reports what it saw, and
-// goes on with its last view when the controller is gone.
+// TestSite: a pxe-server of its own gets the view of its site over mutual TLS, and serves a declared and an unknown machine; it reports what it saw. While the
+// controller is gone it begins nothing, gives a system its disk, also after a restart, and goes on when the controller is back.
 func TestSite(t *testing.T) {
 	c := newCluster(t)
-	c.create(t, &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "rack1-04"}, Spec: metal.ServerSpec{Identity: &metal.Identity{MACs: []string{declaredMAC.String()}}}})
+	declare := func(name string, mac net.HardwareAddr, site string) {
+		c.create(t, &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerSpec{Identity: &metal.Identity{MACs: []string{mac.String()}}, Location: &metal.Location{Site: site}}})
+	}
+	declare("rack1-04", declaredMAC, "s1")
+	declare("rack1-05", systemMAC, "")
+	declare("rack9-01", elsewhereMAC, "s9")
 	s := newSite(t, declaredMAC)
 	controller := c.replica(t)
 	await(t, "the replica leads", func() bool { return controller.leads(t) })
-	c.server(t, "rack1-04", "has a boot target", decided)
-	pxe := s.pxeServer(t, c.issue(t, "s1"))
-	await(t, "the pxe-server has a view with the Server", func() bool {
-		return s.status(t, "/readyz") == http.StatusOK && strings.Contains(pxe.out.String(), "servers=1")
+	for _, name := range []string{"rack1-04", "rack1-05", "rack9-01"} {
+		c.server(t, name, "has a boot target", decided)
+	}
+	c.hasSystem(t, "rack1-05")
+	folder, state := c.issue(t, "s1"), t.TempDir()
+	pxe := s.pxeServerIn(t, folder, state)
+	await(t, "the pxe-server has a view with the Servers of its site", func() bool {
+		return s.status(t, "/readyz") == http.StatusOK && strings.Contains(pxe.out.String(), "servers=2")
 	})
 	s.serves(t)
+	if script := s.script(t, elsewhereMAC.String()); !strings.Contains(script, "no Server describes this machine") {
+		t.Errorf("a Server of another site is known here:\n%s", script)
+	}
 	c.server(t, "rack1-04", "has the boot in its timeline", func(s *metal.Server) bool {
 		return len(s.Status.Boots) > 0 && len(s.Status.Boots[0].Stages) > 0
 	})
 	controller.stop(syscall.SIGKILL)
-	await(t, "the pxe-server notices", func() bool { return strings.Contains(pxe.out.String(), "controller is away") })
+	await(t, "the pxe-server notices", func() bool { return strings.Contains(pxe.out.String(), "isolated: ") })
+	s.beginsNothing(t)
+	pxe.stop(syscall.SIGTERM)
+	pxe = s.pxeServerIn(t, folder, state)
+	await(t, "it serves again", func() bool { return s.status(t, "/readyz") == http.StatusOK })
+	s.beginsNothing(t)
+	c.replica(t)
+	await(t, "the controller is heard again", func() bool { return strings.Contains(pxe.out.String(), "no longer isolated") })
 	s.serves(t)
+}
+
+// beginsNothing asks as all three machines.
+func (s *site) beginsNothing(t *testing.T) {
+	t.Helper()
+	if _, body := s.get(t, "/readyz"); !strings.HasPrefix(body, "isolated: ") {
+		t.Errorf("it says of itself: %s", body)
+	}
+	if ack := s.lease(t, "PXEClient:Arch:00007:UNDI:003016", ""); !strings.HasSuffix(bootFile(ack), ".efi") {
+		t.Errorf("firmware is sent to %q", bootFile(ack))
+	}
+	for mac, want := range map[string]string{
+		declaredMAC.String(): "it waits here (ControllerAway)", unknownMAC.String(): "it waits here (ControllerAway)", systemMAC.String(): "it boots its own disk (LocalDiskPreferred)",
+	} {
+		if script := s.script(t, mac); !strings.Contains(script, want) || strings.Contains(script, "vmlinuz") {
+			t.Errorf("the script of %s lacks %q, or boots something:\n%s", mac, want, script)
+		}
+	}
+}
+
+// hasSystem writes down a disk with an operating system, as the controllers do when an agent reports it, and waits until the Server is to boot it.
+func (c *cluster) hasSystem(t *testing.T, name string) {
+	t.Helper()
+	cfg, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
+	ok(t, err)
+	ok(t, clientFor(t, cfg).Create(t.Context(), &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerInventorySpec{Arch: "amd64", Disks: []metal.Disk{{Name: "sda", Contents: metal.DiskBootable}}}}))
+	c.server(t, name, "is to boot its disk", func(s *metal.Server) bool {
+		return s.Status.Boot != nil && s.Status.Boot.Target == metal.BootTargetLocalDisk
+	})
 }
 
 // serves plays both machines from DHCP to their scripts.
@@ -86,8 +138,13 @@ func (c *cluster) issue(t *testing.T, name string) (folder string) {
 
 // pxeServer starts a pxe-server at the site.
 func (s *site) pxeServer(t *testing.T, folder string) *program {
+	return s.pxeServerIn(t, folder, t.TempDir())
+}
+
+// pxeServerIn does the same on a state folder.
+func (s *site) pxeServerIn(t *testing.T, folder, state string) *program {
 	t.Helper()
-	return start(t, s.server, "pxe-server", "--interface", bootNIC, "--dhcp-pool", "192.0.2.100-192.0.2.199", "--state-dir", t.TempDir(),
+	return start(t, s.server, "pxe-server", "--interface", bootNIC, "--dhcp-pool", "192.0.2.100-192.0.2.199", "--state-dir", state, "--metrics-address", siteIP+":7491",
 		"--agent-image", image(t), "--controller", controllerIP+":7444",
 		"--cert", filepath.Join(folder, "tls.crt"), "--key", filepath.Join(folder, "tls.key"), "--ca", filepath.Join(folder, "ca.crt"))
 }

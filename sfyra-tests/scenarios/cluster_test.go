@@ -50,7 +50,12 @@ type cluster struct {
 // newCluster racks the servers and starts Ingot and a web server with the files of the test OS. Nothing names them yet.
 func newCluster(t *testing.T, specs ...rack.Spec) *cluster {
 	t.Helper()
-	s := newSite(t, specs...)
+	return newClusterOn(t, newSite(t, specs...))
+}
+
+// newClusterOn starts the web server beside a site.
+func newClusterOn(t *testing.T, s *site) *cluster {
+	t.Helper()
 	dir := os.Getenv("INGOT_TESTOS_IMAGE")
 	text, err := os.ReadFile(filepath.Join(dir, initramfs.ManifestName))
 	if err != nil {

@@ -44,13 +44,15 @@ const bootLimit = time.Minute
 
 // site is a rack with `ingot up` serving it.
 type site struct {
-	t      *testing.T
+	t *testing.T
+	// root is the whole test's, also within a step.
+	root   *testing.T
 	dir    string
 	rack   *rack.Rack
 	client client.WithWatch
 	up     *exec.Cmd
 	upLog  *os.File
-	flags  []string // more of them, for `ingot up`
+	flags  []string // for `ingot up`
 	// taps are the records of the switch so far.
 	taps []*wiretap
 	// faults make the BMC of a server misbehave.
@@ -63,11 +65,20 @@ func newSite(t *testing.T, specs ...rack.Spec) *site { return newSiteWith(t, nil
 // newSiteWith does the same with more flags for `ingot up`.
 func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 	t.Helper()
+	s := newBareSite(t, specs...)
+	s.flags = append([]string{"--interface", s.rack.Bridge(), "--agent-image", os.Getenv("INGOT_AGENT_IMAGE")}, flags...)
+	s.begin()
+	return s
+}
+
+// newBareSite racks the servers, all off.
+func newBareSite(t *testing.T, specs ...rack.Spec) *site {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e") // short: unix sockets have 108 bytes for their path
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, dir: dir, flags: flags, faults: map[string]*fakebmc.Faults{}}
+	s := &site{t: t, root: t, dir: dir, faults: map[string]*fakebmc.Faults{}}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s.rack, err = rack.New(t.Context(), rack.Config{Dir: filepath.Join(dir, "rack"), Servers: specs})
 	if err != nil {
@@ -81,10 +92,15 @@ func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 	if err := s.rack.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.tellOnFailure)
-	s.startUp()
-	t.Cleanup(func() { s.stopUp(syscall.SIGTERM) })
 	return s
+}
+
+// begin starts Ingot; it ends with the test.
+func (s *site) begin() {
+	s.t.Helper()
+	s.t.Cleanup(s.tellOnFailure)
+	s.startUp()
+	s.t.Cleanup(func() { s.stopUp(syscall.SIGTERM) })
 }
 
 // step runs a part of the scenario under its own name. When it fails, the rest makes no sense.
@@ -135,7 +151,7 @@ func (s *site) startUp() {
 		s.t.Fatal(err)
 	}
 	s.upLog = file
-	args := []string{"up", "--state-dir", s.stateDir(), "--interface", s.rack.Bridge(), "--agent-image", os.Getenv("INGOT_AGENT_IMAGE")}
+	args := []string{"up", "--state-dir", s.stateDir()}
 	for _, a := range strings.Fields(rack.KernelArgs()) {
 		args = append(args, "--agent-arg", a)
 	}

@@ -44,6 +44,14 @@ func (n *Network) checkWords() error {
 			return fmt.Errorf("%s %d is no port: give a number from 1 to 65535", flag, port)
 		}
 	}
+	if n.BootPort < 0 || n.BootPort > 65535 {
+		return fmt.Errorf("--boot-port %d is no port: give a number from 1 to 65535, or 0 for none", n.BootPort)
+	}
+	if n.Address != "" {
+		if _, err := ipv4("--address", n.Address); err != nil {
+			return err
+		}
+	}
 	if err := n.checkLimits(); err != nil {
 		return err
 	}
@@ -84,6 +92,9 @@ func (n *Network) ports() []port {
 		{"tcp", ":" + strconv.Itoa(n.AgentPort), "agents", "--agent-port"},
 		{"tcp", ":" + strconv.Itoa(n.ConfigPort), "machine configs", "--config-port"},
 		{"tcp", ":" + strconv.Itoa(n.PlainConfigPort), "machine configs over plain HTTP", "--plain-config-port"},
+	}
+	if n.BootPort != 0 {
+		all = append(all, port{"tcp", n.sites(), "pxe-servers", "--boot-port"})
 	}
 	if !n.Deaf {
 		all = append(all, port{"tcp", ":" + strconv.Itoa(n.EventsPort), "events of Talos", "--events-port or --no-talos-signals"},

@@ -42,7 +42,7 @@ const PXEDir = "pxe-server"
 type Network struct {
 	// Interface to serve; empty: controllers only, no boot services.
 	Interface string
-	// Address on it; its first IPv4 address when empty.
+	// Address on it; its first IPv4 address when empty. Without an interface: where machines and sites reach the controllers, the loopback when empty.
 	Address string
 	// Pool is START-END; the upper half of the interface's network when empty.
 	Pool string
@@ -60,6 +60,8 @@ type Network struct {
 	CacheMiB  int64
 	AgentArgs []string
 	AgentPort int
+	// BootPort is for pxe-servers of sites; none when 0.
+	BootPort int
 	// ConfigPort gives out machine configs over TLS, PlainConfigPort over plain HTTP to those whose class allows it.
 	ConfigPort      int
 	PlainConfigPort int
@@ -82,7 +84,7 @@ type Network struct {
 // AddFlags adds the flags of `ingot up`.
 func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.Interface, "interface", "", "serve DHCP, TFTP and HTTP boot on this network interface; without it no machine is booted")
-	f.StringVar(&n.Address, "address", "", "IPv4 `address` to serve on (default: the interface's first)")
+	f.StringVar(&n.Address, "address", "", "IPv4 `address` to serve on (default: the interface's first); without --interface, where machines and pxe-servers of sites reach Ingot")
 	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, as `START-END` (default: the upper half of the interface's network)")
 	f.BoolVar(&n.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
 	f.BoolVar(&n.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
@@ -93,6 +95,7 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.Int64Var(&n.CacheMiB, "boot-cache-limit", 0, "all boot files that are kept, in `MiB` (default 65536)")
 	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further `argument` for the agent's kernel line (repeatable)")
 	f.IntVar(&n.AgentPort, "agent-port", defaultAgentPort, "`port` for agents")
+	f.IntVar(&n.BootPort, "boot-port", 0, "`port` for pxe-servers of sites, such as 7444 (default: none)")
 	f.IntVar(&n.ConfigPort, "config-port", defaultConfigPort, "`port` that gives out machine configs over TLS")
 	f.IntVar(&n.PlainConfigPort, "plain-config-port", defaultPlainConfigPort, "`port` that gives them out over plain HTTP, for classes that allow that")
 	f.IntVar(&n.EventsPort, "events-port", defaultEventsPort, "`port` where Talos machines tell of their events")
@@ -157,13 +160,21 @@ func (n *Network) startControllers(ctx context.Context, env up.Env) (func() erro
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		return controllers.Run(ctx, controllers.Config{
 			REST: env.ControlPlane.ControllerConfig(), AgentListen: ":" + strconv.Itoa(n.AgentPort), AgentURL: url, AgentArgs: n.AgentArgs,
-			ConfigListen: ":" + strconv.Itoa(n.ConfigPort), PlainConfigListen: ":" + strconv.Itoa(n.PlainConfigPort),
+			BootListen: n.sites(), ConfigListen: ":" + strconv.Itoa(n.ConfigPort), PlainConfigListen: ":" + strconv.Itoa(n.PlainConfigPort),
 			EventsListen: n.hears(n.EventsPort), KernelLogListen: n.hears(n.KernelLogPort),
 			UnknownPolicy: boot.UnknownPolicy(n.UnknownPolicy), DestructiveLimit: n.DestructiveLimit, DryRun: n.DryRun, MetricsAddr: n.MetricsAddr, Log: logger(env.Log),
 			KeepFile: n.keeper(filepath.Join(env.StateDir, PXEDir)),
 			Ready:    func(s controllers.Services) { n.boot = s.Boot; ready() },
 		})
 	})
+}
+
+// sites is where pxe-servers of sites connect; empty for none.
+func (n *Network) sites() string {
+	if n.BootPort == 0 {
+		return ""
+	}
+	return ":" + strconv.Itoa(n.BootPort)
 }
 
 // hears is where machines tell how they fare; empty when nobody listens.
@@ -198,6 +209,9 @@ func (n *Network) files(dir string) pxe.Config {
 // agentURL is how machines reach the agent port: by the address that they are served on.
 func (n *Network) agentURL() (string, error) {
 	host := "127.0.0.1"
+	if n.Address != "" {
+		host = n.Address
+	}
 	if n.Interface != "" {
 		prefix, err := n.prefix()
 		if err != nil {

@@ -46,6 +46,9 @@ func TestFill(t *testing.T) {
 		"file limit":               {Network{FileMiB: -1}, []string{"--boot-file-limit -1", "MiB"}},
 		"cache limit":              {Network{CacheMiB: 1 << 50}, []string{"--boot-cache-limit"}},
 		"limits":                   {Network{FileMiB: 100, CacheMiB: 1000}, nil},
+		"boot port":                {Network{BootPort: 70000}, []string{"--boot-port 70000", "0 for none"}},
+		"sites":                    {Network{BootPort: 7444, Address: "192.0.2.1"}, nil},
+		"address":                  {Network{Address: "example.org"}, []string{"--address", "IPv4"}},
 		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
 		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},
 		"metrics with a word":      {Network{MetricsAddr: "localhost:http"}, []string{"--metrics-address"}},
@@ -106,7 +109,7 @@ func TestPortErrorsNameTheNextStep(t *testing.T) {
 	if proxy := (&Network{Interface: "eth1", Proxy: true}).ports(); !slices.ContainsFunc(proxy, func(p port) bool { return p.address == ":4011" }) {
 		t.Errorf("a proxy needs its port: %v", proxy)
 	}
-	if len(all) != 9 || len((&Network{AgentPort: 1}).ports()) != 5 || len((&Network{AgentPort: 1, Deaf: true}).ports()) != 3 {
+	if len(all) != 9 || len((&Network{AgentPort: 1}).ports()) != 5 || len((&Network{AgentPort: 1, Deaf: true}).ports()) != 3 || len((&Network{BootPort: 1, Deaf: true}).ports()) != 4 {
 		t.Errorf("ports %v", all)
 	}
 }
@@ -127,6 +130,9 @@ func TestAgentURL(t *testing.T) {
 		if got, err := (&Network{Interface: iface, AgentPort: 7443}).agentURL(); err != nil || got != want {
 			t.Errorf("%q: %q, %v", iface, got, err)
 		}
+	}
+	if got, err := (&Network{Address: "192.0.2.1", AgentPort: 7443}).agentURL(); err != nil || got != "https://192.0.2.1:7443" {
+		t.Errorf("for sites: %q, %v", got, err)
 	}
 	_, err := (&Network{Interface: "nothere0"}).agentURL()
 	wantErr(t, "no interface", err, "nothere0")
