@@ -16,6 +16,7 @@ import (
 	"ingot.dev/ingot/agent/network"
 	"ingot.dev/ingot/agent/protocol"
 	"ingot.dev/ingot/agent/session"
+	"ingot.dev/ingot/agent/wipe/firmware"
 	"ingot.dev/ingot/crds/version"
 )
 
@@ -140,8 +141,8 @@ func newSession(log *slog.Logger, args boot.Args, pin session.Pin, r *reporter, 
 		URL: args.URL, Pin: pin, BootID: args.BootID, AgentVersion: version.Version,
 		Inventory: r.inventory,
 		Evidence:  func() *protocol.Evidence { return inventory.Evidence(r.inventory(), args.MAC) },
-		Tasks:     tasks,
-		Changed:   r.changed, Dial: dialer.DialContext, Now: time.Now, After: time.After, Random: rand.Reader, Log: log,
+		Tasks:     tasks, NetworkNext: firmware.Vars{Dir: boot.EFIVars, Kernel: firmware.Linux{}, Log: log}.Next,
+		Changed: r.changed, Dial: dialer.DialContext, Now: time.Now, After: time.After, Random: rand.Reader, Log: log,
 	})
 }
 

@@ -181,9 +181,9 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("key", func() { file.Controller.Key = o.file.Controller.Key })
 	set("ca", func() { file.Controller.CA = o.file.Controller.CA })
 	set("no-dhcp", func() { file.DHCP.Disabled = o.file.DHCP.Disabled })
-	set("metrics-address", func() { file.MetricsAddress = &o.metrics })
 	set("proxy-dhcp", func() { file.DHCP.Proxy = o.file.DHCP.Proxy })
 	set("no-router-answers", func() { file.DHCP.NoRouterAnswers = o.file.DHCP.NoRouterAnswers })
+	set("metrics-address", func() { file.MetricsAddress = &o.metrics })
 	set("dhcp-pool", func() { file.DHCP.Network.Pools = o.pools })
 	if err != nil {
 		return fmt.Errorf("reading --address: %w", err)

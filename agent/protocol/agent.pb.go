@@ -481,6 +481,7 @@ type Directive struct {
 	//	*Directive_Leave
 	//	*Directive_Wipe
 	//	*Directive_PowerOff
+	//	*Directive_Restart
 	Kind          isDirective_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -559,6 +560,15 @@ func (x *Directive) GetPowerOff() *PowerOff {
 	return nil
 }
 
+func (x *Directive) GetRestart() *Restart {
+	if x != nil {
+		if x, ok := x.Kind.(*Directive_Restart); ok {
+			return x.Restart
+		}
+	}
+	return nil
+}
+
 type isDirective_Kind interface {
 	isDirective_Kind()
 }
@@ -583,6 +593,11 @@ type Directive_PowerOff struct {
 	PowerOff *PowerOff `protobuf:"bytes,4,opt,name=power_off,json=powerOff,proto3,oneof"`
 }
 
+type Directive_Restart struct {
+	// Restart: acknowledge, and once that was answered, restart the machine from the network. It begins an expected boot where no BMC can.
+	Restart *Restart `protobuf:"bytes,5,opt,name=restart,proto3,oneof"`
+}
+
 func (*Directive_Wait) isDirective_Kind() {}
 
 func (*Directive_Leave) isDirective_Kind() {}
@@ -590,6 +605,8 @@ func (*Directive_Leave) isDirective_Kind() {}
 func (*Directive_Wipe) isDirective_Kind() {}
 
 func (*Directive_PowerOff) isDirective_Kind() {}
+
+func (*Directive_Restart) isDirective_Kind() {}
 
 // Wipe is granted to one boot. Disks that it does not name are not touched.
 type Wipe struct {
@@ -766,6 +783,147 @@ func (x *PowerOff) GetMessage() string {
 	return ""
 }
 
+type Restart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// boot_id of the boot that begins with it.
+	BootId        string `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Restart) Reset() {
+	*x = Restart{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Restart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Restart) ProtoMessage() {}
+
+func (x *Restart) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Restart.ProtoReflect.Descriptor instead.
+func (*Restart) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Restart) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *Restart) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Restart) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type AcknowledgeRestartRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	BootId        string                 `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeRestartRequest) Reset() {
+	*x = AcknowledgeRestartRequest{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeRestartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeRestartRequest) ProtoMessage() {}
+
+func (x *AcknowledgeRestartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeRestartRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeRestartRequest) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AcknowledgeRestartRequest) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+type AcknowledgeRestartResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeRestartResponse) Reset() {
+	*x = AcknowledgeRestartResponse{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeRestartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeRestartResponse) ProtoMessage() {}
+
+func (x *AcknowledgeRestartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeRestartResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeRestartResponse) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{14}
+}
+
 type ReportTaskRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -779,7 +937,7 @@ type ReportTaskRequest struct {
 
 func (x *ReportTaskRequest) Reset() {
 	*x = ReportTaskRequest{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	mi := &file_agent_protocol_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +949,7 @@ func (x *ReportTaskRequest) String() string {
 func (*ReportTaskRequest) ProtoMessage() {}
 
 func (x *ReportTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	mi := &file_agent_protocol_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +962,7 @@ func (x *ReportTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportTaskRequest.ProtoReflect.Descriptor instead.
 func (*ReportTaskRequest) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReportTaskRequest) GetId() string {
@@ -843,7 +1001,7 @@ type ReportTaskResponse struct {
 
 func (x *ReportTaskResponse) Reset() {
 	*x = ReportTaskResponse{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	mi := &file_agent_protocol_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -855,7 +1013,7 @@ func (x *ReportTaskResponse) String() string {
 func (*ReportTaskResponse) ProtoMessage() {}
 
 func (x *ReportTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	mi := &file_agent_protocol_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -868,7 +1026,7 @@ func (x *ReportTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportTaskResponse.ProtoReflect.Descriptor instead.
 func (*ReportTaskResponse) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{16}
 }
 
 type DiskProgress struct {
@@ -885,7 +1043,7 @@ type DiskProgress struct {
 
 func (x *DiskProgress) Reset() {
 	*x = DiskProgress{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	mi := &file_agent_protocol_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +1055,7 @@ func (x *DiskProgress) String() string {
 func (*DiskProgress) ProtoMessage() {}
 
 func (x *DiskProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	mi := &file_agent_protocol_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +1068,7 @@ func (x *DiskProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskProgress.ProtoReflect.Descriptor instead.
 func (*DiskProgress) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DiskProgress) GetWwid() string {
@@ -959,7 +1117,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	mi := &file_agent_protocol_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -971,7 +1129,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	mi := &file_agent_protocol_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -984,7 +1142,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Receipt) GetDisks() []*DiskReceipt {
@@ -1021,7 +1179,7 @@ type DiskReceipt struct {
 
 func (x *DiskReceipt) Reset() {
 	*x = DiskReceipt{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	mi := &file_agent_protocol_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1191,7 @@ func (x *DiskReceipt) String() string {
 func (*DiskReceipt) ProtoMessage() {}
 
 func (x *DiskReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	mi := &file_agent_protocol_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1204,7 @@ func (x *DiskReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskReceipt.ProtoReflect.Descriptor instead.
 func (*DiskReceipt) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DiskReceipt) GetWwid() string {
@@ -1123,7 +1281,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[17]
+	mi := &file_agent_protocol_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1293,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[17]
+	mi := &file_agent_protocol_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1306,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Wait) GetReason() string {
@@ -1175,7 +1333,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[18]
+	mi := &file_agent_protocol_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1345,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[18]
+	mi := &file_agent_protocol_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1358,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Leave) GetReason() string {
@@ -1240,7 +1398,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[19]
+	mi := &file_agent_protocol_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1410,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[19]
+	mi := &file_agent_protocol_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1423,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Inventory) GetArch() string {
@@ -1381,7 +1539,7 @@ type System struct {
 
 func (x *System) Reset() {
 	*x = System{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[20]
+	mi := &file_agent_protocol_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1551,7 @@ func (x *System) String() string {
 func (*System) ProtoMessage() {}
 
 func (x *System) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[20]
+	mi := &file_agent_protocol_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1564,7 @@ func (x *System) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use System.ProtoReflect.Descriptor instead.
 func (*System) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *System) GetManufacturer() string {
@@ -1470,7 +1628,7 @@ type Board struct {
 
 func (x *Board) Reset() {
 	*x = Board{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[21]
+	mi := &file_agent_protocol_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1640,7 @@ func (x *Board) String() string {
 func (*Board) ProtoMessage() {}
 
 func (x *Board) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[21]
+	mi := &file_agent_protocol_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1653,7 @@ func (x *Board) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Board.ProtoReflect.Descriptor instead.
 func (*Board) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{21}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Board) GetManufacturer() string {
@@ -1540,7 +1698,7 @@ type Firmware struct {
 
 func (x *Firmware) Reset() {
 	*x = Firmware{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[22]
+	mi := &file_agent_protocol_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1710,7 @@ func (x *Firmware) String() string {
 func (*Firmware) ProtoMessage() {}
 
 func (x *Firmware) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[22]
+	mi := &file_agent_protocol_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1723,7 @@ func (x *Firmware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firmware.ProtoReflect.Descriptor instead.
 func (*Firmware) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{22}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Firmware) GetVendor() string {
@@ -1617,7 +1775,7 @@ type CPU struct {
 
 func (x *CPU) Reset() {
 	*x = CPU{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[23]
+	mi := &file_agent_protocol_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1787,7 @@ func (x *CPU) String() string {
 func (*CPU) ProtoMessage() {}
 
 func (x *CPU) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[23]
+	mi := &file_agent_protocol_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1800,7 @@ func (x *CPU) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CPU.ProtoReflect.Descriptor instead.
 func (*CPU) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{23}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CPU) GetSocket() string {
@@ -1697,7 +1855,7 @@ type Memory struct {
 
 func (x *Memory) Reset() {
 	*x = Memory{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[24]
+	mi := &file_agent_protocol_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1867,7 @@ func (x *Memory) String() string {
 func (*Memory) ProtoMessage() {}
 
 func (x *Memory) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[24]
+	mi := &file_agent_protocol_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1880,7 @@ func (x *Memory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Memory.ProtoReflect.Descriptor instead.
 func (*Memory) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{24}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Memory) GetTotalBytes() int64 {
@@ -1754,7 +1912,7 @@ type DIMM struct {
 
 func (x *DIMM) Reset() {
 	*x = DIMM{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[25]
+	mi := &file_agent_protocol_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1924,7 @@ func (x *DIMM) String() string {
 func (*DIMM) ProtoMessage() {}
 
 func (x *DIMM) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[25]
+	mi := &file_agent_protocol_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1937,7 @@ func (x *DIMM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DIMM.ProtoReflect.Descriptor instead.
 func (*DIMM) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{25}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DIMM) GetSlot() string {
@@ -1852,7 +2010,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[26]
+	mi := &file_agent_protocol_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +2022,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[26]
+	mi := &file_agent_protocol_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1877,7 +2035,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{26}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Disk) GetName() string {
@@ -1980,7 +2138,7 @@ type NIC struct {
 
 func (x *NIC) Reset() {
 	*x = NIC{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[27]
+	mi := &file_agent_protocol_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2150,7 @@ func (x *NIC) String() string {
 func (*NIC) ProtoMessage() {}
 
 func (x *NIC) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[27]
+	mi := &file_agent_protocol_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2163,7 @@ func (x *NIC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NIC.ProtoReflect.Descriptor instead.
 func (*NIC) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{27}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *NIC) GetName() string {
@@ -2076,7 +2234,7 @@ type Neighbor struct {
 
 func (x *Neighbor) Reset() {
 	*x = Neighbor{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[28]
+	mi := &file_agent_protocol_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2088,7 +2246,7 @@ func (x *Neighbor) String() string {
 func (*Neighbor) ProtoMessage() {}
 
 func (x *Neighbor) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[28]
+	mi := &file_agent_protocol_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2101,7 +2259,7 @@ func (x *Neighbor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbor.ProtoReflect.Descriptor instead.
 func (*Neighbor) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{28}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Neighbor) GetChassisId() string {
@@ -2145,7 +2303,7 @@ type PCIDevice struct {
 
 func (x *PCIDevice) Reset() {
 	*x = PCIDevice{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[29]
+	mi := &file_agent_protocol_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2315,7 @@ func (x *PCIDevice) String() string {
 func (*PCIDevice) ProtoMessage() {}
 
 func (x *PCIDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[29]
+	mi := &file_agent_protocol_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2328,7 @@ func (x *PCIDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PCIDevice.ProtoReflect.Descriptor instead.
 func (*PCIDevice) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{29}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PCIDevice) GetAddress() string {
@@ -2218,7 +2376,7 @@ type TPM struct {
 
 func (x *TPM) Reset() {
 	*x = TPM{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[30]
+	mi := &file_agent_protocol_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2230,7 +2388,7 @@ func (x *TPM) String() string {
 func (*TPM) ProtoMessage() {}
 
 func (x *TPM) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[30]
+	mi := &file_agent_protocol_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2401,7 @@ func (x *TPM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TPM.ProtoReflect.Descriptor instead.
 func (*TPM) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{30}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TPM) GetPresent() bool {
@@ -2292,12 +2450,13 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x16ReportInventoryRequest\x127\n" +
 	"\tinventory\x18\x01 \x01(\v2\x19.ingot.agent.v1.InventoryR\tinventory\"\x19\n" +
 	"\x17ReportInventoryResponse\"\x0e\n" +
-	"\fWatchRequest\"\xd3\x01\n" +
+	"\fWatchRequest\"\x88\x02\n" +
 	"\tDirective\x12*\n" +
 	"\x04wait\x18\x01 \x01(\v2\x14.ingot.agent.v1.WaitH\x00R\x04wait\x12-\n" +
 	"\x05leave\x18\x02 \x01(\v2\x15.ingot.agent.v1.LeaveH\x00R\x05leave\x12*\n" +
 	"\x04wipe\x18\x03 \x01(\v2\x14.ingot.agent.v1.WipeH\x00R\x04wipe\x127\n" +
-	"\tpower_off\x18\x04 \x01(\v2\x18.ingot.agent.v1.PowerOffH\x00R\bpowerOffB\x06\n" +
+	"\tpower_off\x18\x04 \x01(\v2\x18.ingot.agent.v1.PowerOffH\x00R\bpowerOff\x123\n" +
+	"\arestart\x18\x05 \x01(\v2\x17.ingot.agent.v1.RestartH\x00R\arestartB\x06\n" +
 	"\x04kind\"|\n" +
 	"\x04Wipe\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
@@ -2311,7 +2470,14 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x06serial\x18\x02 \x01(\tR\x06serial\"<\n" +
 	"\bPowerOff\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\xb0\x01\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"T\n" +
+	"\aRestart\x12\x17\n" +
+	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"4\n" +
+	"\x19AcknowledgeRestartRequest\x12\x17\n" +
+	"\aboot_id\x18\x01 \x01(\tR\x06bootId\"\x1c\n" +
+	"\x1aAcknowledgeRestartResponse\"\xb0\x01\n" +
 	"\x11ReportTaskRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -2448,14 +2614,15 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x06driver\x18\x05 \x01(\tR\x06driver\"9\n" +
 	"\x03TPM\x12\x18\n" +
 	"\apresent\x18\x01 \x01(\bR\apresent\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion2\x93\x03\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion2\x80\x04\n" +
 	"\x05Agent\x12G\n" +
 	"\x06Enroll\x12\x1d.ingot.agent.v1.EnrollRequest\x1a\x1e.ingot.agent.v1.EnrollResponse\x12D\n" +
 	"\x05Renew\x12\x1c.ingot.agent.v1.RenewRequest\x1a\x1d.ingot.agent.v1.RenewResponse\x12b\n" +
 	"\x0fReportInventory\x12&.ingot.agent.v1.ReportInventoryRequest\x1a'.ingot.agent.v1.ReportInventoryResponse\x12B\n" +
 	"\x05Watch\x12\x1c.ingot.agent.v1.WatchRequest\x1a\x19.ingot.agent.v1.Directive0\x01\x12S\n" +
 	"\n" +
-	"ReportTask\x12!.ingot.agent.v1.ReportTaskRequest\x1a\".ingot.agent.v1.ReportTaskResponseB)Z'ingot.dev/ingot/agent/protocol;protocolb\x06proto3"
+	"ReportTask\x12!.ingot.agent.v1.ReportTaskRequest\x1a\".ingot.agent.v1.ReportTaskResponse\x12k\n" +
+	"\x12AcknowledgeRestart\x12).ingot.agent.v1.AcknowledgeRestartRequest\x1a*.ingot.agent.v1.AcknowledgeRestartResponseB)Z'ingot.dev/ingot/agent/protocol;protocolb\x06proto3"
 
 var (
 	file_agent_protocol_agent_proto_rawDescOnce sync.Once
@@ -2469,78 +2636,84 @@ func file_agent_protocol_agent_proto_rawDescGZIP() []byte {
 	return file_agent_protocol_agent_proto_rawDescData
 }
 
-var file_agent_protocol_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_agent_protocol_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_agent_protocol_agent_proto_goTypes = []any{
-	(*Evidence)(nil),                // 0: ingot.agent.v1.Evidence
-	(*EnrollRequest)(nil),           // 1: ingot.agent.v1.EnrollRequest
-	(*EnrollResponse)(nil),          // 2: ingot.agent.v1.EnrollResponse
-	(*RenewRequest)(nil),            // 3: ingot.agent.v1.RenewRequest
-	(*RenewResponse)(nil),           // 4: ingot.agent.v1.RenewResponse
-	(*ReportInventoryRequest)(nil),  // 5: ingot.agent.v1.ReportInventoryRequest
-	(*ReportInventoryResponse)(nil), // 6: ingot.agent.v1.ReportInventoryResponse
-	(*WatchRequest)(nil),            // 7: ingot.agent.v1.WatchRequest
-	(*Directive)(nil),               // 8: ingot.agent.v1.Directive
-	(*Wipe)(nil),                    // 9: ingot.agent.v1.Wipe
-	(*WipeDisk)(nil),                // 10: ingot.agent.v1.WipeDisk
-	(*PowerOff)(nil),                // 11: ingot.agent.v1.PowerOff
-	(*ReportTaskRequest)(nil),       // 12: ingot.agent.v1.ReportTaskRequest
-	(*ReportTaskResponse)(nil),      // 13: ingot.agent.v1.ReportTaskResponse
-	(*DiskProgress)(nil),            // 14: ingot.agent.v1.DiskProgress
-	(*Receipt)(nil),                 // 15: ingot.agent.v1.Receipt
-	(*DiskReceipt)(nil),             // 16: ingot.agent.v1.DiskReceipt
-	(*Wait)(nil),                    // 17: ingot.agent.v1.Wait
-	(*Leave)(nil),                   // 18: ingot.agent.v1.Leave
-	(*Inventory)(nil),               // 19: ingot.agent.v1.Inventory
-	(*System)(nil),                  // 20: ingot.agent.v1.System
-	(*Board)(nil),                   // 21: ingot.agent.v1.Board
-	(*Firmware)(nil),                // 22: ingot.agent.v1.Firmware
-	(*CPU)(nil),                     // 23: ingot.agent.v1.CPU
-	(*Memory)(nil),                  // 24: ingot.agent.v1.Memory
-	(*DIMM)(nil),                    // 25: ingot.agent.v1.DIMM
-	(*Disk)(nil),                    // 26: ingot.agent.v1.Disk
-	(*NIC)(nil),                     // 27: ingot.agent.v1.NIC
-	(*Neighbor)(nil),                // 28: ingot.agent.v1.Neighbor
-	(*PCIDevice)(nil),               // 29: ingot.agent.v1.PCIDevice
-	(*TPM)(nil),                     // 30: ingot.agent.v1.TPM
+	(*Evidence)(nil),                   // 0: ingot.agent.v1.Evidence
+	(*EnrollRequest)(nil),              // 1: ingot.agent.v1.EnrollRequest
+	(*EnrollResponse)(nil),             // 2: ingot.agent.v1.EnrollResponse
+	(*RenewRequest)(nil),               // 3: ingot.agent.v1.RenewRequest
+	(*RenewResponse)(nil),              // 4: ingot.agent.v1.RenewResponse
+	(*ReportInventoryRequest)(nil),     // 5: ingot.agent.v1.ReportInventoryRequest
+	(*ReportInventoryResponse)(nil),    // 6: ingot.agent.v1.ReportInventoryResponse
+	(*WatchRequest)(nil),               // 7: ingot.agent.v1.WatchRequest
+	(*Directive)(nil),                  // 8: ingot.agent.v1.Directive
+	(*Wipe)(nil),                       // 9: ingot.agent.v1.Wipe
+	(*WipeDisk)(nil),                   // 10: ingot.agent.v1.WipeDisk
+	(*PowerOff)(nil),                   // 11: ingot.agent.v1.PowerOff
+	(*Restart)(nil),                    // 12: ingot.agent.v1.Restart
+	(*AcknowledgeRestartRequest)(nil),  // 13: ingot.agent.v1.AcknowledgeRestartRequest
+	(*AcknowledgeRestartResponse)(nil), // 14: ingot.agent.v1.AcknowledgeRestartResponse
+	(*ReportTaskRequest)(nil),          // 15: ingot.agent.v1.ReportTaskRequest
+	(*ReportTaskResponse)(nil),         // 16: ingot.agent.v1.ReportTaskResponse
+	(*DiskProgress)(nil),               // 17: ingot.agent.v1.DiskProgress
+	(*Receipt)(nil),                    // 18: ingot.agent.v1.Receipt
+	(*DiskReceipt)(nil),                // 19: ingot.agent.v1.DiskReceipt
+	(*Wait)(nil),                       // 20: ingot.agent.v1.Wait
+	(*Leave)(nil),                      // 21: ingot.agent.v1.Leave
+	(*Inventory)(nil),                  // 22: ingot.agent.v1.Inventory
+	(*System)(nil),                     // 23: ingot.agent.v1.System
+	(*Board)(nil),                      // 24: ingot.agent.v1.Board
+	(*Firmware)(nil),                   // 25: ingot.agent.v1.Firmware
+	(*CPU)(nil),                        // 26: ingot.agent.v1.CPU
+	(*Memory)(nil),                     // 27: ingot.agent.v1.Memory
+	(*DIMM)(nil),                       // 28: ingot.agent.v1.DIMM
+	(*Disk)(nil),                       // 29: ingot.agent.v1.Disk
+	(*NIC)(nil),                        // 30: ingot.agent.v1.NIC
+	(*Neighbor)(nil),                   // 31: ingot.agent.v1.Neighbor
+	(*PCIDevice)(nil),                  // 32: ingot.agent.v1.PCIDevice
+	(*TPM)(nil),                        // 33: ingot.agent.v1.TPM
 }
 var file_agent_protocol_agent_proto_depIdxs = []int32{
 	0,  // 0: ingot.agent.v1.EnrollRequest.evidence:type_name -> ingot.agent.v1.Evidence
-	19, // 1: ingot.agent.v1.ReportInventoryRequest.inventory:type_name -> ingot.agent.v1.Inventory
-	17, // 2: ingot.agent.v1.Directive.wait:type_name -> ingot.agent.v1.Wait
-	18, // 3: ingot.agent.v1.Directive.leave:type_name -> ingot.agent.v1.Leave
+	22, // 1: ingot.agent.v1.ReportInventoryRequest.inventory:type_name -> ingot.agent.v1.Inventory
+	20, // 2: ingot.agent.v1.Directive.wait:type_name -> ingot.agent.v1.Wait
+	21, // 3: ingot.agent.v1.Directive.leave:type_name -> ingot.agent.v1.Leave
 	9,  // 4: ingot.agent.v1.Directive.wipe:type_name -> ingot.agent.v1.Wipe
 	11, // 5: ingot.agent.v1.Directive.power_off:type_name -> ingot.agent.v1.PowerOff
-	10, // 6: ingot.agent.v1.Wipe.disks:type_name -> ingot.agent.v1.WipeDisk
-	14, // 7: ingot.agent.v1.ReportTaskRequest.progress:type_name -> ingot.agent.v1.DiskProgress
-	15, // 8: ingot.agent.v1.ReportTaskRequest.receipt:type_name -> ingot.agent.v1.Receipt
-	16, // 9: ingot.agent.v1.Receipt.disks:type_name -> ingot.agent.v1.DiskReceipt
-	20, // 10: ingot.agent.v1.Inventory.system:type_name -> ingot.agent.v1.System
-	21, // 11: ingot.agent.v1.Inventory.baseboard:type_name -> ingot.agent.v1.Board
-	21, // 12: ingot.agent.v1.Inventory.chassis:type_name -> ingot.agent.v1.Board
-	22, // 13: ingot.agent.v1.Inventory.firmware:type_name -> ingot.agent.v1.Firmware
-	23, // 14: ingot.agent.v1.Inventory.cpus:type_name -> ingot.agent.v1.CPU
-	24, // 15: ingot.agent.v1.Inventory.memory:type_name -> ingot.agent.v1.Memory
-	26, // 16: ingot.agent.v1.Inventory.disks:type_name -> ingot.agent.v1.Disk
-	27, // 17: ingot.agent.v1.Inventory.nics:type_name -> ingot.agent.v1.NIC
-	29, // 18: ingot.agent.v1.Inventory.pci:type_name -> ingot.agent.v1.PCIDevice
-	30, // 19: ingot.agent.v1.Inventory.tpm:type_name -> ingot.agent.v1.TPM
-	25, // 20: ingot.agent.v1.Memory.dimms:type_name -> ingot.agent.v1.DIMM
-	28, // 21: ingot.agent.v1.NIC.neighbor:type_name -> ingot.agent.v1.Neighbor
-	1,  // 22: ingot.agent.v1.Agent.Enroll:input_type -> ingot.agent.v1.EnrollRequest
-	3,  // 23: ingot.agent.v1.Agent.Renew:input_type -> ingot.agent.v1.RenewRequest
-	5,  // 24: ingot.agent.v1.Agent.ReportInventory:input_type -> ingot.agent.v1.ReportInventoryRequest
-	7,  // 25: ingot.agent.v1.Agent.Watch:input_type -> ingot.agent.v1.WatchRequest
-	12, // 26: ingot.agent.v1.Agent.ReportTask:input_type -> ingot.agent.v1.ReportTaskRequest
-	2,  // 27: ingot.agent.v1.Agent.Enroll:output_type -> ingot.agent.v1.EnrollResponse
-	4,  // 28: ingot.agent.v1.Agent.Renew:output_type -> ingot.agent.v1.RenewResponse
-	6,  // 29: ingot.agent.v1.Agent.ReportInventory:output_type -> ingot.agent.v1.ReportInventoryResponse
-	8,  // 30: ingot.agent.v1.Agent.Watch:output_type -> ingot.agent.v1.Directive
-	13, // 31: ingot.agent.v1.Agent.ReportTask:output_type -> ingot.agent.v1.ReportTaskResponse
-	27, // [27:32] is the sub-list for method output_type
-	22, // [22:27] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	12, // 6: ingot.agent.v1.Directive.restart:type_name -> ingot.agent.v1.Restart
+	10, // 7: ingot.agent.v1.Wipe.disks:type_name -> ingot.agent.v1.WipeDisk
+	17, // 8: ingot.agent.v1.ReportTaskRequest.progress:type_name -> ingot.agent.v1.DiskProgress
+	18, // 9: ingot.agent.v1.ReportTaskRequest.receipt:type_name -> ingot.agent.v1.Receipt
+	19, // 10: ingot.agent.v1.Receipt.disks:type_name -> ingot.agent.v1.DiskReceipt
+	23, // 11: ingot.agent.v1.Inventory.system:type_name -> ingot.agent.v1.System
+	24, // 12: ingot.agent.v1.Inventory.baseboard:type_name -> ingot.agent.v1.Board
+	24, // 13: ingot.agent.v1.Inventory.chassis:type_name -> ingot.agent.v1.Board
+	25, // 14: ingot.agent.v1.Inventory.firmware:type_name -> ingot.agent.v1.Firmware
+	26, // 15: ingot.agent.v1.Inventory.cpus:type_name -> ingot.agent.v1.CPU
+	27, // 16: ingot.agent.v1.Inventory.memory:type_name -> ingot.agent.v1.Memory
+	29, // 17: ingot.agent.v1.Inventory.disks:type_name -> ingot.agent.v1.Disk
+	30, // 18: ingot.agent.v1.Inventory.nics:type_name -> ingot.agent.v1.NIC
+	32, // 19: ingot.agent.v1.Inventory.pci:type_name -> ingot.agent.v1.PCIDevice
+	33, // 20: ingot.agent.v1.Inventory.tpm:type_name -> ingot.agent.v1.TPM
+	28, // 21: ingot.agent.v1.Memory.dimms:type_name -> ingot.agent.v1.DIMM
+	31, // 22: ingot.agent.v1.NIC.neighbor:type_name -> ingot.agent.v1.Neighbor
+	1,  // 23: ingot.agent.v1.Agent.Enroll:input_type -> ingot.agent.v1.EnrollRequest
+	3,  // 24: ingot.agent.v1.Agent.Renew:input_type -> ingot.agent.v1.RenewRequest
+	5,  // 25: ingot.agent.v1.Agent.ReportInventory:input_type -> ingot.agent.v1.ReportInventoryRequest
+	7,  // 26: ingot.agent.v1.Agent.Watch:input_type -> ingot.agent.v1.WatchRequest
+	15, // 27: ingot.agent.v1.Agent.ReportTask:input_type -> ingot.agent.v1.ReportTaskRequest
+	13, // 28: ingot.agent.v1.Agent.AcknowledgeRestart:input_type -> ingot.agent.v1.AcknowledgeRestartRequest
+	2,  // 29: ingot.agent.v1.Agent.Enroll:output_type -> ingot.agent.v1.EnrollResponse
+	4,  // 30: ingot.agent.v1.Agent.Renew:output_type -> ingot.agent.v1.RenewResponse
+	6,  // 31: ingot.agent.v1.Agent.ReportInventory:output_type -> ingot.agent.v1.ReportInventoryResponse
+	8,  // 32: ingot.agent.v1.Agent.Watch:output_type -> ingot.agent.v1.Directive
+	16, // 33: ingot.agent.v1.Agent.ReportTask:output_type -> ingot.agent.v1.ReportTaskResponse
+	14, // 34: ingot.agent.v1.Agent.AcknowledgeRestart:output_type -> ingot.agent.v1.AcknowledgeRestartResponse
+	29, // [29:35] is the sub-list for method output_type
+	23, // [23:29] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_agent_protocol_agent_proto_init() }
@@ -2553,6 +2726,7 @@ func file_agent_protocol_agent_proto_init() {
 		(*Directive_Leave)(nil),
 		(*Directive_Wipe)(nil),
 		(*Directive_PowerOff)(nil),
+		(*Directive_Restart)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2560,7 +2734,7 @@ func file_agent_protocol_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_protocol_agent_proto_rawDesc), len(file_agent_protocol_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,11 +22,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Agent_Enroll_FullMethodName          = "/ingot.agent.v1.Agent/Enroll"
-	Agent_Renew_FullMethodName           = "/ingot.agent.v1.Agent/Renew"
-	Agent_ReportInventory_FullMethodName = "/ingot.agent.v1.Agent/ReportInventory"
-	Agent_Watch_FullMethodName           = "/ingot.agent.v1.Agent/Watch"
-	Agent_ReportTask_FullMethodName      = "/ingot.agent.v1.Agent/ReportTask"
+	Agent_Enroll_FullMethodName             = "/ingot.agent.v1.Agent/Enroll"
+	Agent_Renew_FullMethodName              = "/ingot.agent.v1.Agent/Renew"
+	Agent_ReportInventory_FullMethodName    = "/ingot.agent.v1.Agent/ReportInventory"
+	Agent_Watch_FullMethodName              = "/ingot.agent.v1.Agent/Watch"
+	Agent_ReportTask_FullMethodName         = "/ingot.agent.v1.Agent/ReportTask"
+	Agent_AcknowledgeRestart_FullMethodName = "/ingot.agent.v1.Agent/AcknowledgeRestart"
 )
 
 // AgentClient is the client API for Agent service.
@@ -43,6 +44,8 @@ type AgentClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Directive], error)
 	// ReportTask tells how a task fares, and its receipt at the end. It may be sent again: the same receipt counts once.
 	ReportTask(ctx context.Context, in *ReportTaskRequest, opts ...grpc.CallOption) (*ReportTaskResponse, error)
+	// AcknowledgeRestart says that the machine restarts from the network for the boot that a Restart named, before it does. It may be sent again.
+	AcknowledgeRestart(ctx context.Context, in *AcknowledgeRestartRequest, opts ...grpc.CallOption) (*AcknowledgeRestartResponse, error)
 }
 
 type agentClient struct {
@@ -112,6 +115,16 @@ func (c *agentClient) ReportTask(ctx context.Context, in *ReportTaskRequest, opt
 	return out, nil
 }
 
+func (c *agentClient) AcknowledgeRestart(ctx context.Context, in *AcknowledgeRestartRequest, opts ...grpc.CallOption) (*AcknowledgeRestartResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcknowledgeRestartResponse)
+	err := c.cc.Invoke(ctx, Agent_AcknowledgeRestart_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -126,6 +139,8 @@ type AgentServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[Directive]) error
 	// ReportTask tells how a task fares, and its receipt at the end. It may be sent again: the same receipt counts once.
 	ReportTask(context.Context, *ReportTaskRequest) (*ReportTaskResponse, error)
+	// AcknowledgeRestart says that the machine restarts from the network for the boot that a Restart named, before it does. It may be sent again.
+	AcknowledgeRestart(context.Context, *AcknowledgeRestartRequest) (*AcknowledgeRestartResponse, error)
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -150,6 +165,9 @@ func (UnimplementedAgentServer) Watch(*WatchRequest, grpc.ServerStreamingServer[
 }
 func (UnimplementedAgentServer) ReportTask(context.Context, *ReportTaskRequest) (*ReportTaskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReportTask not implemented")
+}
+func (UnimplementedAgentServer) AcknowledgeRestart(context.Context, *AcknowledgeRestartRequest) (*AcknowledgeRestartResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcknowledgeRestart not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -255,6 +273,24 @@ func _Agent_ReportTask_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Agent_AcknowledgeRestart_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeRestartRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).AcknowledgeRestart(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_AcknowledgeRestart_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).AcknowledgeRestart(ctx, req.(*AcknowledgeRestartRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -277,6 +313,10 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReportTask",
 			Handler:    _Agent_ReportTask_Handler,
+		},
+		{
+			MethodName: "AcknowledgeRestart",
+			Handler:    _Agent_AcknowledgeRestart_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -101,7 +101,7 @@ func (c *conversation) follow(ctx context.Context) (*Leave, error) {
 	for {
 		select {
 		case e := <-c.events:
-			if leave, err := c.hear(e); leave != nil || err != nil {
+			if leave, err := c.hear(ctx, e); leave != nil || err != nil {
 				return leave, err
 			}
 		case <-c.changed():
@@ -133,30 +133,30 @@ func (s *Session) changed() <-chan struct{} {
 func (c *conversation) resume(ctx context.Context) (*Leave, error) {
 	if d := c.waits; d != nil {
 		c.waits = nil
-		return c.obey(d), nil
+		return c.obey(ctx, d)
 	}
 	return nil, c.first(ctx, c.client)
 }
 
 // hear takes what the stream brings. The latest directive is the one that counts.
-func (c *conversation) hear(e event) (*Leave, error) {
+func (c *conversation) hear(ctx context.Context, e event) (*Leave, error) {
 	if e.err != nil {
 		return nil, fmt.Errorf("%w: %w", errEnded, e.err)
 	}
 	c.backoff.reset()
 	c.waits = nil
-	leave := c.obey(e.directive)
+	leave, err := c.obey(ctx, e.directive)
 	select {
 	case <-c.heard:
 	default:
 		close(c.heard)
 	}
-	return leave, nil
+	return leave, err
 }
 
 // obey does one directive. One that this agent does not know is waited out: a newer controller may speak to an older agent.
 // Nothing that the server says ends a wipe that has begun: an end of this boot waits for the wipe and its receipt.
-func (c *conversation) obey(d *protocol.Directive) *Leave {
+func (c *conversation) obey(ctx context.Context, d *protocol.Directive) (*Leave, error) {
 	var leave *Leave
 	switch k := d.GetKind().(type) {
 	case *protocol.Directive_Wait:
@@ -167,19 +167,42 @@ func (c *conversation) obey(d *protocol.Directive) *Leave {
 		}
 	case *protocol.Directive_Leave:
 		leave = &Leave{Reason: k.Leave.GetReason(), Message: k.Leave.GetMessage()}
+	case *protocol.Directive_Restart:
+		leave = &Leave{Reason: k.Restart.GetReason(), Message: k.Restart.GetMessage()}
 	case *protocol.Directive_PowerOff:
 		leave = &Leave{Reason: k.PowerOff.GetReason(), Message: k.PowerOff.GetMessage(), PowerOff: true}
 	default:
 		c.Log.Warn("the server wants something that this agent does not know; waiting")
 	}
 	if leave == nil {
-		return nil
+		return nil, nil
 	}
 	if !c.ledger.close() {
 		c.Log.Warn("the server wants this machine to "+leave.verb()+"; a wipe runs, so it does that afterwards", "reason", leave.Reason)
 		c.waits = d
-		return nil
+		return nil, nil
 	}
 	c.Log.Info("the server wants this machine to "+leave.verb()+": "+leave.Message, "reason", leave.Reason)
-	return leave
+	if r := d.GetRestart(); r != nil {
+		return c.acknowledge(ctx, r, leave)
+	}
+	return leave, nil
+}
+
+// acknowledge says that the machine restarts from the network, and lets it do so once the server has answered: only then that boot is awaited. What the
+// server refuses is waited out; after any other trouble it says its order again over the next connection.
+func (c *conversation) acknowledge(ctx context.Context, r *protocol.Restart, leave *Leave) (*Leave, error) {
+	c.Log.Info("for the next boot: " + c.NetworkNext(ctx))
+	err := c.call(ctx, func(ctx context.Context) error {
+		_, err := c.client.AcknowledgeRestart(ctx, &protocol.AcknowledgeRestartRequest{BootId: r.GetBootId()})
+		return err
+	})
+	switch {
+	case err == nil:
+		return leave, nil
+	case final(err):
+		c.Log.Warn("the server takes its order to restart back; waiting", "error", plain(err))
+		return nil, nil
+	}
+	return nil, fmt.Errorf("acknowledging the restart: %w", err)
 }

@@ -97,6 +97,8 @@ type server struct {
 	refuse bool
 	// deny makes Enroll fail, and task is what ReportTask answers.
 	deny, task error
+	// restart is what AcknowledgeRestart answers.
+	restart error
 	// slow lets progress hang.
 	slow bool
 	// keys are the public keys that enrolled.
@@ -269,6 +271,16 @@ func (s *server) ReportTask(ctx context.Context, r *protocol.ReportTaskRequest) 
 		<-ctx.Done()
 	}
 	return &protocol.ReportTaskResponse{}, err
+}
+
+func (s *server) AcknowledgeRestart(ctx context.Context, r *protocol.AcknowledgeRestartRequest) (*protocol.AcknowledgeRestartResponse, error) {
+	if err := s.known(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls <- "acknowledge " + r.GetBootId()
+	return &protocol.AcknowledgeRestartResponse{}, s.restart
 }
 
 // expect waits for the next call.

@@ -32,6 +32,8 @@ type Config struct {
 	Changed <-chan struct{}
 	// Tasks erases disks.
 	Tasks Tasks
+	// NetworkNext lets the next boot be from the network, if the firmware takes that, and says in one line what became of it.
+	NetworkNext func(context.Context) string
 	// Dial opens a connection; (&net.Dialer{}).DialContext on a real machine.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Now must carry the monotonic clock; After is time.After. Both are fakes in tests.

@@ -106,7 +106,7 @@ const (
 	BootNotHonored = "BootNotHonored"
 	// BootVoided: two claimants, or two machines that asked for its script.
 	BootVoided = "BootVoided"
-	// AwaitingPower: Ingot must start a boot and may not: the server declares no BMC, or a person switched it off.
+	// AwaitingPower: Ingot must start a boot and may not: the server declares no BMC and its agent is not there, or a person switched it off.
 	AwaitingPower = "AwaitingPower"
 
 	// Schedulable is True for this reason.

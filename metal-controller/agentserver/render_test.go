@@ -15,6 +15,11 @@ func TestRender(t *testing.T) {
 	if d := render(task(lifecycle.TaskPowerOff)).GetPowerOff(); d.GetReason() != "R" || d.GetMessage() != "m" {
 		t.Errorf("power off: %v", d)
 	}
+	again := task(lifecycle.TaskRestart)
+	again.BootID = "b1"
+	if d := render(again).GetRestart(); d.GetReason() != "R" || d.GetMessage() != "m" || d.GetBootId() != "b1" {
+		t.Errorf("restart: %v", d)
+	}
 	for _, k := range []lifecycle.TaskKind{lifecycle.TaskWait, lifecycle.TaskDenied, "", "Explode"} {
 		if d := render(task(k)).GetWait(); d.GetReason() != "R" || d.GetMessage() != "m" {
 			t.Errorf("%q: %v", k, d)

@@ -8,6 +8,20 @@ import (
 	"ingot.dev/ingot/metal-controller/agentserver/desk"
 )
 
+// AcknowledgeRestart takes an agent's word that it restarts its machine, before it does.
+func (s *Server) AcknowledgeRestart(ctx context.Context, r *protocol.AcknowledgeRestartRequest) (*protocol.AcknowledgeRestartResponse, error) {
+	who := callerOf(ctx)
+	if !claims.BootID(r.GetBootId()) {
+		return nil, refuse(codeInvalid, "", "boot_id is empty or malformed; it comes from the order to restart")
+	}
+	err := s.answer(ctx, protocol.Agent_AcknowledgeRestart_FullMethodName, who.server, s.desk.Acknowledge(ctx, who.Caller, who.server, r.GetBootId()))
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Log.Info("Recorded an acknowledged restart", "server", who.server, "bootID", who.BootID, "begins", r.GetBootId())
+	return &protocol.AcknowledgeRestartResponse{}, nil
+}
+
 // ReportTask takes how a task fares, from the one boot that it was given to.
 func (s *Server) ReportTask(ctx context.Context, r *protocol.ReportTaskRequest) (*protocol.ReportTaskResponse, error) {
 	who := callerOf(ctx)

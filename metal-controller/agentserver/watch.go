@@ -82,6 +82,8 @@ func render(t lifecycle.Task) *protocol.Directive {
 	switch t.Kind {
 	case lifecycle.TaskLeave:
 		return &protocol.Directive{Kind: &protocol.Directive_Leave{Leave: &protocol.Leave{Reason: t.Reason, Message: t.Message}}}
+	case lifecycle.TaskRestart:
+		return &protocol.Directive{Kind: &protocol.Directive_Restart{Restart: &protocol.Restart{BootId: t.BootID, Reason: t.Reason, Message: t.Message}}}
 	case lifecycle.TaskPowerOff:
 		return &protocol.Directive{Kind: &protocol.Directive_PowerOff{PowerOff: &protocol.PowerOff{Reason: t.Reason, Message: t.Message}}}
 	case lifecycle.TaskWipe:

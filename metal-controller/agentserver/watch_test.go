@@ -54,7 +54,7 @@ func (s *stream) Send(d *protocol.Directive) error { s.sent <- d; return nil }
 // settlingShelf is a Server whose boot was claimed five seconds ago, with a grant.
 func settlingShelf(now time.Time) *shelf {
 	claimed, disks := metav1.NewTime(now.Add(-5*time.Second)), []metal.DiskID{{WWID: "naa.1", Serial: "S1"}}
-	s := &shelf{server: metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "s1"}, Spec: metal.ServerSpec{Accepted: true, Record: &metal.ServerRecord{
+	s := &shelf{server: metal.Server{ObjectMeta: metav1.ObjectMeta{Name: "s1"}, Spec: metal.ServerSpec{Accepted: true, BMC: &metal.BMC{}, Record: &metal.ServerRecord{
 		ManagedBy:  &metal.ManagedBy{Installation: "here", Epoch: 1},
 		Acceptance: &metal.AcceptanceRecord{At: claimed, Level: metal.WipeClear, Disks: disks},
 		Boot:       &metal.BootRecord{ID: "b1", Phase: metal.BootClaimed, Claimant: "k1", ClaimedAt: &claimed},

@@ -109,8 +109,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	s := bootserver.New(bootserver.Config{
-		Authority: b.authority, Installation: "x",
-		Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
+		Authority: b.authority, Installation: "x", Reader: b.cache, Policy: "register-once", Agent: &protocol.AgentBoot{Url: "https://a", Pin: "p"}, Links: links(t), Sightings: b.sightings, Files: b.files,
 		Networks: networks.NewStore(clock, func(c networks.Change) { b.networks = append(b.networks, c) }),
 		Void: func(_ context.Context, server, bootID string) error {
 			if server == b.stuck {

@@ -203,14 +203,15 @@ func areDisks(list []metal.DiskStatus) string {
 // restart says what happens to the machine.
 func (g *gesture) restart() string {
 	s := g.server
-	button := ""
+	button, end := "", "is switched off"
 	if s.Spec.BMC == nil {
-		button = "\nIt has no spec.bmc: Ingot trusts only a boot that it started itself, so nothing more happens until you set one."
+		end = "waits in the agent"
+		button = "\nIt has no spec.bmc: its agent restarts it. If none runs there now, press its power button, with the network first in its boot order."
 	}
 	if s.Status.Inventory == nil && len(s.Status.Disks) == 0 {
 		return "The machine will be restarted and boots Ingot's agent; blank disks are then erased, disks with data wait for `ingot accept " + s.Name + " --wipe-data`." + button
 	}
-	return "The machine will be restarted now, boots Ingot's agent, and is switched off when its disks are erased and read back." + button
+	return "The machine will be restarted now, boots Ingot's agent, and " + end + " when its disks are erased and read back." + button
 }
 
 // next says what was done and what comes.

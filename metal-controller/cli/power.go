@@ -90,7 +90,7 @@ func (p *power) one(ctx context.Context, c client.WithWatch, action metal.PowerA
 		return err
 	}
 	if s.Spec.BMC == nil {
-		return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%s has no spec.bmc, so nothing can switch it; press its button, or declare its BMC: kubectl edit server %s", name, name)}
+		return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%s has no spec.bmc, so nothing can switch it: press its power button, with the network first in its boot order; or declare its BMC: kubectl edit server %s", name, name)}
 	}
 	if err := p.confirm(s, action); err != nil {
 		return err

@@ -32,7 +32,8 @@ func newRelease(env *Env) *cobra.Command {
 		Use:   "release CLAIM",
 		Short: "Give a claimed server back: it is shut down, proven off, and its own disks are wiped",
 		Long: `Give a claimed server back: its claim is deleted, its operating system is shut down, and once its BMC proves it off, its own disks are
-wiped and it is Available again. First it shows which server that is, and asks for the name of the claim (or --yes).
+wiped and it is Available again. Without a BMC a person restarts the machine from the network: the agent that enrols on it then is the proof.
+First it shows which server that is, and asks for the name of the claim (or --yes).
 
 A control plane of a Talos cluster leaves its etcd first, through another control plane. While etcd does not let it go, since too few others are left
 or up, nothing is released. --lose-etcd-member goes on all the same: the cluster may stand still after that, and its data may be gone.

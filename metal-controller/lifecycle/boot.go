@@ -17,6 +17,8 @@ func bootTarget(o *Observation, p *Plan) {
 	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting || r.Boot.Phase == metal.BootClaimed):
 		p.boot(purposeOf(r.Boot).target, reasons.BootRunning)
 		p.Boot.ID, p.Boot.Deadline = r.Boot.ID, r.Boot.Deadline.DeepCopy()
+	case agentTarget(o, r):
+		p.boot(metal.BootTargetAgent, reasons.AwaitingPower)
 	case r.Unverified != nil && r.Acceptance != nil: // since the backup it may have got a workload, which must not be kept from starting
 		p.boot(metal.BootTargetLocalDisk, r.Unverified.Reason)
 	case r.Claim != nil:

@@ -22,7 +22,7 @@ const (
 	ClaimVoided ClaimVerdict = "Voided"
 )
 
-// ClaimBoot judges an agent that enrols with a boot id, at trust level 1 (DESIGN section 4): in the window that begins when the BMC reads on. The record that it returns is to be written, fenced by
+// ClaimBoot judges an agent that enrols with a boot id, at trust level 1 (DESIGN section 4): in the window that begins when the BMC reads on, or an agent acknowledged. The record that it returns is to be written, fenced by
 // the resourceVersion of the Server that was read uncached, before the agent is answered; nil when nothing changes.
 func ClaimBoot(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, ClaimVerdict) {
 	r := s.Spec.Record
@@ -31,6 +31,8 @@ func ClaimBoot(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, C
 	}
 	b := r.Boot
 	switch {
+	case b.RestartedBy == c.Key: // it did not restart the machine, though it said so
+		return nil, ClaimRefused
 	case purposeOf(b).target != metal.BootTargetAgent: // an operating system never enrols, so whoever does is a stranger who read the script
 		return nil, ClaimRefused
 	case b.Phase == metal.BootClaimed && b.Claimant == c.Key:
@@ -43,6 +45,9 @@ func ClaimBoot(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, C
 	out := r.DeepCopy()
 	at := metav1.NewTime(now.UTC().Truncate(time.Second))
 	out.Boot.Phase, out.Boot.At, out.Boot.Claimant, out.Boot.ClaimedAt = metal.BootClaimed, at, c.Key, &at
+	if byAgent(b) {
+		out.Agent = &metal.AgentRecord{BootID: c.BootID, Key: c.Key, HeardAt: at}
+	}
 	return out, ClaimAccepted
 }
 
@@ -50,11 +55,11 @@ func ClaimBoot(s *metal.Server, c Caller, now time.Time) (*metal.ServerRecord, C
 // that of a live boot.
 func VoidBoot(s *metal.Server, bootID, reason string, now time.Time) *metal.ServerRecord {
 	r := s.Spec.Record
-	if r == nil || r.Boot == nil || bootID == "" || r.Boot.ID != bootID || r.Boot.Phase == metal.BootVoid || r.Boot.Phase == metal.BootSwitchingOff {
+	if r == nil || r.Boot == nil || bootID == "" || r.Boot.ID != bootID || r.Boot.Phase == metal.BootVoid || r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootRestarting {
 		return nil
 	}
 	out := r.DeepCopy()
-	out.Boot.Phase, out.Boot.At, out.Boot.Reason = metal.BootVoid, metav1.NewTime(now.UTC().Truncate(time.Second)), reason
+	contest(out, reason, now)
 	return out
 }
 

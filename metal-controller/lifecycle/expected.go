@@ -52,6 +52,10 @@ func driveBoot(o *Observation, p *Plan) {
 		p.void(o, u.Reason)
 		return
 	}
+	if b.Phase != metal.BootVoid && noBMC(o) != byAgent(b) { // a BMC was declared, or taken away
+		p.void(o, reasons.AwaitingPower)
+		return
+	}
 	if want, f := need(o, p); f.ok() && want != purposeOf(b) && !requested(o, p) { // what it was for is over; something else is needed now
 		p.void(o, "")
 		return
@@ -59,6 +63,8 @@ func driveBoot(o *Observation, p *Plan) {
 	switch b.Phase {
 	case metal.BootSwitchingOff, metal.BootSwitchingOn:
 		switching(o, p, b)
+	case metal.BootRestarting:
+		restarting(o, p, b)
 	case metal.BootBooting:
 		booting(o, p, b)
 	case metal.BootClaimed:
@@ -113,6 +119,11 @@ func startBoot(o *Observation, p *Plan) {
 		p.againIf(f.after)
 		return
 	}
+	if noBMC(o) { // its agent waits, so nothing else runs on it
+		p.expect(o, want, metal.BootRestarting, nextAttempt(o, p.record(o).Boot))
+		p.again(stepTimeout + time.Second)
+		return
+	}
 	if !maySwitchOff(o, p.record(o)).ok() {
 		return
 	}
@@ -153,9 +164,13 @@ func nextAttempt(o *Observation, last *metal.BootRecord) int32 {
 
 // expect records a new expected boot.
 func (p *Plan) expect(o *Observation, want purpose, phase metal.BootPhase, attempt int32) {
+	deadline := stepTimeout
+	if phase != metal.BootRestarting { // that of the acknowledgement: the boot itself gets its own then
+		deadline += patience(want.target)
+	}
 	p.edit(o, func(r *metal.ServerRecord) {
 		r.Boot = &metal.BootRecord{
-			ID: o.NewID, Phase: phase, Attempt: attempt, StartedAt: second(o), At: stamp(o), Deadline: metav1.NewTime(stamp(o).Add(stepTimeout + patience(want.target))),
+			ID: o.NewID, Phase: phase, Attempt: attempt, StartedAt: second(o), At: stamp(o), Deadline: metav1.NewTime(stamp(o).Add(deadline)),
 			Target: want.target, BindingID: want.binding,
 		}
 	})
@@ -298,6 +313,8 @@ func claimed(o *Observation, p *Plan, b *metal.BootRecord) {
 	r := p.record(o)
 	mine := r.Wipe != nil && r.Wipe.BootID == b.ID
 	switch {
+	case mine && proved(r) && byAgent(b):
+		witnessed(o, p, r)
 	case mine && proved(r):
 		switchedItselfOff(o, p, r)
 	case wentOff(o, b.At.Time):
@@ -308,6 +325,8 @@ func claimed(o *Observation, p *Plan, b *metal.BootRecord) {
 		unreported(o, p, b)
 	case b.BindingID != "" && bound(r):
 		looked(o, p, b)
+	case byAgent(b):
+		stays(o, p, r)
 	}
 }
 
@@ -394,9 +413,11 @@ func bootExpected(o *Observation, p *Plan) {
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():
 		p.set(reasons.BootExpected, True, reasons.BootNotNeeded, "No boot is needed now.")
-	case !maySwitchOff(o, r).ok():
+	case !noBMC(o) && !maySwitchOff(o, r).ok():
 		f = maySwitchOff(o, r)
 		p.set(reasons.BootExpected, False, f.reason, f.message)
+	case noBMC(o):
+		p.set(reasons.BootExpected, False, reasons.BootRunning, "The agent that waits is about to be told to restart the machine.")
 	default:
 		p.set(reasons.BootExpected, False, reasons.BootRunning, "Waiting for the BMC, to start the boot: see the condition "+reasons.BMCReachable+".")
 	}
@@ -405,7 +426,7 @@ func bootExpected(o *Observation, p *Plan) {
 // keptBack says that a boot is needed, and may not begin now.
 func keptBack(r *metal.ServerRecord, f refusal) bool {
 	switch f.reason {
-	case reasons.AwaitingPower, reasons.BootNotHonored, reasons.BootVoided, reasons.DestructiveLimit, reasons.NotRegistered:
+	case reasons.AwaitingPower, reasons.BootNotHonored, reasons.BootVoided, reasons.DestructiveLimit, reasons.NotRegistered, reasons.BootRunning:
 		return true
 	}
 	return r.Claim != nil && !f.ok() && f.reason != reasons.Installed
@@ -417,6 +438,8 @@ func waitingFor(b *metal.BootRecord) string {
 		return "Waiting for the BMC to read off, before the machine is started."
 	case b.Phase == metal.BootSwitchingOn:
 		return "Waiting for the BMC to read on."
+	case b.Phase == metal.BootRestarting:
+		return "Waiting for the agent that waits on the machine to acknowledge that it restarts it from the network."
 	}
 	until := b.Deadline.UTC().Format("15:04:05") + " UTC."
 	switch {

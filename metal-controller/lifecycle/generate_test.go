@@ -64,6 +64,7 @@ func observations() *rapid.Generator[lifecycle.Observation] {
 		if seldom.Draw(t, "conflicting") {
 			o.ConflictsWith = rapid.SliceOfN(rapid.SampledFrom([]string{"s1", "s2", "s3"}), 0, 3).Draw(t, "conflict")
 		}
+		o.AgentHeard = times(t, "agentHeard").Time
 		o.Claim, o.Warm = claimViews().Draw(t, "claimView"), seldom.Draw(t, "warm")
 		if seldom.Draw(t, "shared") {
 			o.Elsewhere = map[string]string{"w-a": "s2"}
@@ -193,6 +194,9 @@ func records() *rapid.Generator[*metal.ServerRecord] {
 		if yes.Draw(t, "granted") {
 			r.Wipe = wipeRecords().Draw(t, "wipe")
 		}
+		if yes.Draw(t, "agentWaits") {
+			r.Agent = &metal.AgentRecord{BootID: bootIDs.Draw(t, "agentBoot"), Key: keys.Draw(t, "agentKey"), HeardAt: times(t, "agentHeardAt")}
+		}
 		obstacles(t, r)
 		return r
 	})
@@ -241,12 +245,15 @@ func releaseRecords(t *rapid.T) *metal.ReleaseRecord {
 }
 
 func bootRecords() *rapid.Generator[*metal.BootRecord] {
-	phases := rapid.SampledFrom([]metal.BootPhase{"SwitchingOff", "SwitchingOn", "Booting", "Claimed", "Claimed", "Claimed", "Void", "?"})
+	phases := rapid.SampledFrom([]metal.BootPhase{"SwitchingOff", "SwitchingOn", "Restarting", "Booting", "Claimed", "Claimed", "Claimed", "Void", "?"})
 	return rapid.Custom(func(t *rapid.T) *metal.BootRecord {
 		b := &metal.BootRecord{
 			ID: bootIDs.Draw(t, "bootID"), Phase: phases.Draw(t, "phase"), Attempt: rapid.Int32Range(0, 4).Draw(t, "attempt"),
 			StartedAt: times(t, "startedAt"), At: times(t, "phaseAt"), Deadline: times(t, "deadline"),
 			Reason: rapid.SampledFrom([]string{"", reasons.BootVoided, reasons.BootNotHonored, reasons.ConfigContested, reasons.DiskBootFailed}).Draw(t, "voidReason"),
+		}
+		if seldom.Draw(t, "acknowledged") && b.Phase != metal.BootRestarting {
+			b.RestartedBy = keys.Draw(t, "restartedBy")
 		}
 		if seldom.Draw(t, "forBinding") {
 			b.BindingID, b.Target = "b", rapid.SampledFrom([]metal.BootTarget{metal.BootTargetOS, metal.BootTargetOS, metal.BootTargetAgent}).Draw(t, "bootTarget")

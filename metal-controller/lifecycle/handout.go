@@ -29,6 +29,8 @@ const (
 	TaskLeave TaskKind = "Leave"
 	// TaskWipe erases the disks of the grant.
 	TaskWipe TaskKind = "Wipe"
+	// TaskRestart acknowledges that the agent restarts its machine from the network, and restarts it.
+	TaskRestart TaskKind = "Restart"
 	// TaskPowerOff switches the machine off.
 	TaskPowerOff TaskKind = "PowerOff"
 )
@@ -40,6 +42,8 @@ type Task struct {
 	Reason, Message string
 	// After is when to ask again even if nothing changes; 0 waits for a change.
 	After time.Duration
+	// BootID is the boot that a restart begins; set for TaskRestart only.
+	BootID string
 	// Grant is set for TaskWipe only.
 	Grant WipeGrant
 }
@@ -67,13 +71,33 @@ func (g WipeGrant) Disks() []metal.DiskID { return slices.Clone(g.disks) }
 // HandOut says what a caller shall do. The observation must rest on uncached reads of the Server and its inventory, and needs no reading of the BMC:
 // the grant is computed again from them, and a wipe goes out only if it is the very one that the record holds.
 func HandOut(o Observation, c Caller) Task {
-	switch {
-	case o.Server == nil || foreign(&o) || !Believed(o.Server, c):
-		return Task{Kind: TaskDenied, Reason: reasons.Accepted, Message: "This boot is not, or no longer, one that Ingot expects of the server."}
-	case !proven(o.Server.Spec.Record, c):
-		return unprovenTask(&o)
+	if o.Server == nil || foreign(&o) {
+		return deniedTask()
 	}
-	return provenTask(&o, o.Server.Spec.Record)
+	t := handOut(&o, c)
+	if t.After == 0 && Waits(o.Server, c) { // so that it is heard
+		t.After = agentHears
+	}
+	return t
+}
+
+func handOut(o *Observation, c Caller) Task {
+	t, restart := restartTask(o, c)
+	switch {
+	case restart:
+		return t
+	case proven(o.Server.Spec.Record, c):
+		return provenTask(o, o.Server.Spec.Record)
+	case Believed(o.Server, c):
+		return unprovenTask(o)
+	case Waits(o.Server, c):
+		return waitingTask(o)
+	}
+	return deniedTask()
+}
+
+func deniedTask() Task {
+	return Task{Kind: TaskDenied, Reason: reasons.Accepted, Message: "This boot is not, or no longer, one that Ingot expects of the server."}
 }
 
 // unprovenTask never touches the machine: at trust level 0 it waits, or goes back to its own disk.
@@ -92,8 +116,11 @@ func unprovenTask(o *Observation) Task {
 
 // provenTask is for the claimant of the expected boot.
 func provenTask(o *Observation, r *metal.ServerRecord) Task {
-	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) {
+	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) && !byAgent(r.Boot) {
 		return Task{Kind: TaskPowerOff, Reason: reasons.ReceiptJudged, Message: "The disks are clean; the machine switches itself off, which proves that it was this one."}
+	}
+	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) {
+		return Task{Kind: TaskWait, Reason: reasons.ReceiptJudged, Message: "The disks are clean; the machine waits in the agent until it is needed."}
 	}
 	disks, f := permit(o, r)
 	if !f.ok() {

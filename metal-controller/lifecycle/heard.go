@@ -24,9 +24,12 @@ func Hear(s *metal.Server, now time.Time) *metal.ServerRecord {
 	return out
 }
 
-// Word is what the record says that its system told; it is another one after each word that was written down. Empty when none was.
+// Word is what the record says that its system told, or the agent that waits; it is another one after each word that was written down. Empty when none was.
 func Word(r *metal.ServerRecord) string {
 	if !installed(r) {
+		if r.Agent != nil {
+			return agentWord(r.Agent)
+		}
 		return ""
 	}
 	i := r.Installed

@@ -29,6 +29,8 @@ type Observation struct {
 	Power PowerReading
 	// Agent is the session of the server's agent; nil when none is connected.
 	Agent *AgentSession
+	// AgentHeard is when the agent that waits on a server without a BMC was last heard by anybody, by the clock of Now.
+	AgentHeard time.Time
 	// ConflictsWith names the other Servers that the same evidence points to.
 	ConflictsWith []string
 	// NewID is random and was never used before: whatever this decision begins gets it.

@@ -29,13 +29,13 @@ func need(o *Observation, p *Plan) (purpose, refusal) {
 	switch {
 	case !f.ok():
 		return purpose{}, f
-	case o.Server.Spec.BMC == nil:
-		return purpose{}, refusal{reason: reasons.AwaitingPower, message: "Ingot must start the boot itself to trust it, and the server declares no BMC: set spec.bmc."}
 	case unrecognisable(o): // a boot would register another Server
 		return purpose{}, refusal{reason: reasons.NotRegistered, message: howToRegister(o)}
 	case want.binding == "" && o.Inventory != nil && !diskTrouble(o, judgeDisks(o, r)).ok():
 		return purpose{}, diskTrouble(o, judgeDisks(o, r))
-	case personOff(o, r):
+	case unattended(o, r) && !live(r):
+		return purpose{}, gesture(o, r)
+	case personOff(o, r) && !noBMC(o):
 		return purpose{}, refusal{reason: reasons.AwaitingPower, message: "A person switched the server off: `ingot power on " + o.Server.Name + "` lets it go on."}
 	case want.binding == "" && r.Wipe == nil && o.Budget.Granted >= o.Budget.Limit:
 		return purpose{}, refusal{reason: reasons.DestructiveLimit, message: overBudget(o), after: budgetRecheck}
@@ -49,8 +49,11 @@ func wanted(o *Observation, r *metal.ServerRecord) (purpose, refusal) {
 		return wantedByClaim(o, r)
 	}
 	f := permitServer(o, r)
-	warm := f.reason == reasons.Wiped && o.Warm && o.Server.Spec.Accepted
-	evidence := f.reason == reasons.EvidenceNeeded && unclaimedYes(o, r) && poweredOff(o)
+	if f.reason == reasons.Wiped && unattended(o, r) && !live(r) { // it waits in the agent, or in vain
+		f = gesture(o, r)
+	}
+	warm := f.reason == reasons.Wiped && o.Warm && o.Server.Spec.Accepted && !noBMC(o)
+	evidence := f.reason == reasons.EvidenceNeeded && unclaimedYes(o, r) && (poweredOff(o) || noBMC(o) && agentWaits(o, r))
 	if !f.ok() && !evidence && !warm {
 		return purpose{}, f
 	}

@@ -67,6 +67,7 @@ func (p *Plan) beginRelease(o *Observation) {
 		if level == "" {
 			level = metal.WipeClear
 		}
+		r.Agent = nil // only one that enrols from now on proves anything
 		r.Release = &metal.ReleaseRecord{Namespace: c.Namespace, Name: c.Name, BindingID: c.BindingID, At: stamp(o), Level: level}
 		if c.ConfigAt != nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil {
 			r.Release.Disks = append([]metal.DiskID(nil), r.Wipe.Disks...)
@@ -118,6 +119,8 @@ func fence(o *Observation, p *Plan, f *metal.ReleaseRecord) {
 	switch {
 	case wentOff(o, f.At.Time), poweredOff(o) && strings.HasPrefix(o.Power.Done, offPrefix(f)):
 		p.endBinding(o, metal.ProofPowerOff)
+	case noBMC(o) && p.record(o).Agent != nil:
+		p.endBinding(o, metal.ProofAgent)
 	case paused(o), o.Server.Spec.BMC == nil, requested(o, p):
 	case poweredOff(o) && !ahead(o, f.At.Time):
 		p.askNow(o) // it was off before; what counts is a reading from after the release
@@ -227,8 +230,8 @@ func unfenced(o *Observation, f *metal.ReleaseRecord) bool {
 }
 
 func whyUnfenced(o *Observation) string {
-	if o.Server.Spec.BMC == nil {
-		return "the server declares no BMC."
+	if noBMC(o) {
+		return "the server declares no BMC. Restart the machine from the network by hand: the agent that then enrols on it is the proof."
 	}
 	if poweredOff(o) {
 		return "its BMC reads off, and did not from after the release yet."

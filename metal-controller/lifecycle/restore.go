@@ -20,6 +20,7 @@ func Unverify(s *metal.Server, now time.Time) {
 	if b := r.Boot; b != nil && b.Phase != metal.BootVoid {
 		b.Phase, b.At, b.Reason = metal.BootVoid, at, reasons.Restored
 	}
+	r.Agent = nil
 	if r.Installed != nil { // only a word from now on speaks for the workload
 		r.Installed.HeardAt = nil
 	}

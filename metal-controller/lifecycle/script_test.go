@@ -208,6 +208,9 @@ func record(r *metal.ServerRecord) string {
 		if b.Target == metal.BootTargetOS {
 			s += " of the OS"
 		}
+		if b.RestartedBy != "" {
+			s += " acknowledged by " + b.RestartedBy
+		}
 		if b.Attempt > 1 {
 			s += fmt.Sprintf(" attempt %d", b.Attempt)
 		}
@@ -241,6 +244,9 @@ func record(r *metal.ServerRecord) string {
 		if g.VerifiedAt != nil {
 			s += " verified"
 		}
+	}
+	if r.Agent != nil {
+		s += ", agent " + r.Agent.Key + " waits"
 	}
 	if r.Quarantine != nil {
 		s += fmt.Sprintf(", quarantine %s (%s)", r.Quarantine.Reason, r.Quarantine.Message)

@@ -14,6 +14,8 @@ func state(o *Observation, p *Plan) {
 		p.State = metal.StateUnverified
 	case r.Claim != nil:
 		p.State = stateOfClaimed(o, r)
+	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil && unattended(o, r):
+		p.State = metal.StateAwaitingPower
 	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil:
 		p.State = metal.StateAvailable
 	case r.Acceptance != nil && !needsPerson(p.condition(reasons.Clean).Reason):
@@ -67,12 +69,22 @@ func ready(o *Observation, p *Plan) {
 	case clean.Status == True && paused(o):
 		copied(p.condition(reasons.Schedulable))
 	case clean.Status == True:
-		p.set(reasons.Ready, True, reasons.Available, "The server is clean and may be claimed.")
+		readyToClaim(o, p, r)
 	case boot.Status == False && !needsPerson(clean.Reason):
 		copied(boot)
 	default:
 		copied(clean)
 	}
+}
+
+// readyToClaim is for a clean server that nothing holds back, but perhaps that nobody could start it.
+func readyToClaim(o *Observation, p *Plan, r *metal.ServerRecord) {
+	if unattended(o, r) {
+		f := gesture(o, r)
+		p.set(reasons.Ready, False, f.reason, f.message)
+		return
+	}
+	p.set(reasons.Ready, True, reasons.Available, "The server is clean and may be claimed.")
 }
 
 // unaccepted names what a person should do first: a cable that is plugged in elsewhere is better moved before the yes.

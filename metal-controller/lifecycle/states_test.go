@@ -49,7 +49,7 @@ func TestStates(t *testing.T) {
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("docs/states.md is not what the scripts do (go test -run TestStates -rewrite mends it): %v\n%s", err, got)
 	}
-	for _, control := range []string{"Discovered --> Wiping", "Wiping --> Available", "Booting --> Claimed"} {
+	for _, control := range []string{"Discovered --> Wiping", "Wiping --> Available", "Booting --> Claimed", "Restarting --> Booting"} {
 		if !bytes.Contains(got, []byte(control)) {
 			t.Errorf("control: the scripts never went %s", control)
 		}
@@ -111,10 +111,10 @@ fails when it is old. An arrow names the last thing that happened before the dec
 
 For people only: code and selectors read conditions.
 
-` + e.mermaid([]string{"[*]", "Unverified", "Discovered", "Wiping", "Available", "Provisioning", "Running", "Releasing"}) + `
+` + e.mermaid([]string{"[*]", "Unverified", "Discovered", "Wiping", "Available", "AwaitingPower", "Provisioning", "Running", "Releasing"}) + `
 ## An expected boot
 
 Trust level 1 rests on it. It is part of the record.
 
-` + boots.mermaid([]string{"[*]", "SwitchingOff", "SwitchingOn", "Booting", "Claimed", "Void"}))
+` + boots.mermaid([]string{"[*]", "SwitchingOff", "SwitchingOn", "Restarting", "Booting", "Claimed", "Void"}))
 }

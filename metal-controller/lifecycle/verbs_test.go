@@ -52,6 +52,8 @@ func vocabulary() map[string]verb {
 		"conflict":      does(func(w *world, a []string) { w.o.ConflictsWith = a }), // conflict SERVER...
 		"elsewhere":     does(elsewhere),                                            // elsewhere WWID SERVER: another Server shows the disk too
 		"claim":         says(claim),                                                // claim KEY [BOOT]: an agent enrols with the id of the expected boot, or another
+		"acknowledge":   says(acknowledge),                                          // acknowledge KEY [BOOT]: an agent says that it restarts the machine for the expected boot
+		"hear":          does(hear),                                                 // hear KEY [BOOT]: the agent that waits is heard
 		"second-source": does(secondSource),                                         // a second address fetched the script of the expected boot
 		"hand-out":      says(handOut),                                              // hand-out KEY [BOOT]: the agent asks what to do
 		"progress":      does(progress),                                             // the agent tells how far the wipe is
@@ -130,6 +132,7 @@ func wait(w *world, _ *bytes.Buffer, args []string) error {
 	d, err := time.ParseDuration(first(args))
 	w.o.Now = w.o.Now.Add(d)
 	if d < 0 { // the memory's own clock is not set back with it
+		w.o.AgentHeard = w.o.AgentHeard.Add(d)
 		w.o.Claim.Alive, w.o.Claim.Watched = w.o.Claim.Alive.Add(d), w.o.Claim.Watched.Add(d)
 	}
 	return err
@@ -191,9 +194,28 @@ func (w *world) caller(args []string) lifecycle.Caller {
 }
 
 func claim(w *world, out *bytes.Buffer, args []string) {
-	r, verdict := lifecycle.ClaimBoot(w.o.Server, w.caller(args), w.o.Now)
+	c := w.caller(args)
+	r, verdict := lifecycle.ClaimBoot(w.o.Server, c, w.o.Now)
+	waits := ""
+	if verdict == lifecycle.ClaimRefused {
+		if waiting, ok := lifecycle.Await(w.o.Server, c, w.o.Now); ok {
+			r, waits = waiting, ", waits"
+		}
+	}
 	w.written(r)
-	fmt.Fprintf(out, "  %s, trust level %d\n", verdict, lifecycle.TrustLevel(w.o.Server, w.caller(args)))
+	fmt.Fprintf(out, "  %s%s, trust level %d\n", verdict, waits, lifecycle.TrustLevel(w.o.Server, c))
+}
+
+// acknowledge is the word of an agent that it restarts the machine for the boot of the record.
+func acknowledge(w *world, out *bytes.Buffer, args []string) {
+	r, verdict := lifecycle.AcknowledgeRestart(w.o.Server, w.caller(args), w.record().Boot.ID, w.o.Now)
+	w.written(r)
+	fmt.Fprintf(out, "  %s\n", verdict)
+}
+
+// hear is an agent that looks for its task again.
+func hear(w *world, args []string) {
+	w.written(lifecycle.HearAgent(w.o.Server, w.caller(args), w.o.Now))
 }
 
 func secondSource(w *world, _ []string) {
@@ -207,6 +229,9 @@ func (w *world) written(r *metal.ServerRecord) {
 	}
 	before := w.o.Server.DeepCopy()
 	w.o.Server.Spec.Record = r
+	if r.Agent != nil {
+		w.o.AgentHeard = w.o.Now
+	}
 	if w.steps != nil {
 		w.steps(w.verb, before, w.o.Server)
 	}

@@ -296,6 +296,8 @@ func clean(o *Observation, p *Plan) {
 // waitingForProof names who has to act after a good receipt: the machine, its BMC, or whoever keeps the erase record from being written.
 func waitingForProof(o *Observation, r *metal.ServerRecord) string {
 	switch {
+	case noBMC(o):
+		return "The receipt is good; waiting a moment for a second agent that would contradict it, and for its erase record."
 	case o.Power.Reason != reasons.BMCAnswers:
 		return "The receipt is good; waiting for the BMC to tell that the machine switched itself off: see the condition " + reasons.BMCReachable + "."
 	case wentOff(o, r.Wipe.Receipt.At.Add(time.Second)):

@@ -138,7 +138,7 @@ func TestUnprovenAndAccepted(t *testing.T) {
 	if err := report(t, m, "02:00:00:00:07:01"); err != nil {
 		t.Fatalf("control: before acceptance: %v", err)
 	}
-	patch(t, m.server, `{"spec":{"accepted":true}}`)
+	patch(t, m.server, `{"spec":{"accepted":true,"bmc":{"endpoint":"192.0.2.1","credentialsSecret":"none"}}}`)
 	if _, err := boots(t, c, "b", e); err != nil {
 		t.Errorf("control: accepted by its spec alone: %v", err)
 	}
@@ -153,6 +153,69 @@ func TestUnprovenAndAccepted(t *testing.T) {
 	// The cache of the guard may be an instant behind; what is written is judged uncached in any case.
 	if err := report(t, m, "02:00:00:00:07:01"); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("reporting to an accepted Server: %v; want Unauthenticated", err)
+	}
+}
+
+// TestAcceptedWithoutBMC: over the wire an agent waits on an accepted Server without a BMC, is told to restart its machine, and its acknowledgement opens the
+// window of the boot, in which the next agent is proven.
+func TestAcceptedWithoutBMC(t *testing.T) {
+	c := start(t, nil)
+	e := &agent.Evidence{Macs: []string{"02:00:00:00:07:02"}}
+	first, err := boots(t, c, "b", e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch(t, first.server, fmt.Sprintf(`{"spec":{"accepted":true,"acceptRequest":{"id":"a1","requestedAt":%q}}}`, time.Now().UTC().Format(time.RFC3339)))
+	eventually(t, first.server, func(s *metal.Server) bool { return s.Spec.Record != nil && s.Spec.Record.Acceptance != nil })
+	m, err := boots(t, c, "b", e)
+	if err != nil || m.server != first.server || m.trust != 0 {
+		t.Fatalf("enrolling again: %+v, %v", m, err)
+	}
+	if err := report(t, m, "02:00:00:00:07:02"); err != nil {
+		t.Errorf("reporting: %v", err)
+	}
+	if err := admin(t).Get(t.Context(), client.ObjectKey{Name: m.server}, &metal.ServerInventory{}); err == nil {
+		t.Error("what an unproven agent of an accepted Server reported was written")
+	}
+	stream, err := m.client.Watch(t.Context(), &agent.WatchRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told *agent.Restart
+	for told == nil {
+		d, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = d.GetRestart()
+	}
+	if _, err := boots(t, c, told.BootId, &agent.Evidence{Macs: []string{"02:00:00:00:07:04"}}); err != nil {
+		t.Errorf("control: another machine: %v", err)
+	}
+	acknowledge := func(by *machine, id string) codes.Code {
+		_, err := by.client.AcknowledgeRestart(t.Context(), &agent.AcknowledgeRestartRequest{BootId: id})
+		return status.Code(err)
+	}
+	for id, want := range map[string]codes.Code{"": codes.InvalidArgument, "another": codes.FailedPrecondition} {
+		if code := acknowledge(m, id); code != want {
+			t.Errorf("acknowledging %q: %s, want %s", id, code, want)
+		}
+	}
+	if code := acknowledge(first, told.BootId); code != codes.Unauthenticated {
+		t.Errorf("the agent of before acknowledges: %s", code)
+	}
+	for range 2 {
+		if code := acknowledge(m, told.BootId); code != codes.OK {
+			t.Errorf("acknowledging: %s", code)
+		}
+	}
+	next, err := boots(t, c, told.BootId, e)
+	if err != nil || next.trust != 1 {
+		t.Errorf("the boot that it began: %+v, %v", next, err)
+	}
+	s := eventually(t, m.server, func(s *metal.Server) bool { return s.Spec.Record.Boot.Phase == metal.BootClaimed })
+	if b := s.Spec.Record.Boot; b.RestartedBy == "" || b.RestartedBy == b.Claimant {
+		t.Errorf("the boot is %+v", b)
 	}
 }
 

@@ -42,6 +42,15 @@ func (c Client) Bootstrap(ctx context.Context, address netip.Addr, own Credentia
 	})
 }
 
+// Restart lets the machine of a Talos restart through its firmware, so that it asks the network for its boot where that is first in its order. It returns nil
+// when Talos has taken the order. Errors are those of Ask, ErrOther and this file's.
+func (c Client) Restart(ctx context.Context, address netip.Addr, own Credentials, want Machine) error {
+	return c.to(ctx, address, own, want, func(ctx context.Context, _ Answer, m machine.MachineServiceClient) error {
+		_, err := m.Reboot(ctx, &machine.RebootRequest{Mode: machine.RebootRequest_POWERCYCLE}) // by default Talos starts its own kernel again (kexec), and no firmware
+		return refusal(err)
+	})
+}
+
 // to says something to the machine that is meant, once it has shown over the same connection that it is that one, and how it fares.
 func (c Client) to(ctx context.Context, address netip.Addr, own Credentials, want Machine, say func(context.Context, Answer, machine.MachineServiceClient) error) error {
 	return c.over(ctx, address, own, func(conn *grpc.ClientConn) error {
@@ -58,7 +67,7 @@ func (c Client) to(ctx context.Context, address netip.Addr, own Credentials, wan
 	})
 }
 
-// refusal is what the answer to Bootstrap means (Talos v1.13, machined's server, Bootstrap): its data folder is not empty (AlreadyExists), the boot is not so
+// refusal is what the answer to an order means; that to Bootstrap (Talos v1.13, machined's server, Bootstrap): its data folder is not empty (AlreadyExists), the boot is not so
 // far or the clock not set (FailedPrecondition), or the machine is a worker (Unimplemented; InvalidArgument elsewhere).
 func refusal(err error) error {
 	switch status.Code(err) {

@@ -66,14 +66,48 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
+// TestRestart: it goes to the machine that is meant, whatever it does just now, and to no other.
+func TestRestart(t *testing.T) {
+	c := talostest.NewCluster(t, epoch)
+	admin := credentials(t, c, "os:admin")
+	for name, x := range map[string]struct {
+		change  func(*talostest.State)
+		own     talos.Credentials
+		want    error
+		ordered bool
+	}{
+		"control: it runs": {nil, admin, nil, true},
+		"it waits":         {func(s *talostest.State) { *s = waiting() }, admin, nil, true},
+		"it cannot now":    {func(s *talostest.State) { s.Before = at("Reboot", codes.FailedPrecondition) }, admin, talos.ErrNotYet, true},
+		"a reader orders":  {nil, credentials(t, c, "os:reader"), talos.ErrRefused, false},
+		"another machine":  {func(s *talostest.State) { s.UUID = strings.Replace(uuid, "6", "7", 1) }, admin, talos.ErrOther, false},
+	} {
+		state := up()
+		if x.change != nil {
+			x.change(&state)
+		}
+		m := c.Listen(t, local, state)
+		err := client(m.Port).Restart(t.Context(), netip.MustParseAddr("127.0.0.1"), x.own, want)
+		if !errors.Is(err, x.want) || (err == nil) != (x.want == nil) {
+			t.Errorf("%s: %v, not %v", name, err, x.want)
+		}
+		if asked, _ := m.Asked(); slices.Contains(asked, "Reboot") != x.ordered {
+			t.Errorf("%s: asked %v", name, asked)
+		}
+	}
+}
+
 // answers makes a machine answer the order, and nothing else, with an error.
 func answers(code codes.Code) func(*talostest.State) {
-	return func(s *talostest.State) {
-		s.Before = func(_ context.Context, asked string) error {
-			if asked == "Bootstrap" {
-				return status.Error(code, "canary")
-			}
-			return nil
+	return func(s *talostest.State) { s.Before = at("Bootstrap", code) }
+}
+
+// at makes one question fail.
+func at(question string, code codes.Code) func(context.Context, string) error {
+	return func(_ context.Context, asked string) error {
+		if asked == question {
+			return status.Error(code, "canary")
 		}
+		return nil
 	}
 }

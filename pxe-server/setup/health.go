@@ -34,7 +34,7 @@ func closeHealth(l net.Listener) error {
 	return l.Close()
 }
 
-// serveHealth answers until ctx ends. Health is the same as for machines (httpboot).
+// serveHealth answers until ctx ends. Health is the same as for machines (httpboot), and the same on every network.
 func (s *server) serveHealth(ctx context.Context) error {
 	if s.health == nil {
 		return nil

@@ -186,8 +186,8 @@ type server struct {
 	client    *controller.Client
 	blobs     *blobs.Cache
 	events    *httpboot.Events
-	kept      *kept // nil when nothing is kept
-	health    net.Listener
+	kept      *kept        // nil when nothing is kept
+	health    net.Listener // nil when nobody shall ask
 	neighbors *neighbors
 	segments  []*segment
 }

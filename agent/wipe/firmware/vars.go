@@ -20,6 +20,9 @@ import (
 // global is EFI_GLOBAL_VARIABLE, the name space of boot entries (UEFI 2.10 section 3.3).
 const global = "-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
+// writable are the attributes of variables that an operating system writes: non-volatile, boot service and runtime access (UEFI 2.10 section 8.2).
+const writable = 1 | 2 | 4
+
 // maxEntries bounds what is read; firmware keeps a few dozen.
 const maxEntries = 512
 
@@ -95,12 +98,11 @@ func (v Vars) apply(c Change, order []uint16, attributes uint32) error {
 
 // writeOrder writes BootOrder, or removes it when it has become empty: a variable without data does not exist.
 func (v Vars) writeOrder(order []uint16, attributes uint32) error {
-	const nonVolatile, bootService, runtime = 1, 2, 4
 	if len(order) == 0 {
 		return v.remove("BootOrder" + global)
 	}
 	if attributes == 0 {
-		attributes = nonVolatile | bootService | runtime
+		attributes = writable
 	}
 	data := append(binary.LittleEndian.AppendUint32(nil, attributes), formatOrder(order)...)
 	if err := v.write("BootOrder"+global, data); err != nil {

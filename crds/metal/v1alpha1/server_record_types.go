@@ -48,7 +48,7 @@ type UnverifiedRecord struct {
 
 // BootPhase is how far an expected boot got.
 //
-// +kubebuilder:validation:Enum=SwitchingOff;SwitchingOn;Booting;Claimed;Void
+// +kubebuilder:validation:Enum=SwitchingOff;SwitchingOn;Restarting;Booting;Claimed;Void
 type BootPhase string
 
 const (
@@ -56,7 +56,9 @@ const (
 	BootSwitchingOff BootPhase = "SwitchingOff"
 	// BootSwitchingOn ordered power-on with the network first.
 	BootSwitchingOn BootPhase = "SwitchingOn"
-	// BootBooting read on and waits for the agent.
+	// BootRestarting waits until the agent of a server without a BMC acknowledges that it restarts the machine from the network.
+	BootRestarting BootPhase = "Restarting"
+	// BootBooting read on, or was acknowledged, and waits for the agent.
 	BootBooting BootPhase = "Booting"
 	// BootClaimed has its first and only claimant: trust level 1.
 	BootClaimed BootPhase = "Claimed"
@@ -87,6 +89,10 @@ type BootRecord struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	BindingID string `json:"bindingID,omitempty"`
+	// RestartedBy is the SHA-256 of the public key (SPKI) of the agent that acknowledged the restart, lower-case hexadecimal; empty for a boot that a BMC began.
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	RestartedBy string `json:"restartedBy,omitempty"`
 	// Config is the release of the machine config in this boot; absent until it was released.
 	// +optional
 	Config *ConfigRelease `json:"config,omitempty"`
@@ -101,6 +107,18 @@ type BootRecord struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	Reason string `json:"reason,omitempty"`
+}
+
+// AgentRecord is the agent that waits on an accepted server without a BMC: the one that enrolled for it last. Nobody else is told to restart the machine.
+type AgentRecord struct {
+	// BootID is the boot that it runs in.
+	// +kubebuilder:validation:MaxLength=63
+	BootID string `json:"bootID"`
+	// Key is the SHA-256 of its public key (SPKI), lower-case hexadecimal.
+	// +kubebuilder:validation:MaxLength=64
+	Key string `json:"key"`
+	// HeardAt is when a replica heard from it. It is written at most once in two minutes.
+	HeardAt metav1.Time `json:"heardAt"`
 }
 
 // ConfigRelease says that the machine config left for a boot. The same bytes may leave again until that boot is over.
@@ -178,12 +196,14 @@ type EtcdRecord struct {
 
 // ReleaseProof says what proved that a machine no longer runs its workload.
 //
-// +kubebuilder:validation:Enum=PowerOff;Confirmed
+// +kubebuilder:validation:Enum=PowerOff;Agent;Confirmed
 type ReleaseProof string
 
 const (
 	// ProofPowerOff is the BMC, which read off after the release.
 	ProofPowerOff ReleaseProof = "PowerOff"
+	// ProofAgent is the agent of a server without a BMC, which enrolled after the release: the machine runs it, and not the workload.
+	ProofAgent ReleaseProof = "Agent"
 	// ProofConfirmed is a person: `ingot release --confirm-powered-off`.
 	ProofConfirmed ReleaseProof = "Confirmed"
 )
@@ -289,7 +309,8 @@ type WipeRecord struct {
 	// Receipt of this generation; absent until the agent reported.
 	// +optional
 	Receipt *WipeReceipt `json:"receipt,omitempty"`
-	// VerifiedAt is when a receipt that covers every disk was found good, and the machine proved by switching itself off that it was the one.
+	// VerifiedAt is when a receipt that covers every disk was found good, and the machine proved by switching itself off that it was the one. Without a
+	// BMC nothing can read that: there it rests on the receipt of the first and only claimant of the boot that the agent acknowledged.
 	// +optional
 	VerifiedAt *metav1.Time `json:"verifiedAt,omitempty"`
 }
@@ -417,6 +438,9 @@ type ServerRecord struct {
 	// Boot is the boot that Ingot started and expects.
 	// +optional
 	Boot *BootRecord `json:"boot,omitempty"`
+	// Agent is the agent that waits on a server without a BMC; absent while none does.
+	// +optional
+	Agent *AgentRecord `json:"agent,omitempty"`
 	// Unverified says that the record may be older than the machine.
 	// +optional
 	Unverified *UnverifiedRecord `json:"unverified,omitempty"`

@@ -6,7 +6,7 @@ import (
 
 // ServerState is the stage of life of a server. It is for people: it is computed last and never read by code or selectors.
 //
-// +kubebuilder:validation:Enum=Unverified;Discovered;Wiping;Available;Provisioning;Running;Releasing
+// +kubebuilder:validation:Enum=Unverified;Discovered;Wiping;Available;AwaitingPower;Provisioning;Running;Releasing
 type ServerState string
 
 const (
@@ -18,6 +18,8 @@ const (
 	StateWiping ServerState = "Wiping"
 	// StateAvailable is a clean Server that a claim may take.
 	StateAvailable ServerState = "Available"
+	// StateAwaitingPower is a clean Server without a BMC whose agent is not there: no claim takes it until a person starts the machine.
+	StateAwaitingPower ServerState = "AwaitingPower"
 	// StateProvisioning is a claimed Server that boots, installs and configures its operating system.
 	StateProvisioning ServerState = "Provisioning"
 	// StateRunning is a claimed Server whose workload proved that it runs.

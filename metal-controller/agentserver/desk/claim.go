@@ -10,17 +10,23 @@ import (
 )
 
 // Claim judges an agent that enrols for a Server. The level is 1 for the first and only claimant of the boot that the Server expects, and 0 for any
-// other boot of a Server that is not accepted. Refusals: ErrGone, ErrForeign, ErrNotExpected, ErrVoided.
+// other boot of a Server that is not accepted, or that has no BMC and waits for an agent. Refusals: ErrGone, ErrForeign, ErrNotExpected, ErrVoided.
 func (d *Desk) Claim(ctx context.Context, server string, c lifecycle.Caller) (level int32, err error) {
-	installed := false
+	installed, contested := false, false
 	err = d.records().Update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
 		record, verdict := lifecycle.ClaimBoot(s, c, d.Now())
-		level, installed = 0, s.Spec.Record != nil && s.Spec.Record.Installed != nil
+		level, contested, installed = 0, false, s.Spec.Record != nil && s.Spec.Record.Installed != nil
 		switch {
 		case verdict == lifecycle.ClaimVoided:
 			return record, ErrVoided
 		case verdict == lifecycle.ClaimAccepted:
 			level = 1
+			return record, nil
+		}
+		switch waiting, waits := lifecycle.Await(s, c, d.Now()); {
+		case waits:
+			contested = waiting != nil && waiting.Boot != nil && waiting.Boot.Reason == reasons.BootVoided && s.Spec.Record.Boot.Phase != metal.BootVoid
+			record = waiting
 		case !lifecycle.Believed(s, c):
 			return nil, ErrNotExpected
 		}
@@ -28,6 +34,9 @@ func (d *Desk) Claim(ctx context.Context, server string, c lifecycle.Caller) (le
 	})
 	if errors.Is(err, ErrVoided) {
 		d.Events.Event(server, true, reasons.IdentityConflict, "Two machines claimed the expected boot "+c.BootID+"; it is void for both.")
+	}
+	if err == nil && contested {
+		d.Events.Event(server, true, reasons.IdentityConflict, "Another agent enrolled while the boot that the agent of this server had acknowledged was under way; that boot is void.")
 	}
 	if errors.Is(err, ErrNotExpected) && installed { // its machine runs an agent, where its system should run
 		d.Sightings.LocalBoot(server)

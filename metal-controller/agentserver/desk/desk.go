@@ -66,33 +66,41 @@ func (d *Desk) records() records.Store {
 	return records.Store{Client: d.Client, Live: d.Live, Installation: d.Installation}
 }
 
-// Admit says whether a caller's certificate still counts for its Server: nil, ErrGone or ErrNotBelieved. A cached Server that believes the caller
-// suffices, since nothing that permits anything rests on it. One that expects the caller's boot may be older than the claim, and is read again;
-// nobody else can make us ask the API server.
+// Admit says whether a caller's certificate still counts for its Server: nil, ErrGone or ErrNotBelieved. A cached Server that lets the caller in
+// suffices, since nothing that permits anything rests on it. One that expects the caller's boot, or an agent that waits, may be older than the claim, and is
+// read again; nobody else can make us ask the API server.
 func (d *Desk) Admit(ctx context.Context, c lifecycle.Caller, server string) error {
 	var s metal.Server
 	err := d.Client.Get(ctx, types.NamespacedName{Name: server}, &s)
 	switch {
-	case err == nil && lifecycle.Believed(&s, c):
+	case err == nil && letsIn(&s, c):
 		return nil
-	case err == nil && !awaits(s.Spec.Record, c.BootID):
+	case err == nil && !awaits(s.Spec.Record, c.BootID) && !handmade(&s):
 		return ErrNotBelieved
 	case err != nil && !apierrors.IsNotFound(err):
 		return fmt.Errorf("reading Server %s: %w", server, err)
 	}
-	_, err = d.believed(ctx, c, server)
+	_, err = d.admitted(ctx, c, server)
 	return err
 }
+
+// letsIn says that the caller is believed, or is the agent that waits.
+func letsIn(s *metal.Server, c lifecycle.Caller) bool {
+	return lifecycle.Believed(s, c) || lifecycle.Waits(s, c)
+}
+
+// handmade says that agents of any boot may wait on the Server.
+func handmade(s *metal.Server) bool { return s.Spec.BMC == nil && s.Spec.Accepted }
 
 // awaits says that the boot of that id was neither claimed nor voided yet.
 func awaits(r *metal.ServerRecord, bootID string) bool {
 	return r != nil && r.Boot != nil && r.Boot.ID == bootID && r.Boot.Phase != metal.BootClaimed && r.Boot.Phase != metal.BootVoid
 }
 
-// believed is the Server, read from the API server itself, for a caller whose certificate counts.
-func (d *Desk) believed(ctx context.Context, c lifecycle.Caller, server string) (*metal.Server, error) {
+// admitted is the Server, read from the API server itself, for a caller that it lets in.
+func (d *Desk) admitted(ctx context.Context, c lifecycle.Caller, server string) (*metal.Server, error) {
 	s, err := d.records().Read(ctx, server)
-	if err == nil && !lifecycle.Believed(s, c) {
+	if err == nil && !letsIn(s, c) {
 		return nil, ErrNotBelieved
 	}
 	return s, err

@@ -17,9 +17,12 @@ import (
 // Inventory writes the ServerInventory of the caller's Server, with the boot that reported it and how far that boot is proven. That it is the
 // inventory of the machine which enrolled is for the caller of this function to check. Refusals: ErrGone, ErrForeign, ErrNotBelieved.
 func (d *Desk) Inventory(ctx context.Context, c lifecycle.Caller, server string, spec metal.ServerInventorySpec) error {
-	own, err := d.believed(ctx, c, server)
+	own, err := d.admitted(ctx, c, server)
 	if err != nil {
 		return err
+	}
+	if !lifecycle.Believed(own, c) { // it waits, unproven, on an accepted server: what it says of the hardware counts for nothing there
+		return nil
 	}
 	spec.ReportedAt = d.at()
 	spec.Agent.BootID, spec.Agent.Proven = c.BootID, lifecycle.TrustLevel(own, c)

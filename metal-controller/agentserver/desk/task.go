@@ -19,7 +19,7 @@ import (
 // lifecycle.TaskDenied.
 func (d *Desk) Task(ctx context.Context, c lifecycle.Caller, server string) (lifecycle.Task, error) {
 	var s metal.Server
-	if err := d.Client.Get(ctx, types.NamespacedName{Name: server}, &s); err == nil && idle(s.Spec.Record) {
+	if err := d.Client.Get(ctx, types.NamespacedName{Name: server}, &s); err == nil && idle(s.Spec.Record) && !handmade(&s) {
 		task, err := d.handOut(ctx, d.Client, &s, c)
 		if err != nil || task.Kind == lifecycle.TaskWait {
 			return task, err
@@ -31,7 +31,30 @@ func (d *Desk) Task(ctx context.Context, c lifecycle.Caller, server string) (lif
 	if err != nil {
 		return lifecycle.Task{}, err
 	}
+	d.hear(ctx, fresh, c)
 	return d.handOut(ctx, d.Live, fresh, c)
+}
+
+// hear notes that the agent that waits is there. It is no reason to give it no task: what is not written now is at its next look.
+func (d *Desk) hear(ctx context.Context, s *metal.Server, c lifecycle.Caller) {
+	if lifecycle.HearAgent(s, c, d.Now()) == nil {
+		return
+	}
+	_ = d.records().Update(ctx, s.Name, func(s *metal.Server) (*metal.ServerRecord, error) {
+		return lifecycle.HearAgent(s, c, d.Now()), nil
+	})
+}
+
+// Acknowledge takes an agent's word that it restarts its machine from the network for the boot that it was told, which opens the boot's window. The same
+// word again changes nothing. Refusals: ErrGone, ErrForeign, and ErrUnknownTask for anybody else and any other boot.
+func (d *Desk) Acknowledge(ctx context.Context, c lifecycle.Caller, server, bootID string) error {
+	return d.records().Update(ctx, server, func(s *metal.Server) (*metal.ServerRecord, error) {
+		record, verdict := lifecycle.AcknowledgeRestart(s, c, bootID, d.Now())
+		if verdict == lifecycle.VerdictRefused {
+			return nil, ErrUnknownTask
+		}
+		return record, nil
+	})
 }
 
 // idle says that the record permits nothing and expects nothing.

@@ -64,7 +64,9 @@ func newWorld(t *testing.T, record *metal.ServerRecord) *world {
 	w := &world{t: t, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return w.now }
 	w.Desk = &desk.Desk{Client: c, Live: c, Sightings: sightings.New(clock), Events: w, Installation: here, Now: clock}
-	s := &metal.Server{ObjectMeta: metav1.ObjectMeta{GenerateName: "srv-"}, Spec: metal.ServerSpec{Accepted: record != nil && record.Acceptance != nil, Record: record}}
+	s := &metal.Server{ObjectMeta: metav1.ObjectMeta{GenerateName: "srv-"}, Spec: metal.ServerSpec{
+		Accepted: record != nil && record.Acceptance != nil, Record: record, BMC: &metal.BMC{Endpoint: "192.0.2.1", CredentialsSecret: "bmc"},
+	}}
 	w.create(s)
 	w.name = s.Name
 	// Gone at once, since the next test's disk has the same WWID.
@@ -90,6 +92,13 @@ func (w *world) server() *metal.Server {
 		w.t.Fatal(err)
 	}
 	return &s
+}
+
+// stored is the inventory as it is stored.
+func (w *world) stored() (*metal.ServerInventory, error) {
+	var i metal.ServerInventory
+	err := w.Live.Get(w.t.Context(), client.ObjectKey{Name: w.name}, &i)
+	return &i, err
 }
 
 // edit changes the record as the reconciler does.

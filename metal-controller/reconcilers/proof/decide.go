@@ -17,6 +17,8 @@ const (
 	calm = time.Minute
 	// quiet is how long questions may fail without a word to people: a machine that installs, or restarts, does not answer for a while.
 	quiet = 10 * time.Minute
+	// rest is how long a machine that took the order to restart may take to come up as something else before it is told again.
+	rest = 10 * time.Minute
 )
 
 // subject is what a Server is asked for: one boot of one binding.
@@ -28,6 +30,8 @@ type subject struct {
 	running bool
 	// leaves: its claim is deleted, and its cluster is to take it out of etcd.
 	leaves bool
+	// restarts: it is given back, and nothing but its Talos can restart its machine.
+	restarts bool
 }
 
 // memory is what is remembered of a subject: nothing that matters when it is lost.
@@ -79,6 +83,8 @@ func (m memory) due(now time.Time) time.Time {
 	switch {
 	case m.asked.IsZero():
 		return now
+	case m.about.restarts && m.failures == 0:
+		return m.asked.Add(rest)
 	case m.about.running:
 		return m.asked.Add(calm)
 	}
@@ -87,7 +93,7 @@ func (m memory) due(now time.Time) time.Time {
 
 // of is the memory of a subject; another subject begins anew, but for the same Talos that was just proven to run.
 func (m memory) of(s subject) memory {
-	if m.about.binding == s.binding && m.about.boot == s.boot && m.about.leaves == s.leaves {
+	if m.about.binding == s.binding && m.about.boot == s.boot && m.about.leaves == s.leaves && m.about.restarts == s.restarts {
 		m.about = s
 		return m
 	}

@@ -1,6 +1,8 @@
 // Package proof asks the Talos of claimed servers what proves that it is installed and runs, and records that as if the system had told it by itself. Where a
 // claim asks for it, it orders the installed Talos to begin the etcd of a new cluster, once.
 //
+// A server without a BMC that is given back is restarted by its own Talos.
+//
 // Layer 3. Talos knows no callbacks, so the leader asks: the machine that fetched the config, with credentials of the claim's cluster. What an answer proves
 // is said by package talos, what follows from it by lifecycle. Invariants:
 //   - Nothing is recorded but what lifecycle.TakeSignal makes of it, on a Server read from the API server itself, before anything else follows.
@@ -53,6 +55,7 @@ type Unready interface {
 type Asker interface {
 	Ask(ctx context.Context, address netip.Addr, own talos.Credentials) (talos.Answer, error)
 	Bootstrap(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine) error
+	Restart(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine) error
 	Members(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine) ([]talos.Member, error)
 	Remove(ctx context.Context, address netip.Addr, own talos.Credentials, want talos.Machine, member uint64) error
 }
@@ -123,6 +126,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.forget(req.Name)
 		return ctrl.Result{}, nil
 	}
+	if s.restarts {
+		return r.paced(server, s, func() (string, string, error) { return r.sendOff(ctx, server, s) })
+	}
 	return r.paced(server, s, func() (string, string, error) { return r.question(ctx, server, s) })
 }
 
@@ -157,7 +163,9 @@ func (r *Reconciler) mine(ctx context.Context, name types.NamespacedName) (*meta
 // subject is whom to ask; not ok when nobody is to be asked.
 func (r *Reconciler) subject(ctx context.Context, server *metal.Server) (s subject, ok bool, err error) {
 	if s, ok = subjectOf(server.Spec.Record, r.Now()); !ok {
-		return subject{}, false, nil
+		if s, ok = givenBack(server); !ok {
+			return subject{}, false, nil
+		}
 	}
 	name := server.Spec.Record.Claim.Environment
 	var env metal.Environment

@@ -150,7 +150,8 @@ func (f *fleet) add(i int) {
 	record := &metal.ServerRecord{
 		ManagedBy:  &metal.ManagedBy{Installation: "here", Epoch: 1},
 		Acceptance: &metal.AcceptanceRecord{At: at, RequestID: "r", Level: metal.WipeClear, Disks: []metal.DiskID{{WWID: disk.WWID, Serial: disk.Serial}}},
-		Boot:       &metal.BootRecord{ID: "b-" + name, Phase: metal.BootClaimed, StartedAt: at, At: at, ClaimedAt: &at, Deadline: at, Claimant: "key"},
+		Boot:       &metal.BootRecord{ID: "b-" + name, Phase: metal.BootClaimed, StartedAt: at, At: at, ClaimedAt: &at, Deadline: at, Claimant: "key", RestartedBy: "before"},
+		Agent:      &metal.AgentRecord{BootID: "b-" + name, Key: "key", HeardAt: at},
 	}
 	for _, o := range []client.Object{
 		&metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerSpec{Accepted: true, Record: record}},

@@ -30,6 +30,9 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 	if o.NewID, err = r.newID(); err != nil {
 		return o, err
 	}
+	if record := server.Spec.Record; record != nil && record.Agent != nil {
+		o.AgentHeard = r.remembered(&o, r.Sightings.Notice(server.Name, lifecycle.Word(record)))
+	}
 	if err := r.hardware(ctx, &o); err != nil {
 		return o, err
 	}

@@ -32,7 +32,7 @@ type State struct {
 	Tag, UUID, Serial, Cmdline string
 	OnDisk                     bool
 	Stage                      enums.RuntimeMachineStage
-	// Before, when set, is called before each answer with what was asked: "Version", "Bootstrap", "Members", "Remove", or the type of a resource. It may wait for the call to end, change the
+	// Before, when set, is called before each answer with what was asked: "Version", "Bootstrap", "Reboot", "Members", "Remove", or the type of a resource. It may wait for the call to end, change the
 	// state by Set, or answer with an error.
 	Before func(ctx context.Context, asked string) error
 	// Members of its etcd; nil makes it a worker.
@@ -151,6 +151,20 @@ func (m *Machine) Bootstrap(ctx context.Context, _ *machine.BootstrapRequest) (*
 		return nil, err
 	}
 	return &machine.BootstrapResponse{Messages: []*machine.Bootstrap{{}}}, nil
+}
+
+// Reboot takes the order to restart, of admins alone. What only starts Talos' own kernel again is not what Ingot wants.
+func (m *Machine) Reboot(ctx context.Context, r *machine.RebootRequest) (*machine.RebootResponse, error) {
+	if err := m.admin(ctx); err != nil {
+		return nil, err
+	}
+	if r.GetMode() != machine.RebootRequest_POWERCYCLE {
+		return nil, status.Error(codes.InvalidArgument, "not through the firmware")
+	}
+	if _, err := m.now(ctx, "Reboot"); err != nil {
+		return nil, err
+	}
+	return &machine.RebootResponse{Messages: []*machine.Reboot{{}}}, nil
 }
 
 // EtcdMemberList answers on control planes.

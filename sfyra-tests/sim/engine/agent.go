@@ -33,6 +33,7 @@ type agent struct {
 	life     int // of the replica when the agent connected
 	leave    func()
 	ran      map[task]bool
+	enrolled time.Duration // when it was let in last
 	shows    metal.ServerInventorySpec
 	readAt   time.Duration
 }
@@ -85,7 +86,8 @@ func (a *agent) enrol() {
 		a.do(a.retry()*time.Duration(min(a.refusals, 20)), a.enrol)
 		return
 	}
-	a.server, a.refusals = name, 0
+	a.server, a.refusals, a.enrolled = name, 0, a.w.now
+	a.w.check.enrols(a)
 	a.connect(p)
 	a.report()
 }
@@ -163,6 +165,9 @@ func (a *agent) hurry() {
 // look asks for the task and does it.
 func (a *agent) look() {
 	p := a.connected()
+	if p != nil && a.impostor {
+		a.meddle(p)
+	}
 	if p == nil {
 		a.do(a.retry(), a.enrol)
 		return
@@ -193,6 +198,8 @@ func (a *agent) obey(t lifecycle.Task) {
 		if !a.impostor {
 			a.do(a.w.hardware.between(time.Second, 5*time.Second), func() { a.m.switchOff("the agent obeys") })
 		}
+	case lifecycle.TaskRestart:
+		a.acknowledge(t.BootID)
 	case lifecycle.TaskLeave:
 		a.w.log(a.m.name, "%s leaves (%s)", a, t.Reason)
 		if !a.impostor {

@@ -79,8 +79,8 @@ func (w *World) moving(s *metal.Server) string {
 		return "its machine is to be fenced"
 	case ready(s) == reasons.DiskBootFailed && r.Boot != nil && r.Boot.Reason != reasons.DiskBootFailed:
 		return "its disks are to be looked at"
-	case w.pretends(s) != "":
-		return w.pretends(s)
+	case w.unpressed(s)+w.pretends(s) != "":
+		return w.unpressed(s) + w.pretends(s)
 	case ready(s) == reasons.WorkloadSilent && r.Claim != nil && w.machineOf(s) != nil && works(w.machineOf(s), r.Claim.BindingID):
 		return "its system runs, and is to be heard"
 	case ready(s) == reasons.Installed && w.asleep(s): // and nobody but a person can see that
@@ -96,7 +96,7 @@ func (w *World) moving(s *metal.Server) string {
 // switching says what its machine is ordered to do.
 func switching(r *metal.ServerRecord) string {
 	switch {
-	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootBooting):
+	case r.Boot != nil && (r.Boot.Phase == metal.BootSwitchingOff || r.Boot.Phase == metal.BootSwitchingOn || r.Boot.Phase == metal.BootRestarting || r.Boot.Phase == metal.BootBooting):
 		return "its boot is " + string(r.Boot.Phase)
 	case r.Power != nil && (r.Power.Step == metal.PowerSwitchingOff || r.Power.Step == metal.PowerSwitchingOn):
 		return "its power request is " + string(r.Power.Step)

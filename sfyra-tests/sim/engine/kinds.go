@@ -130,6 +130,9 @@ func swarm(seed uint64) (s Set) {
 	if r.chance(0.5) { // without them nothing is released, moved or given up
 		s |= 1 << Claims
 	}
+	if r.chance(0.25) { // what is to happen there needs a long way
+		s |= 1 << NoBMC
+	}
 	return s
 }
 

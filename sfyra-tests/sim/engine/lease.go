@@ -110,6 +110,12 @@ func (c *oracle) over(l *lease) string {
 	case l.stopped:
 		return ""
 	}
+	at, let := c.strangers[l.server]
+	s := store.Peek[metal.Server](c.w.store, "", l.server)
+	if let && at >= l.givenAt && s != nil && s.Spec.BMC == nil { // it enrolled as the machine, which nothing there can tell from the truth
+		c.w.count(fencesFooled)
+		return ""
+	}
 	for _, m := range c.w.machines {
 		if m.system != nil && m.system.binding == l.id && (m.bmc.mode != honest || m.lost+10*time.Minute > l.givenAt) { // its BMC said that it was off
 			c.w.count(fencesFooled)

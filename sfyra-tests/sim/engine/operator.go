@@ -99,7 +99,7 @@ func (o *operator) declare(m *machine) {
 }
 
 func (o *operator) bmc(m *machine) *metal.BMC {
-	if o.w.kinds.Has(NoBMC) && m.n%4 == 0 {
+	if o.w.kinds.Has(NoBMC) && m.n%2 == 0 {
 		return nil
 	}
 	return &metal.BMC{Endpoint: "bmc-" + m.name, CredentialsSecret: "bmc"}
@@ -120,7 +120,11 @@ func (o *operator) tend(m *machine) {
 		return
 	}
 	o.gesture(func() { o.help(m) })
-	o.w.in(o.w.people.between(2*time.Minute, 25*time.Minute), func() { o.tend(m) })
+	next := o.w.people.between(2*time.Minute, 25*time.Minute)
+	if o.bmc(m) == nil { // who has to press buttons looks more often
+		next /= 3
+	}
+	o.w.in(next, func() { o.tend(m) })
 }
 
 // help does what the server's conditions ask for.
@@ -138,6 +142,7 @@ func (o *operator) help(m *machine) {
 		o.accept(m)
 	case o.waits(s, reasons.NotRegistered) && !m.on:
 		m.switchOn("a person presses the button")
+	case o.press(m, s):
 	case o.rescue(m, s):
 	case o.waits(s, reasons.Quarantined) && o.w.people.chance(0.5):
 		o.lift(m)

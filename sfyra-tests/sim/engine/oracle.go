@@ -60,6 +60,12 @@ type oracle struct {
 	leases  map[string]*lease
 	configs map[string]string
 	proven  map[string]bool
+	// windows are when restarts were acknowledged, by boot; acknowledging is whose word is on its way. strangers are when one was let in last, by server.
+	windows       map[string]time.Duration
+	acknowledging *agent
+	strangers     map[string]time.Duration
+	// undone is when a verified wipe was contradicted last, by server: a replica whose cache lags shows it for a moment more.
+	undone map[string]time.Duration
 }
 
 func newOracle(w *World) *oracle {
@@ -68,6 +74,7 @@ func newOracle(w *World) *oracle {
 		fooled: map[string]bool{}, handed: map[task]*agent{}, begun: map[task]*agent{}, receipts: map[task]*agent{}, received: map[task]time.Duration{},
 		booted: map[string][]time.Duration{}, unaccepted: map[string]time.Duration{}, disturbed: -24 * time.Hour,
 		inventoried: map[string]time.Duration{}, leases: map[string]*lease{}, configs: map[string]string{}, proven: map[string]bool{},
+		windows: map[string]time.Duration{}, strangers: map[string]time.Duration{}, undone: map[string]time.Duration{},
 	}
 }
 

@@ -24,6 +24,7 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	if r.Claim != nil && r.Claim.BoundAt != nil && (old.Claim == nil || old.Claim.BoundAt == nil || old.Claim.BindingID != r.Claim.BindingID) {
 		c.completes(s, r.Claim)
 	}
+	c.freed(old, r)
 	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
 		c.w.count(releasesRecorded)
 		c.asked(s.Name)
@@ -34,6 +35,13 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		}
 	}
 	c.installChanged(s, old, r)
+}
+
+// freed counts releases that an agent proved.
+func (c *oracle) freed(old, r *metal.ServerRecord) {
+	if r.Release != nil && r.Release.Proof == metal.ProofAgent && (old.Release == nil || old.Release.Proof == "") {
+		c.w.count(agentsFreed)
+	}
 }
 
 // lent notes what is on the disks that a configured workload had, which were clean when it got them: whoever put something on them since knew that claims
@@ -54,6 +62,9 @@ func (c *oracle) lent(s *metal.Server, disks []metal.DiskID) {
 func (c *oracle) installChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	if i := r.Installed; i != nil && i.RunningAt != nil && (old.Installed == nil || old.Installed.RunningAt == nil) {
 		c.w.count(workloadsRun)
+		if s.Spec.BMC == nil {
+			c.w.count(handmadeRun)
+		}
 	}
 	if i := r.Installed; i != nil && !c.proven[i.BootID] {
 		c.proven[i.BootID] = true
@@ -180,6 +191,9 @@ func (c *oracle) ours(s *metal.Server) string {
 // scripts checks that only servers of this installation that somebody accepted boot an operating system (I13).
 func (c *oracle) scripts(d boot.Decision) {
 	s := store.Peek[metal.Server](c.w.store, "", d.Server)
+	if s != nil && d.BootID != "" {
+		c.offers(s, d.BootID)
+	}
 	if d.Target != boot.OS || s == nil {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
@@ -52,6 +53,10 @@ func (c *oracle) serverWrote(w *store.Write, before, after *metal.Server) {
 // wipeChanged looks at grants, receipts and proofs.
 func (c *oracle) wipeChanged(s *metal.Server, old, r *metal.ServerRecord, who string) {
 	w := r.Wipe
+	if old.Wipe != nil && old.Wipe.VerifiedAt != nil && w == nil && r.Boot != nil && r.Boot.Reason == reasons.BootVoided {
+		c.undone[s.Name] = c.w.now
+		c.w.count(wipesContradicted)
+	}
 	if w == nil {
 		return
 	}
@@ -85,7 +90,7 @@ func (c *oracle) verified(s *metal.Server, t task, w *metal.WipeRecord) {
 		c.fail("I3", "%s became clean, and nobody sent a receipt of wipe %s generation %d", s.Name, t.id, t.generation)
 		return
 	}
-	if by.impostor && by.m.accident(c.received[t]) {
+	if by.impostor && (c.takenIn(s, by) || by.m.accident(c.received[t])) {
 		c.w.count(coincidences)
 		c.fooled[s.Name] = true
 		return
@@ -169,6 +174,10 @@ func (c *oracle) bootChanged(s *metal.Server, old, r *metal.ServerRecord) {
 			c.boots(s.Name)
 		}
 	}
+	c.windowOpens(s, old, r)
+	if r.Boot.Phase == metal.BootRestarting && (old.Boot == nil || old.Boot.ID != r.Boot.ID) {
+		c.w.count(restartsOrdered)
+	}
 	if (old.Boot == nil || old.Boot.Phase != metal.BootClaimed) && r.Boot.Phase == metal.BootClaimed {
 		c.w.count(bootsClaimed)
 		if c.w.claimant != nil && c.w.claimant.impostor {
@@ -210,6 +219,9 @@ func (c *oracle) shows(s *metal.Server) {
 		return
 	}
 	w := recordOf(s).Wipe
+	if at, ok := c.undone[s.Name]; ok && c.w.now-at < time.Minute {
+		return
+	}
 	if w == nil || w.VerifiedAt == nil {
 		c.fail("I3", "%s shows Available without a verified wipe", s.Name)
 		return

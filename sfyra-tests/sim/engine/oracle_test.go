@@ -100,6 +100,11 @@ var wreckage = append(wreckageOfClaims, []broken{
 			b.Attempt = min(b.Attempt, 1)
 		}
 	}}},
+	{name: "restarts need no word of the agent", invariant: "I15", kinds: engine.SetOf(engine.NoBMC), servers: 6, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
+		if r := recordOf(s); r.Boot != nil && r.Boot.Phase == metal.BootRestarting && r.Agent != nil {
+			r.Boot.Phase, r.Boot.RestartedBy = metal.BootBooting, r.Agent.Key
+		}
+	}}},
 	{name: "erase records are lost", invariant: "L1", sabotage: engine.Sabotage{Replica: func(r *server.Reconciler) { r.Eraser = forgetful{} }}},
 	{name: "each look writes", invariant: "L2", sabotage: engine.Sabotage{Reading: chatter()}},
 }...)

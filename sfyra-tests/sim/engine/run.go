@@ -77,6 +77,7 @@ func (w *World) heal() {
 	for _, m := range w.machines {
 		m.hangs, m.deaf, m.feed = false, false, true
 		m.bmc.mode = honest
+		w.operator.goOn(m)
 		for _, a := range w.watchersOf(m) {
 			if a.impostor {
 				a.die()
