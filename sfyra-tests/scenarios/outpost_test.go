@@ -45,7 +45,7 @@ type outpost struct {
 func newOutposts(t *testing.T, count int, specs ...rack.Spec) (*cluster, []*outpost) {
 	t.Helper()
 	s := newBareSite(t, specs...)
-	s.flags = []string{"--address", s.host(), "--boot-port", controllerPort}
+	s.serves = []string{"--address", s.host(), "--boot-port", controllerPort}
 	s.begin()
 	folder := filepath.Join(s.dir, "certificate")
 	issuer := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(program(t)), "metal-controller"), "issue-pxe-certificate",

@@ -52,7 +52,8 @@ type site struct {
 	client client.WithWatch
 	up     *exec.Cmd
 	upLog  *os.File
-	flags  []string // for `ingot up`
+	serves []string // the flags of `ingot up` that say what it serves
+	flags  []string // more of them
 	// taps are the records of the switch so far.
 	taps []*wiretap
 	// faults make the BMC of a server misbehave.
@@ -66,7 +67,7 @@ func newSite(t *testing.T, specs ...rack.Spec) *site { return newSiteWith(t, nil
 func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 	t.Helper()
 	s := newBareSite(t, specs...)
-	s.flags = append([]string{"--interface", s.rack.Bridge(), "--agent-image", os.Getenv("INGOT_AGENT_IMAGE")}, flags...)
+	s.serves, s.flags = []string{"--interface", s.rack.Bridge(), "--agent-image", os.Getenv("INGOT_AGENT_IMAGE")}, flags
 	s.begin()
 	return s
 }
@@ -151,7 +152,7 @@ func (s *site) startUp() {
 		s.t.Fatal(err)
 	}
 	s.upLog = file
-	args := []string{"up", "--state-dir", s.stateDir()}
+	args := append([]string{"up", "--state-dir", s.stateDir()}, s.serves...)
 	for _, a := range strings.Fields(rack.KernelArgs()) {
 		args = append(args, "--agent-arg", a)
 	}
