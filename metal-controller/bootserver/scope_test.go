@@ -142,8 +142,14 @@ func TestReportOfAnotherSite(t *testing.T) {
 	b.cache.set(at(server("a", metal.BootTargetAgent), "north"), at(server("b", metal.BootTargetAgent), "south"), at(server("b2", metal.BootTargetAgent), "south"))
 	script := []*protocol.Stage{{Stage: "Script", AtMicros: now.UnixMicro()}}
 	_, err := b.remote(t, "south").Report(t.Context(), &protocol.ReportRequest{Events: []*protocol.BootEvent{
-		{BootId: "b1", Server: "a", Target: "Agent", Stages: script}, {BootId: "b1", Server: "a", SecondSource: true}, {Server: "a", Target: "LocalDisk"}, {Conflict: []string{"a", "b"}},
-		{BootId: "b2", Server: "b", Target: "Agent", Stages: script}, {BootId: "b2", Server: "b", SecondSource: true}, {Server: "b", Target: "LocalDisk"}, {Conflict: []string{"b", "b2"}},
+		{BootId: "b1", Server: "a", Target: "Agent", Stages: script},
+		{BootId: "b1", Server: "a", SecondSource: true},
+		{Server: "a", Target: "LocalDisk"},
+		{Conflict: []string{"a", "b"}},
+		{BootId: "b2", Server: "b", Target: "Agent", Stages: script},
+		{BootId: "b2", Server: "b", SecondSource: true},
+		{Server: "b", Target: "LocalDisk"},
+		{Conflict: []string{"b", "b2"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
