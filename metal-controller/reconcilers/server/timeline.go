@@ -43,7 +43,7 @@ func steps(before, after *metal.ServerRecord) []step {
 	return out
 }
 
-// stageOf is empty for phases that others tell of: an agent that enrols, and whatever ends the boot.
+// stageOf is empty for phases that others tell of: an agent that enrols or is to restart its machine, and whatever ends the boot.
 func stageOf(p metal.BootPhase) string {
 	switch p {
 	case metal.BootSwitchingOff:
@@ -52,7 +52,7 @@ func stageOf(p metal.BootPhase) string {
 		return metal.StageSwitchingOn
 	case metal.BootBooting:
 		return metal.StagePoweredOn
-	case metal.BootClaimed, metal.BootVoid:
+	case metal.BootRestarting, metal.BootClaimed, metal.BootVoid:
 	}
 	return ""
 }
