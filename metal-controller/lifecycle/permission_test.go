@@ -335,11 +335,11 @@ func answered() *rapid.Generator[lifecycle.Observation] {
 		if r.Wipe == nil {
 			r.Wipe = wipeRecords().Draw(t, "anyWipe")
 		}
-		if often.Draw(t, "published") {
+		if yes.Draw(t, "published") {
 			o.Erased = r.Wipe.ID
 		}
 		if often.Draw(t, "off") && r.Wipe.Receipt != nil {
-			o.Power.Reason, o.Power.State, o.Power.At = reasons.BMCAnswers, metal.PowerOff, r.Wipe.Receipt.At.Add(rapid.SampledFrom([]time.Duration{-time.Second, 0, time.Second, time.Minute}).Draw(t, "offAfter"))
+			o.Power.Reason, o.Power.State, o.Power.At = reasons.BMCAnswers, metal.PowerOff, r.Wipe.Receipt.At.Add(rapid.SampledFrom([]time.Duration{-time.Second, 0, time.Second, time.Minute, time.Minute, time.Minute}).Draw(t, "offAfter"))
 		}
 		if often.Draw(t, "nobodySwitched") {
 			r.Power, o.Server.Spec.PowerRequest = nil, nil

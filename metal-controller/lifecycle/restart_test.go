@@ -124,9 +124,12 @@ func TestWindowOpensByWord(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := observations().Draw(t, "o")
 		c := lifecycle.Caller{BootID: bootIDs.Draw(t, "callerBoot"), Key: keys.Draw(t, "callerKey")}
-		if o.Server.Spec.Record != nil && seldom.Draw(t, "likely") {
+		if o.Server.Spec.Record != nil && yes.Draw(t, "likely") {
 			r := waiting().Spec.Record
 			r.Boot.Deadline, r.Agent.BootID, r.Agent.Key = times(t, "until"), bootIDs.Draw(t, "waitingBoot"), keys.Draw(t, "waitingKey")
+			if yes.Draw(t, "inTime") {
+				r.Boot.Deadline = metav1.NewTime(o.Now.Add(time.Minute))
+			}
 			o.Server.Spec.BMC, o.Server.Spec.Record = nil, r
 		}
 		old := func() string {
