@@ -26,8 +26,8 @@ func TestSiteIsolated(t *testing.T) {
 	o, own, agents := outposts[0], c.images("i2", 1), 0
 	c.offer("testos")
 	c.open(class, "testos", metal.Requirements{})
+	c.register("i1", "i2") // not in a step: their BMCs live as long as the test that declares them
 	c.step("connected", func(t *testing.T) {
-		c.register("i1", "i2")
 		for _, name := range []string{"i1", "i2"} {
 			if err := c.patch(name, `{"spec":{"location":{"site":"`+siteName+`"}}}`); err != nil {
 				t.Fatal(err)
