@@ -85,7 +85,7 @@ func accept(o *Observation, p *Plan, q *metal.AcceptRequest) {
 // pinBMC remembers the certificate that the BMC shows once the server is accepted.
 func pinBMC(o *Observation, p *Plan) {
 	r := p.record(o)
-	if r.Acceptance == nil || r.BMCPin != nil || o.Server.Spec.BMC == nil || o.Server.Spec.BMC.TLSFingerprint != "" ||
+	if r.Acceptance == nil || r.BMCPin != nil || noBMC(o) || o.Server.Spec.BMC.TLSFingerprint != "" ||
 		o.Power.Reason != reasons.BMCAnswers || o.Power.PinSeen == "" {
 		return
 	}

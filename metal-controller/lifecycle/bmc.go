@@ -33,7 +33,7 @@ func bmcReachable(o *Observation, p *Plan) {
 
 // bmcVerdict classifies the reading. An unknown word from the BMC plane counts as unreachable: it is no answer to build on.
 func bmcVerdict(o *Observation) (Status, string) {
-	if o.Server.Spec.BMC == nil {
+	if noBMC(o) {
 		return False, reasons.NoBMC
 	}
 	switch o.Power.Reason {
@@ -74,7 +74,7 @@ func shownPower(o *Observation, reason string) *metal.PowerStatus {
 	if reason == reasons.BMCAnswers && (o.Power.State == metal.PowerOn || o.Power.State == metal.PowerOff) {
 		s.State = o.Power.State
 	}
-	if o.Server.Spec.BMC == nil || o.Power.At.IsZero() {
+	if noBMC(o) || o.Power.At.IsZero() {
 		return s
 	}
 	at := metav1.NewTime(o.Power.At.UTC().Truncate(time.Second))

@@ -375,7 +375,7 @@ func switchedItselfOff(o *Observation, p *Plan, r *metal.ServerRecord) {
 // askNow reads the BMC now and again within moments, while everything waits for what it says.
 func (p *Plan) askNow(o *Observation) {
 	p.again(commandInterval)
-	if p.Action.Kind == NoAction && o.Power.Pending == "" && o.Server.Spec.BMC != nil && o.Now.Sub(o.Power.At) >= commandInterval {
+	if p.Action.Kind == NoAction && o.Power.Pending == "" && !noBMC(o) && o.Now.Sub(o.Power.At) >= commandInterval {
 		p.Action = Action{Kind: ReadPower}
 	}
 }

@@ -83,7 +83,7 @@ func begin(o *Observation, p *Plan, request *metal.PowerRequest) {
 	switch {
 	case !fresh(o, request.RequestedAt), fromBackup(o, request.RequestedAt):
 		p.step(o, request.ID, metal.PowerExpired)
-	case o.Server.Spec.BMC == nil:
+	case noBMC(o):
 		p.step(o, request.ID, metal.PowerFailed)
 	case request.Action == metal.PowerActionOn:
 		p.start(o, request.ID, metal.PowerSwitchingOn)
@@ -97,7 +97,7 @@ func begin(o *Observation, p *Plan, request *metal.PowerRequest) {
 // advance moves a running request on when its step was read back, repeats its command, or gives up.
 func advance(o *Observation, p *Plan, request *metal.PowerRequest, done *metal.PowerRecord) {
 	switch {
-	case o.Server.Spec.BMC == nil:
+	case noBMC(o):
 		p.step(o, request.ID, metal.PowerFailed)
 	case readBack(o, done) && done.Step == metal.PowerSwitchingOff && request.Action == metal.PowerActionCycle:
 		p.start(o, request.ID, metal.PowerSwitchingOn)
@@ -207,7 +207,7 @@ func tooSoon(o *Observation) (wait time.Duration) {
 
 // commandable says that a command could reach a BMC with credentials.
 func commandable(o *Observation) bool {
-	return o.Server.Spec.BMC != nil && o.Power.Reason != reasons.CredentialsMissing && o.Power.Reason != reasons.BMCCertificateChanged
+	return !noBMC(o) && o.Power.Reason != reasons.CredentialsMissing && o.Power.Reason != reasons.BMCCertificateChanged
 }
 
 // powerReady says how the last request went, out of the record as it will be.
@@ -239,7 +239,7 @@ func offOrOn(s metal.PowerStep) string {
 
 // whyFailed names the next actor after a failed request.
 func whyFailed(o *Observation, id string) string {
-	if o.Server.Spec.BMC == nil {
+	if noBMC(o) {
 		return "The server declares no BMC, so a person must press its power button; the power request " + id + " was dropped."
 	}
 	return "The BMC did not confirm the power request " + id + " within five minutes: see the condition " + reasons.BMCReachable + ", then ask again with `ingot power`."

@@ -59,7 +59,7 @@ func howToRegister(o *Observation) string {
 		return "Nothing says how to recognise the machine: set spec.identity, its serial number with the manufacturer or a MAC address."
 	case o.Agent != nil:
 		return "Waiting for the agent, which is connected, to report the inventory."
-	case o.Server.Spec.BMC == nil:
+	case noBMC(o):
 		return "Waiting for the machine to netboot: press its power button."
 	case poweredOn(o):
 		return "Waiting for the machine, which is on, to netboot: if it does not, run `ingot power cycle " + name + "` and check that the network is first in its boot order."

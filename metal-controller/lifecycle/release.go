@@ -121,7 +121,7 @@ func fence(o *Observation, p *Plan, f *metal.ReleaseRecord) {
 		p.endBinding(o, metal.ProofPowerOff)
 	case noBMC(o) && p.record(o).Agent != nil:
 		p.endBinding(o, metal.ProofAgent)
-	case paused(o), o.Server.Spec.BMC == nil, requested(o, p):
+	case paused(o), noBMC(o), requested(o, p):
 	case poweredOff(o) && !ahead(o, f.At.Time):
 		p.askNow(o) // it was off before; what counts is a reading from after the release
 	case poweredOff(o): // by a clock that ran ahead no reading comes after the release for long; the end of an order of the release does
@@ -225,7 +225,7 @@ func whyNotReleased(o *Observation, r *metal.ServerRecord) string {
 
 // unfenced says that the BMC does not help, or did not for long.
 func unfenced(o *Observation, f *metal.ReleaseRecord) bool {
-	return o.Server.Spec.BMC == nil || o.Power.Reason != reasons.BMCAnswers && o.Power.Reason != reasons.BMCUnsupported && o.Power.Reason != "" && o.Power.Reason != reasons.BMCNotAsked ||
+	return noBMC(o) || o.Power.Reason != reasons.BMCAnswers && o.Power.Reason != reasons.BMCUnsupported && o.Power.Reason != "" && o.Power.Reason != reasons.BMCNotAsked ||
 		o.Now.Sub(f.At.Time).Abs() > grace+stepTimeout
 }
 

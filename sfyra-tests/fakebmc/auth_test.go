@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"ingot.dev/ingot/sfyra-tests/clock"
 	"ingot.dev/ingot/sfyra-tests/fakebmc"
 	"ingot.dev/ingot/sfyra-tests/fakebmc/memory"
 )
@@ -48,7 +49,7 @@ func login(password string) string {
 }
 
 func TestSessions(t *testing.T) {
-	clock := &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	clock := clock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	c := start(t, func(config *fakebmc.Config) { config.Now = clock.Now })
 	c.auth = anonymous
 	c.want(401, "POST", sessions, login("wrong"))
@@ -71,9 +72,9 @@ func TestSessions(t *testing.T) {
 	c.want(401, "GET", system, "")
 	c.auth = token(tokens[1])
 	c.want(404, "DELETE", paths[0], "")
-	clock.pass(fakebmc.SessionTimeout - time.Second)
+	clock.Pass(fakebmc.SessionTimeout - time.Second)
 	c.want(200, "GET", system, "")
-	clock.pass(2 * time.Second)
+	clock.Pass(2 * time.Second)
 	if n := c.bmc.Sessions(); n != 1 {
 		t.Errorf("%d sessions after the idle time of all but one", n)
 	}
@@ -135,20 +136,3 @@ func TestConfigIsChecked(t *testing.T) {
 type writer func([]byte)
 
 func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}

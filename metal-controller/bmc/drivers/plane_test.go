@@ -3,6 +3,7 @@ package drivers_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 
 	"ingot.dev/ingot/metal-controller/bmc"
@@ -37,12 +38,7 @@ func TestPlaneOverRedfish(t *testing.T) {
 	target.Pin = r.PinSeen
 	plane.Ensure("s", target)
 	until("a reading", func(r bmc.Reading) bool { return r.Power == bmc.Off && r.Err == nil })
-	for _, action := range []bmc.Action{{ID: "1", Verb: bmc.BootNetworkOnce}, {ID: "2", Verb: bmc.PowerOn}, {ID: "3", Verb: bmc.PowerOff}} {
-		plane.Submit("s", action)
-		if r := until(action.ID, func(r bmc.Reading) bool { return r.ActionID == action.ID }); r.ActionErr != nil {
-			t.Errorf("%+v", r)
-		}
-	}
+	obeys(t, plane, until, bmc.BootNetworkOnce, bmc.PowerOn, bmc.PowerOff)
 	if starts, booted := m.Starts(); starts != 1 || booted.Target != machine.TargetPxe || b.Sessions() != 1 {
 		t.Errorf("%d starts from %q, %d sessions", starts, booted.Target, b.Sessions())
 	}
@@ -69,6 +65,18 @@ func awaits(t *testing.T, plane *bmc.Plane, woken <-chan string) func(what strin
 	}
 }
 
+// obeys submits one order after the other, and wants each done.
+func obeys(t *testing.T, plane *bmc.Plane, until func(string, func(bmc.Reading) bool) bmc.Reading, verbs ...bmc.Verb) {
+	t.Helper()
+	for i, verb := range verbs {
+		action := bmc.Action{ID: strconv.Itoa(i + 1), Verb: verb}
+		plane.Submit("s", action)
+		if r := until(action.ID, func(r bmc.Reading) bool { return r.ActionID == action.ID }); r.ActionErr != nil {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // TestPlaneOverIPMI is the same way over IPMI, without a certificate to pin.
 func TestPlaneOverIPMI(t *testing.T) {
 	m := memory.New(machine.Identity{})
@@ -91,12 +99,7 @@ func TestPlaneOverIPMI(t *testing.T) {
 	}
 	plane.Ensure("s", target)
 	until("a reading", func(r bmc.Reading) bool { return r.Power == bmc.Off && r.Err == nil })
-	for _, action := range []bmc.Action{{ID: "1", Verb: bmc.PowerOnFromNetwork}, {ID: "2", Verb: bmc.ShutDown}, {ID: "3", Verb: bmc.PowerOff}} {
-		plane.Submit("s", action)
-		if r := until(action.ID, func(r bmc.Reading) bool { return r.ActionID == action.ID }); r.ActionErr != nil {
-			t.Errorf("%+v", r)
-		}
-	}
+	obeys(t, plane, until, bmc.PowerOnFromNetwork, bmc.ShutDown, bmc.PowerOff)
 	if starts, booted := m.Starts(); starts != 1 || booted.Target != machine.TargetPxe || b.Sessions() != 1 {
 		t.Errorf("%d starts from %q, %d sessions", starts, booted.Target, b.Sessions())
 	}

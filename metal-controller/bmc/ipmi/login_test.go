@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/bmc/ipmi"
+	"ingot.dev/ingot/sfyra-tests/clock"
 	"ingot.dev/ingot/sfyra-tests/fakebmc"
 	"ingot.dev/ingot/sfyra-tests/fakebmc/memory"
 	"ingot.dev/ingot/sfyra-tests/fakebmc/rmcp"
@@ -152,34 +152,16 @@ func TestMisbehaviour(t *testing.T) {
 	}
 }
 
-// ticking is a clock that a test moves.
-type ticking struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *ticking) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *ticking) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // TestStaysAlive: between polls the driver shows that the session lives, so that it outlasts the BMC's 60 s. Control: without, it ends.
 func TestStaysAlive(t *testing.T) {
-	clock := &ticking{now: time.Unix(1e9, 0)}
+	clock := clock.At(time.Unix(1e9, 0))
 	l := newLab(t, func(c *rmcp.Config) { c.Now = clock.Now })
 	d, err := ipmi.OpenAlive(t.Context(), l.target, 10*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
-		clock.pass(50 * time.Second)
+		clock.Pass(50 * time.Second)
 		seen := len(l.bmc.Commands())
 		eventually(t, "a sign of life", func() bool { return len(l.bmc.Commands()) > seen+1 })
 	}
@@ -200,7 +182,7 @@ func TestStaysAlive(t *testing.T) {
 		}
 	}
 	silent := l.open(t)
-	clock.pass(61 * time.Second)
+	clock.Pass(61 * time.Second)
 	if l.bmc.Sessions() != 0 {
 		t.Error("control: a silent session does not end")
 	}
@@ -211,7 +193,7 @@ func TestStaysAlive(t *testing.T) {
 // have that, the flags are gone, and to ensure them again sets them again.
 func TestFlagsOutlastASlowStart(t *testing.T) {
 	for name, expire := range map[string]bool{"kept": false, "expired": true} {
-		clock := &ticking{now: time.Unix(1e9, 0)}
+		clock := clock.At(time.Unix(1e9, 0))
 		l := newLab(t, func(c *rmcp.Config) { c.Now = clock.Now })
 		l.faults.Set(fakebmc.Fault{FlagsExpire: expire})
 		d := l.open(t)
@@ -229,7 +211,7 @@ func TestFlagsOutlastASlowStart(t *testing.T) {
 		}
 		order()
 		for range 7 {
-			clock.pass(10 * time.Second) // the session stays by the questions
+			clock.Pass(10 * time.Second) // the session stays by the questions
 			pending()
 		}
 		if pending() == expire {

@@ -122,7 +122,7 @@ func TestFlagsExpire(t *testing.T) {
 	l := start(t, nil)
 	pending := func(want bool, after time.Duration) {
 		t.Helper()
-		l.clock.pass(after)
+		l.clock.Pass(after)
 		l.says("", "power", "status")
 		if o, _ := l.machine.BootOverride(t.Context()); o.Pending() != want {
 			t.Errorf("after %s the override is %+v", after, o)

@@ -7,12 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"ingot.dev/ingot/sfyra-tests/clock"
 	"ingot.dev/ingot/sfyra-tests/fakebmc"
 	"ingot.dev/ingot/sfyra-tests/fakebmc/memory"
 	"ingot.dev/ingot/sfyra-tests/fakebmc/rmcp"
@@ -32,13 +32,13 @@ type lab struct {
 	bmc     *rmcp.BMC
 	machine *memory.Machine
 	faults  *fakebmc.Faults
-	clock   *clock
+	clock   *clock.Clock
 }
 
 func start(t *testing.T, edit func(*rmcp.Config)) *lab {
 	t.Helper()
 	m := memory.New(machine.Identity{UUID: "4c4c4544-0000-1000-8000-000000000001", UEFI: true})
-	l := &lab{t: t, machine: m, faults: &fakebmc.Faults{}, clock: &clock{now: time.Unix(1e9, 0)}}
+	l := &lab{t: t, machine: m, faults: &fakebmc.Faults{}, clock: clock.At(time.Unix(1e9, 0))}
 	config := rmcp.Config{Machine: m, Username: user, Password: password, Faults: l.faults, Now: l.clock.Now}
 	if edit != nil {
 		edit(&config)
@@ -82,21 +82,4 @@ func (l *lab) fails(words string, args ...string) {
 	if out, err := l.tool(user, password, args...); err == nil || !strings.Contains(out, words) {
 		l.t.Errorf("ipmitool %v: %v, want a failure with %q, got\n%s", args, err, words, out)
 	}
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }

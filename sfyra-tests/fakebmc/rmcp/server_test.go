@@ -84,7 +84,7 @@ func TestSessionLimit(t *testing.T) {
 		t.Errorf("a fifth session: %x", reply)
 	}
 	l.fails("", "power", "status")
-	l.clock.pass(10 * time.Second)
+	l.clock.Pass(10 * time.Second)
 	l.says("is off", "power", "status")
 	if tally := l.bmc.Tally(); tally.Most != 4 || tally.Refused < 2 || tally.Opened != 1 {
 		t.Errorf("%+v", tally)
