@@ -180,7 +180,7 @@ const (
 	Installed = "Installed"
 	// Running: the workload proved that it runs.
 	Running = "Running"
-	// WorkloadSilent: the workload proved that it runs and promised to tell so again, and it does not.
+	// WorkloadSilent: the workload proved that it runs and promised to tell so again, and it does not; or it is installed and never told that it runs.
 	WorkloadSilent = "WorkloadSilent"
 	// DiskBootFailed: the installed system does not boot from its disk.
 	DiskBootFailed = "DiskBootFailed"

@@ -95,6 +95,8 @@ func installedCondition(o *Observation, p *Plan, r *metal.ServerRecord) (string,
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The machine asks for its boot again and again, and its system is silent: Ingot looks after its disks."
 	case r.Installed.RunningAt != nil && silent(o, r):
 		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " promised to tell again and again that it runs, and is silent: it is off, hangs, is cut off from the network, or the machine runs something else. Look at its console: `ingot console " + o.Server.Name + "`."
+	case silent(o, r):
+		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " is installed and did not tell within ten minutes that it runs from its disk: its machine is off, hangs, boots something else, or is cut off from the network. Look at its console: `ingot console " + o.Server.Name + "`."
 	case r.Installed.RunningAt != nil:
 		return reasons.Provisioned, True, reasons.Running, "The workload of " + claimName(r) + " proved that it runs from its disk."
 	}

@@ -110,7 +110,7 @@ func permitClaim(o *Observation, r *metal.ServerRecord) refusal {
 
 // Limits of a system that does not boot from its disk.
 const (
-	// neverRan is how long an installed system may take to tell first that it runs.
+	// neverRan is how long an installed system may take to tell first that it runs; installedCondition names it in words.
 	neverRan = 10 * time.Minute
 	// leastSilence of a system that told before, however often it promised to.
 	leastSilence = 2 * time.Minute

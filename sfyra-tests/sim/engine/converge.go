@@ -83,8 +83,8 @@ func (w *World) moving(s *metal.Server) string {
 		return w.unpressed(s) + w.pretends(s)
 	case ready(s) == reasons.WorkloadSilent && r.Claim != nil && w.machineOf(s) != nil && works(w.machineOf(s), r.Claim.BindingID):
 		return "its system runs, and is to be heard"
-	case ready(s) == reasons.Installed && w.asleep(s): // and nobody but a person can see that
-		return ""
+	case ready(s) == reasons.EvidenceNeeded && r.Boot != nil && r.Boot.Phase == metal.BootClaimed:
+		return "its agent reports the evidence, and is to be believed in a moment"
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
 	case w.operator.waits(s, reasons.ReceiptJudged):
@@ -154,8 +154,6 @@ func (w *World) untrue(s *metal.Server) string {
 		return is(s.Annotations != nil, "it is not paused")
 	case reasons.Claimed:
 		return is(r.Claim != nil, "there is no claim")
-	case reasons.Installed:
-		return is(w.asleep(s), "its machine is on")
 	case reasons.ClaimMissing, reasons.FencingUnconfirmed, reasons.ConfigMissing, reasons.DiskBootFailed, reasons.WorkloadSilent:
 		return w.untrueClaimed(m, s)
 	case reasons.Restored:

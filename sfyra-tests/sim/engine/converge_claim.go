@@ -116,12 +116,6 @@ func (w *World) concludesClaim(c *metal.ServerClaim) {
 	}
 }
 
-// asleep says that a server's machine is off, hangs, or lost its disk and never asks the network: it tells nothing that Ingot could go by.
-func (w *World) asleep(s *metal.Server) bool {
-	m := w.machineOf(s)
-	return m == nil || !m.on || m.hung || !m.network && m.runs == stuck
-}
-
 // untrueClaimed holds what a claimed server waits for against the models.
 func (w *World) untrueClaimed(m *machine, s *metal.Server) string {
 	r := recordOf(s)

@@ -80,6 +80,20 @@ func holdsFinalizer(x *metal.ServerClaim) bool {
 	return false
 }
 
+// gone notes that a claim went: a person who gave its server up before that was early, and is taken at his word if nobody answered him yet.
+func (c *oracle) gone(x *metal.ServerClaim) {
+	if x.Spec.Binding == nil {
+		return
+	}
+	s := store.Peek[metal.Server](c.w.store, "", x.Spec.Binding.Server)
+	if s == nil || s.Spec.ReleaseRequest == nil {
+		return
+	}
+	if q := s.Spec.ReleaseRequest; q.ID != recordOf(s).ReleaseRequest && q.BindingID == x.Spec.Binding.BindingID {
+		c.give(c.lease(q.BindingID), "a person said so before its claim went")
+	}
+}
+
 // givesUp notes a person's word about a server. It counts for a binding that the server has, and without a claim that says otherwise.
 func (c *oracle) givesUp(m *machine, s *metal.Server, binding string, confirm bool) {
 	r := recordOf(s)

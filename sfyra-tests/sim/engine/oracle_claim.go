@@ -110,6 +110,8 @@ func (c *oracle) claimWrote(w *store.Write) {
 		if w.Who != restorer {
 			c.judge(after)
 		}
+	} else if before != nil {
+		c.gone(before)
 	}
 	if before != nil && c.w.replica(w.Who) != nil && holdsFinalizer(before) && (after == nil || !holdsFinalizer(after)) {
 		c.letsGo(before)
