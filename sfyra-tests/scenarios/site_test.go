@@ -32,6 +32,7 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack"
 	"ingot.dev/ingot/sfyra-tests/rack/netns"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
+	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
 func TestMain(m *testing.M) {
@@ -50,7 +51,7 @@ type site struct {
 	dir    string
 	rack   *rack.Rack
 	client client.WithWatch
-	up     *exec.Cmd
+	up     *testapi.Process
 	upLog  *os.File
 	serves []string // the flags of `ingot up` that say what it serves
 	flags  []string // more of them
@@ -156,10 +157,9 @@ func (s *site) startUp() {
 	for _, a := range strings.Fields(rack.KernelArgs()) {
 		args = append(args, "--agent-arg", a)
 	}
-	s.up = exec.Command(program(s.t), append(args, s.flags...)...)
-	s.up.Stdout, s.up.Stderr = file, file
-	s.up.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.up.Start(); err != nil {
+	cmd := exec.Command(program(s.t), append(args, s.flags...)...)
+	cmd.Stdout, cmd.Stderr = file, file
+	if s.up, err = testapi.Spawn(cmd); err != nil {
 		s.t.Fatal(err)
 	}
 	s.await(90*time.Second, "`ingot up` says that it is ready", func() bool {
@@ -182,10 +182,7 @@ func (s *site) connect() {
 
 // stopUp ends `ingot up` with a signal and waits for its end.
 func (s *site) stopUp(signal syscall.Signal) {
-	if s.up.ProcessState != nil {
-		return
-	}
-	_ = s.up.Process.Signal(signal)
+	_ = s.up.Signal(signal) // it may have ended already
 	_ = s.up.Wait()
 	_ = s.upLog.Close()
 }
