@@ -44,6 +44,8 @@ type Config struct {
 	MaxAsset, AssetBudget int64
 	// AgentImage is the folder with the kernel, the initramfs and manifest.json.
 	AgentImage string
+	// MoreImages are further such folders, for machines of other architectures.
+	MoreImages []string
 	// Controller says what machines get and takes what was seen.
 	Controller protocol.BootClient
 	// Origin names the controller and the site. What it said last, and what it was not told yet, are kept in StateDir, and count after a restart for this
@@ -182,7 +184,8 @@ func (d DHCP) check() error {
 // server is a pxe-server with everything opened.
 type server struct {
 	cfg       Config
-	image     agentImage
+	images    map[string]httpboot.Image
+	versions  string // of the images
 	client    *controller.Client
 	blobs     *blobs.Cache
 	events    *httpboot.Events
@@ -225,7 +228,7 @@ func open(cfg Config) (*server, error) {
 	s.client = controller.New(cfg.Controller, cfg.Log)
 	s.client.Clock = cfg.Now
 	s.kept = openKept(cfg, s.client, s.events)
-	if s.image, err = loadImage(cfg.AgentImage); err != nil {
+	if s.images, s.versions, err = loadImages(append([]string{cfg.AgentImage}, cfg.MoreImages...)); err != nil {
 		return nil, err
 	}
 	if s.blobs, err = OpenAssets(cfg); err != nil {
@@ -252,7 +255,7 @@ func (s *server) serve(ctx context.Context) error {
 	g.Go(func() error { return s.report(ctx) })
 	for _, n := range s.segments {
 		n.serve(ctx, g)
-		s.cfg.Log.Info("pxe-server serves", "interface", n.Interface, "http", n.listen.Addr().String(), "agent", s.image.version, "dhcp", n.DHCP.mode())
+		s.cfg.Log.Info("pxe-server serves", "interface", n.Interface, "http", n.listen.Addr().String(), "agent", s.versions, "dhcp", n.DHCP.mode())
 	}
 	s.cfg.Ready()
 	return g.Wait()
