@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -132,6 +133,7 @@ func (c Config) Check() error {
 	bad(c.HTTPPort >= 0 && c.HTTPPort < 1<<16, "httpPort: %d is not a port", c.HTTPPort)
 	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases (--state-dir)")
 	bad(c.MaxAsset >= 0 && c.AssetBudget >= 0, "assets: a limit is negative; leave it out for the default")
+	bad(!slices.Contains(c.MoreImages, ""), "moreImages: one of them has no name; remove it, or name the folder of an agent image for another architecture")
 	bad(c.AgentImage != "", "agentImage: name the folder with the agent image (--agent-image)")
 	return errors.Join(append(all, c.checkNetworks()...)...)
 }
