@@ -58,7 +58,7 @@ func build(ctx context.Context, cache *debian.Cache, o options) error {
 	if parts.Extra, err = o.extra(parts.Vmlinuz); err != nil {
 		return err
 	}
-	if parts.Vmlinuz, err = initramfs.PackKernel(parts.Vmlinuz); err != nil {
+	if parts.Vmlinuz, err = initramfs.PackKernel(ctx, parts.Vmlinuz); err != nil {
 		return err
 	}
 	image, err := initramfs.Image(agent, parts)
