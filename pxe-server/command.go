@@ -33,7 +33,8 @@ dhcp part is {proxy: true}; that server needs no setting. The file:
   kind: ` + setup.Kind + `
   interface: eth1
   stateDir: /var/lib/ingot/pxe-server
-  agentImage: /usr/share/ingot/agent
+  agentImage: /usr/share/ingot/agent-amd64
+  moreImages: [/usr/share/ingot/agent-arm64]
   metricsAddress: 127.0.0.1:7491
   assets: {maxFileMiB: 4096, budgetMiB: 65536}
   controller:
@@ -64,7 +65,7 @@ const example = `  # check a configuration, open nothing
 // options are the flags.
 type options struct {
 	config, address, metrics, logLevel string
-	pools                              []string
+	pools, images                      []string
 	file                               setup.File
 }
 
@@ -125,7 +126,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.address, "address", "", "IPv4 address to serve on (default: the first one of the interface)")
 	f.IntVar(&o.file.HTTPPort, "http-port", setup.DefaultHTTPPort, "port for scripts and boot files")
 	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps leases, boot files, and what the controller said last")
-	f.StringVar(&o.file.AgentImage, "agent-image", "", "folder with the agent image (vmlinuz, initramfs.zst, manifest.json)")
+	f.StringArrayVar(&o.images, "agent-image", nil, "folder with the agent image (vmlinuz, initramfs.zst, manifest.json); again for another architecture")
 	f.StringVar(&o.file.Controller.Address, "controller", "", "controller, HOST:PORT")
 	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")
 	f.StringVar(&o.file.Controller.Key, "key", "", "key of the certificate (PEM file)")
@@ -175,7 +176,7 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("address", func() { file.Address, err = netip.ParseAddr(o.address) })
 	set("http-port", func() { file.HTTPPort = o.file.HTTPPort })
 	set("state-dir", func() { file.StateDir = o.file.StateDir })
-	set("agent-image", func() { file.AgentImage = o.file.AgentImage })
+	set("agent-image", func() { file.AgentImage, file.MoreImages = o.images[0], o.images[1:] })
 	set("controller", func() { file.Controller.Address = o.file.Controller.Address })
 	set("cert", func() { file.Controller.Certificate = o.file.Controller.Certificate })
 	set("key", func() { file.Controller.Key = o.file.Controller.Key })

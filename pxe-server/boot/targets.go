@@ -146,6 +146,9 @@ func idle(d Decision, p Params) script {
 	if d.Reason == reasons.IdentityConflict {
 		s = append(s, say("its boot was asked for from two addresses; at most one is this machine, so neither is trusted."))
 	}
+	if d.Reason == reasons.AgentImageMissing {
+		s = append(s, say("this site has no agent image for its architecture; build one, and name its folder with --agent-image."))
+	}
 	return append(s,
 		say("it waits here (%s) and asks again in %s seconds.", d.Reason, idleSeconds),
 		do("sleep", idleSeconds),

@@ -30,6 +30,8 @@ type File struct {
 	HTTPPort   int        `json:"httpPort,omitempty"`
 	StateDir   string     `json:"stateDir"`
 	AgentImage string     `json:"agentImage"`
+	// MoreImages are the folders of agent images for other architectures.
+	MoreImages []string   `json:"moreImages,omitempty"`
 	Assets     FileAssets `json:"assets,omitzero"`
 	Controller Endpoint   `json:"controller"`
 	// MetricsAddress is HOST:PORT for metrics and health, DefaultMetricsAddr when left out, and none when empty.
@@ -107,7 +109,7 @@ func ParseFile(text []byte) (File, error) {
 
 // Config turns the file into what Run needs, but for the controller. The error names every mistake.
 func (f File) Config() (Config, error) {
-	c := Config{Interface: f.Interface, Address: f.Address, HTTPPort: f.HTTPPort, StateDir: f.StateDir, AgentImage: f.AgentImage}
+	c := Config{Interface: f.Interface, Address: f.Address, HTTPPort: f.HTTPPort, StateDir: f.StateDir, AgentImage: f.AgentImage, MoreImages: f.MoreImages}
 	c.MetricsAddr = DefaultMetricsAddr
 	if f.MetricsAddress != nil {
 		c.MetricsAddr = *f.MetricsAddress

@@ -15,6 +15,7 @@ interface: eth1
 address: 192.0.2.1
 stateDir: /var/lib/ingot
 agentImage: /usr/share/ingot
+moreImages: [/usr/share/ingot-arm64]
 assets: {maxFileMiB: 1024, budgetMiB: 8192}
 controller: {address: "ingot.example.org:7444", certificate: a, key: b, ca: c}
 dhcp:
@@ -40,6 +41,9 @@ func TestFile(t *testing.T) {
 	n := c.DHCP.Network
 	if c.Interface != "eth1" || c.Address != netip.MustParseAddr("192.0.2.1") || c.StateDir != "/var/lib/ingot" || c.AgentImage != "/usr/share/ingot" {
 		t.Errorf("got %+v", c)
+	}
+	if len(c.MoreImages) != 1 || c.MoreImages[0] != "/usr/share/ingot-arm64" {
+		t.Errorf("more images %q", c.MoreImages)
 	}
 	if c.MaxAsset != 1<<30 || c.AssetBudget != 8<<30 {
 		t.Errorf("assets %d of %d bytes", c.MaxAsset, c.AssetBudget)

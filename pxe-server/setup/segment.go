@@ -139,7 +139,7 @@ func (n *segment) serve(ctx context.Context, g *errgroup.Group) {
 
 func (s *server) httpConfig(n *segment) httpboot.Config {
 	return httpboot.Config{
-		Addr: n.addr, Loaders: n.loaders, Image: s.image.files, ImageArgs: s.image.args,
+		Addr: n.addr, Loaders: n.loaders, Images: s.images,
 		Blobs: s.blobs.Open, View: s.view, Events: s.events, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +45,8 @@ type Config struct {
 	MaxAsset, AssetBudget int64
 	// AgentImage is the folder with the kernel, the initramfs and manifest.json.
 	AgentImage string
+	// MoreImages are further such folders, for machines of other architectures.
+	MoreImages []string
 	// Controller says what machines get and takes what was seen.
 	Controller protocol.BootClient
 	// Origin names the controller and the site. What it said last, and what it was not told yet, are kept in StateDir, and count after a restart for this
@@ -130,6 +133,7 @@ func (c Config) Check() error {
 	bad(c.HTTPPort >= 0 && c.HTTPPort < 1<<16, "httpPort: %d is not a port", c.HTTPPort)
 	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases (--state-dir)")
 	bad(c.MaxAsset >= 0 && c.AssetBudget >= 0, "assets: a limit is negative; leave it out for the default")
+	bad(!slices.Contains(c.MoreImages, ""), "moreImages: one of them has no name; remove it, or name the folder of an agent image for another architecture")
 	bad(c.AgentImage != "", "agentImage: name the folder with the agent image (--agent-image)")
 	return errors.Join(append(all, c.checkNetworks()...)...)
 }
@@ -182,7 +186,8 @@ func (d DHCP) check() error {
 // server is a pxe-server with everything opened.
 type server struct {
 	cfg       Config
-	image     agentImage
+	images    map[string]httpboot.Image
+	versions  string // of the images
 	client    *controller.Client
 	blobs     *blobs.Cache
 	events    *httpboot.Events
@@ -225,7 +230,7 @@ func open(cfg Config) (*server, error) {
 	s.client = controller.New(cfg.Controller, cfg.Log)
 	s.client.Clock = cfg.Now
 	s.kept = openKept(cfg, s.client, s.events)
-	if s.image, err = loadImage(cfg.AgentImage); err != nil {
+	if s.images, s.versions, err = loadImages(append([]string{cfg.AgentImage}, cfg.MoreImages...)); err != nil {
 		return nil, err
 	}
 	if s.blobs, err = OpenAssets(cfg); err != nil {
@@ -252,7 +257,7 @@ func (s *server) serve(ctx context.Context) error {
 	g.Go(func() error { return s.report(ctx) })
 	for _, n := range s.segments {
 		n.serve(ctx, g)
-		s.cfg.Log.Info("pxe-server serves", "interface", n.Interface, "http", n.listen.Addr().String(), "agent", s.image.version, "dhcp", n.DHCP.mode())
+		s.cfg.Log.Info("pxe-server serves", "interface", n.Interface, "http", n.listen.Addr().String(), "agent", s.versions, "dhcp", n.DHCP.mode())
 	}
 	s.cfg.Ready()
 	return g.Wait()

@@ -33,8 +33,10 @@ func TestFill(t *testing.T) {
 		parts   []string
 	}{
 		"nothing to serve":         {Network{}, nil},
-		"a network to come":        {Network{Interface: "nothere0", AgentImage: image(t)}, nil},
-		"no image":                 {Network{Interface: "eth1", AgentImage: t.TempDir()}, []string{"make images", "--agent-image"}},
+		"a network to come":        {Network{Interface: "nothere0", AgentImages: []string{image(t)}}, nil},
+		"one image of two":         {Network{Interface: "eth1", AgentImages: []string{image(t), t.TempDir()}}, []string{"make images"}},
+		"two images":               {Network{Interface: "nothere0", AgentImages: []string{image(t), image(t)}}, nil},
+		"no image":                 {Network{Interface: "eth1", AgentImages: []string{t.TempDir()}}, []string{"make images", "--agent-image"}},
 		"unknown policy":           {Network{UnknownPolicy: "capture"}, []string{"--unknown-policy", "register-once, ignore or hold"}},
 		"a limit in words":         {Network{DestructiveLimit: "few"}, []string{"--destructive-limit", "10%"}},
 		"a limit as a share":       {Network{DestructiveLimit: "25%", DryRun: true}, nil},
