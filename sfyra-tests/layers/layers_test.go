@@ -75,7 +75,7 @@ var shallow = []rule{
 	{from: "sfyra-tests/guest/config", to: append([]string{"context"}, effects...), reason: "parsing is pure"},
 	{from: "agent/wipe/plan", to: append([]string{"context", "golang.org/x/sys"}, effects...), reason: "decisions are pure"},
 	{from: "agent/wipe", to: []string{module}, except: []string{module + "agent/wipe"}, reason: "adapters do not import each other; agent/main converts rows"},
-	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
+	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/leases", module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/tftp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/tftp"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/httpboot", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol", module + "pxe-server/httpboot"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/solicit", to: []string{module}, except: []string{module + "pxe-server/solicit"}, reason: "adapters do not import each other"},
