@@ -17,12 +17,8 @@ import (
 	"ingot.dev/ingot/sfyra-tests/island"
 )
 
-// TestServeRealClient: a client of another code base, on real sockets, through its whole life: it solicits, requests, renews, and gets its boot file; a
-// second server on the interface is refused; after a restart the lease is known.
-func TestServeRealClient(t *testing.T) {
-	if !island.Inside(t, "-test.timeout=60s") {
-		return
-	}
+// cable6 makes a cable between eth0, the server's, and far.
+func cable6(t *testing.T) {
 	ok := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -39,6 +35,35 @@ func TestServeRealClient(t *testing.T) {
 		a.Flags = unix.IFA_F_NODAD
 		ok(netlink.AddrAdd(link, a))
 	}
+}
+
+// client6 is one of another code base at the far end.
+func client6(t *testing.T) *nclient6.Client {
+	conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.ParseIP("fe80::2"), Port: clientPort, Zone: "far"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := nclient6.NewWithConn(conn, hostMAC(7), nclient6.WithTimeout(time.Second), nclient6.WithRetry(5),
+		nclient6.WithBroadcastAddr(&net.UDPAddr{IP: servers.AsSlice(), Port: serverPort, Zone: "far"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestServeRealClient: a client of another code base, on real sockets, through its whole life: it solicits, requests, renews, and gets its boot file; a
+// second server on the interface is refused; after a restart the lease is known.
+func TestServeRealClient(t *testing.T) {
+	if !island.Inside(t, "-test.timeout=60s") {
+		return
+	}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cable6(t)
 	cfg := testConfig()
 	cfg.LeaseFile = filepath.Join(t.TempDir(), "leases6")
 	seen := make(chan Event, 4)
@@ -55,11 +80,7 @@ func TestServeRealClient(t *testing.T) {
 	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "another DHCPv6 server runs here") {
 		t.Errorf("a second server: %v", err)
 	}
-	conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.ParseIP("fe80::2"), Port: clientPort, Zone: "far"})
-	ok(err)
-	c, err := nclient6.NewWithConn(conn, hostMAC(7), nclient6.WithTimeout(time.Second), nclient6.WithRetry(5),
-		nclient6.WithBroadcastAddr(&net.UDPAddr{IP: servers.AsSlice(), Port: serverPort, Zone: "far"}))
-	ok(err)
+	c := client6(t)
 	defer c.Close()
 	options := booting("HTTPClient:Arch:00016:UNDI:003001", 16, clientID(7))
 	mods := make([]dhcpv6.Modifier, 0, len(options))

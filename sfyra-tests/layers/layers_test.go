@@ -76,6 +76,8 @@ var shallow = []rule{
 	{from: "agent/wipe/plan", to: append([]string{"context", "golang.org/x/sys"}, effects...), reason: "decisions are pure"},
 	{from: "agent/wipe", to: []string{module}, except: []string{module + "agent/wipe"}, reason: "adapters do not import each other; agent/main converts rows"},
 	{from: "pxe-server/dhcp", to: []string{module}, except: []string{module + "pxe-server/leases", module + "pxe-server/limits", module + "pxe-server/dhcp"}, reason: "adapters do not import each other"},
+	{from: "pxe-server/dhcp6", to: []string{module}, except: []string{module + "pxe-server/leases", module + "pxe-server/limits", module + "pxe-server/dhcp6"}, reason: "adapters do not import each other"},
+	{from: "pxe-server/leases", to: []string{module}, reason: "what both DHCP servers keep knows neither of them"},
 	{from: "pxe-server/tftp", to: []string{module}, except: []string{module + "pxe-server/limits", module + "pxe-server/tftp"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/httpboot", to: []string{module + "pxe-server"}, except: []string{module + "pxe-server/boot", module + "pxe-server/limits", module + "pxe-server/protocol", module + "pxe-server/httpboot"}, reason: "adapters do not import each other"},
 	{from: "pxe-server/solicit", to: []string{module}, except: []string{module + "pxe-server/solicit"}, reason: "adapters do not import each other"},
