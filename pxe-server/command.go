@@ -23,7 +23,7 @@ It gives them addresses (DHCP; or --proxy-dhcp beside a DHCP server that there i
 the agent (HTTP). What a machine gets is the controller's decision. While the controller cannot be heard, servers with a system boot
 their own disk, as it said last, also after a restart of pxe-server; nothing is begun, and what was seen is told later.
 
-It needs to bind the ports 67 and 69 (as a proxy 4011 as well) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW. A proxy without CAP_NET_RAW serves; it then hears no other DHCP servers and answers no
+It needs to bind the ports 67 and 69 (as a proxy 4011 as well; on a network with IPv6 alone 547 and 69) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW. A proxy without CAP_NET_RAW serves; it then hears no other DHCP servers and answers no
 router solicitations.
 
 Settings come from a file (--config), from flags, or from both; a flag wins. Beside a DHCP server that there is already, the file's
