@@ -21,8 +21,7 @@ const (
 	longestWord = 1500
 )
 
-// read says what a packet is and who sent it; zero for everything else than a valid solicitation from a link-local address, or a valid advertisement. A host that
-// has no address yet and asks from none hears the next announcement to all.
+// read says what a packet is and who sent it; zero for everything else than a valid solicitation from a link-local address or from none (RFC 4861 4.1), or a valid advertisement.
 func read(b []byte) (kind, netip.Addr) {
 	if len(b) < headerLen+solicitLen || len(b) > longestWord || b[0]>>4 != 6 || b[6] != icmpv6 || b[7] != onLink {
 		return 0, netip.Addr{}
@@ -34,7 +33,8 @@ func read(b []byte) (kind, netip.Addr) {
 	message := b[headerLen : headerLen+n] // a short frame is padded behind it
 	source := netip.AddrFrom16([16]byte(b[8:]))
 	k := kind(message[0])
-	if k != solicitation && k != advertisement || message[1] != 0 || !source.IsLinkLocalUnicast() || sum(b[8:headerLen], message) != 0 {
+	local := source.IsLinkLocalUnicast() || k == solicitation && source.IsUnspecified()
+	if k != solicitation && k != advertisement || message[1] != 0 || !local || sum(b[8:headerLen], message) != 0 {
 		return 0, netip.Addr{}
 	}
 	return k, source

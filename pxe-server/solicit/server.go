@@ -141,7 +141,7 @@ func (s *Server) frame(from mac, packet []byte) {
 	now := s.cfg.Now()
 	s.mu.Lock()
 	before := s.table.announces(now)
-	answer, ok := s.table.frame(now, from, packet)
+	answer, to, ok := s.table.frame(now, from, packet)
 	if ok {
 		s.answered++
 	}
@@ -153,7 +153,7 @@ func (s *Server) frame(from mac, packet []byte) {
 	if !ok {
 		return
 	}
-	if err := s.wire.send(answer, from); err != nil {
+	if err := s.wire.send(answer, to); err != nil {
 		s.cfg.Log.Debug("Answering a router solicitation", "mac", from.hardware().String(), "error", err)
 	}
 }

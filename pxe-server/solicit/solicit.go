@@ -41,6 +41,8 @@ const (
 	announceTime  = 200 * time.Second
 	announceFirst = 16 * time.Second
 	announcesSoon = 3
+	// tellPause is the least time between two announcements to all (RFC 4861 section 10: MIN_DELAY_BETWEEN_RAS).
+	tellPause = 3 * time.Second
 	// askedPerSecond bounds answers to hosts that ask while we announce.
 	askedPerSecond = 100
 )
@@ -58,6 +60,7 @@ type table struct {
 	router time.Time // when one was heard last
 	// announce is nil when nothing is announced.
 	announce *Announcement
+	told     time.Time // when all hosts were told last
 	second   time.Time // in which asked hosts were answered
 	asked    int
 }
@@ -92,19 +95,31 @@ func (t *table) forget(now time.Time) {
 }
 
 // frame decides about one IPv6 packet that came from a MAC: an answer and its receiver, or none.
-func (t *table) frame(now time.Time, from mac, packet []byte) (answer []byte, ok bool) {
+func (t *table) frame(now time.Time, from mac, packet []byte) (answer []byte, to mac, ok bool) {
 	kind, source := read(packet)
 	switch {
 	case kind == advertisement && from != t.own:
 		t.router = now
-	case kind == solicitation && t.announce != nil:
+	case kind != solicitation:
+	case t.announce != nil && source.IsUnspecified():
+		answer, ok = t.toAsker(now)
+		return answer, mac(allNodes), ok
+	case t.announce != nil:
 		if t.announces(now) && t.spare(now) {
-			return advertise(t.own, source, t.announce), true
+			return advertise(t.own, source, t.announce), from, true
 		}
-	case kind == solicitation && t.answers(now, from):
-		return advertise(t.own, source, nil), true
+	case !source.IsUnspecified() && t.answers(now, from):
+		return advertise(t.own, source, nil), from, true
 	}
-	return nil, false
+	return nil, mac{}, false
+}
+
+// toAsker answers a host that has no address yet, as UEFI has none when it asks: by telling all (RFC 4861 6.2.6), unless they were told just now.
+func (t *table) toAsker(now time.Time) ([]byte, bool) {
+	if d := now.Sub(t.told); d >= 0 && d < tellPause {
+		return nil, false
+	}
+	return t.toAll(now)
 }
 
 // toAll is an announcement to every host; false when there is none to make.
@@ -112,6 +127,7 @@ func (t *table) toAll(now time.Time) ([]byte, bool) {
 	if !t.announces(now) {
 		return nil, false
 	}
+	t.told = now
 	return advertise(t.own, allHosts, t.announce), true
 }
 
