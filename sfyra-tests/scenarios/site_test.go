@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,13 +77,19 @@ func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 // newBareSite racks the servers, all off.
 func newBareSite(t *testing.T, specs ...rack.Spec) *site {
 	t.Helper()
+	return newBareSiteOn(t, netip.Prefix{}, specs...)
+}
+
+// newBareSiteOn does the same on a switch with that address; unset, it is that of racks.
+func newBareSiteOn(t *testing.T, address netip.Prefix, specs ...rack.Spec) *site {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e") // short: unix sockets have 108 bytes for their path
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &site{t: t, root: t, dir: dir, faults: map[string]*fakebmc.Faults{}}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s.rack, err = rack.New(t.Context(), rack.Config{Dir: filepath.Join(dir, "rack"), Servers: specs})
+	s.rack, err = rack.New(t.Context(), rack.Config{Dir: filepath.Join(dir, "rack"), Servers: specs, Prefix: address})
 	if err != nil {
 		t.Fatal(err)
 	}
