@@ -22,7 +22,7 @@ func FuzzPackets(f *testing.F) {
 	const id, number = 0x01020304, 7
 	message := request(&chassis.GetChassisStatusRequest{}, 1)
 	for _, s := range suites() {
-		packet, err := testKeys(s).seal(id, number, message, make([]byte, ivSize))
+		packet, err := testKeys(s).seal(types.PayloadTypeIPMI, id, number, message, make([]byte, ivSize))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -35,11 +35,11 @@ func FuzzPackets(f *testing.F) {
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		for _, s := range suites() {
 			k := testKeys(s)
-			sequence, message, ok := k.open(id, packet)
+			sequence, message, ok := k.open(types.PayloadTypeIPMI, id, packet)
 			if !ok {
 				continue
 			}
-			again, err := k.seal(id, sequence, message, packet[rmcpSize+headerSize:][:ivSize])
+			again, err := k.seal(types.PayloadTypeIPMI, id, sequence, message, packet[rmcpSize+headerSize:][:ivSize])
 			if err != nil || !bytes.Equal(again[rmcpSize:], packet[rmcpSize:]) { // what is before is not signed (13.28.4)
 				t.Fatalf("opened what was not sealed: %x", packet)
 			}
@@ -96,14 +96,14 @@ func FuzzAnswers(f *testing.F) {
 // TestFuzzControl: honest bytes get through, so that the fuzzing starts from answers that are read to the end.
 func TestFuzzControl(t *testing.T) {
 	for _, s := range suites() {
-		packet, err := testKeys(s).seal(5, 9, []byte("a message"), make([]byte, ivSize))
+		packet, err := testKeys(s).seal(types.PayloadTypeIPMI, 5, 9, []byte("a message"), make([]byte, ivSize))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sequence, message, ok := testKeys(s).open(5, packet); !ok || sequence != 9 || string(message) != "a message" {
+		if sequence, message, ok := testKeys(s).open(types.PayloadTypeIPMI, 5, packet); !ok || sequence != 9 || string(message) != "a message" {
 			t.Errorf("suite %d: %d %q %v", s.id, sequence, message, ok)
 		}
-		if _, _, ok := testKeys(s).open(6, packet); ok {
+		if _, _, ok := testKeys(s).open(types.PayloadTypeIPMI, 6, packet); ok {
 			t.Errorf("suite %d: another session's packet was opened", s.id)
 		}
 	}
