@@ -25,6 +25,9 @@ type Fault struct {
 	Inverted bool
 	// FlagsExpire: the 60 s after which boot flags are cleared cannot be switched off.
 	FlagsExpire bool
+	// RefuseKeys: serial-over-LAN takes nothing of what is typed; TakeKeys it takes so many characters of a packet and refuses the rest, 0 for all.
+	RefuseKeys bool
+	TakeKeys   int
 	// Garbage: answers make no sense. Within a session they are signed as they should be.
 	Garbage bool
 }

@@ -155,7 +155,9 @@ func (a *activation) enable(ctx context.Context) error {
 	case !a.options.Enable:
 		return ErrConsoleOff
 	}
-	return a.asMayBe(ctx, func(ctx context.Context) error { return a.set(ctx, &types.SOLConfigParam_SOLEnable{EnableSOLPayload: true}) })
+	return a.asMayBe(ctx, func(ctx context.Context) error {
+		return a.set(ctx, &types.SOLConfigParam_SOLEnable{EnableSOLPayload: true})
+	})
 }
 
 // setBitRate sets the rate for as long as the payload is active (15.8, table 26-5, parameter 6).
@@ -174,13 +176,17 @@ func (a *activation) set(ctx context.Context, parameter types.SOLConfigParameter
 }
 
 // holder is the session that has the console (24.5), 0 when the BMC does not say.
-func (a *activation) holder(ctx context.Context) uint32 {
+func (d *driver) holder(ctx context.Context) uint32 {
 	var got transport.GetPayloadInstanceInfoResponse
-	command := &transport.GetPayloadInstanceInfoRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: instance}
-	if a.command(ctx, command, &got) != nil {
+	if d.command(ctx, whose(), &got) != nil {
 		return 0
 	}
 	return got.SessionID
+}
+
+// whose asks who has the console.
+func whose() types.Request {
+	return &transport.GetPayloadInstanceInfoRequest{PayloadType: types.PayloadTypeSOL, PayloadInstance: instance}
 }
 
 // whereabouts tells from where a session is used (22.20), where the BMC says so.

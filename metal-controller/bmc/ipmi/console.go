@@ -43,6 +43,8 @@ type Console struct {
 	driver   *driver
 	patience patience
 	tell     func(string)
+	// tells: the BMC says whose the payload is, and said that it is ours.
+	tells bool
 
 	// kick wakes the loop, which alone uses the session and the socket.
 	kick chan struct{}
@@ -82,7 +84,10 @@ func openConsole(ctx context.Context, target bmc.Target, options ConsoleOptions,
 		_ = d.wire.conn.Close()
 		return nil, refusal(doing, err)
 	}
-	return newConsole(d, p, sol.New(p.line, int(granted.InboundPayloadSize)), options.Tell), nil
+	c := newConsole(d, p, sol.New(p.line, int(granted.InboundPayloadSize)), options.Tell)
+	c.tells = d.holder(ctx) == d.session.bmcID
+	c.start()
+	return c, nil
 }
 
 // refusal classifies an error, unless it is one of a console's own.
@@ -99,11 +104,14 @@ func newConsole(d *driver, p patience, line *sol.Line, tell func(string)) *Conso
 	}
 	c := &Console{driver: d, patience: p, tell: tell, kick: make(chan struct{}, 1), line: line}
 	c.changed = sync.NewCond(&c.mu)
+	return c
+}
+
+func (c *Console) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
-	_ = d.wire.conn.SetReadDeadline(time.Time{})
+	_ = c.driver.wire.conn.SetReadDeadline(time.Time{})
 	c.work.Go(func() { c.run(ctx) })
-	return c
 }
 
 // Read waits for output of the server. After Close it returns io.EOF.
@@ -217,7 +225,10 @@ func (c *Console) take(packet []byte) bool {
 		c.changed.Broadcast()
 		return true
 	}
-	_, ok := s.take(packet)
+	message, ok := s.take(packet)
+	if ok && c.tells && !s.has(message) {
+		c.fail(sol.ErrDeactivated)
+	}
 	return ok
 }
 
@@ -230,7 +241,7 @@ func (c *Console) say(now time.Time, p *pulse) (wait time.Duration, alive bool) 
 	}
 	beat, living := p.beat(now)
 	if beat {
-		c.post(types.PayloadTypeIPMI, c.driver.session.sign())
+		c.post(types.PayloadTypeIPMI, c.driver.session.sign(c.tells))
 	}
 	c.report()
 	if !living {
@@ -305,12 +316,12 @@ func (c *Console) close() {
 	c.stop()
 	c.work.Wait()
 	c.mu.Lock()
-	alone := c.err != nil // then the payload is not ours, or nobody hears us
+	mine := c.err == nil // otherwise the payload is somebody else's, or nobody hears us
 	c.end(io.EOF)
 	c.mu.Unlock()
 	ctx := context.Background() // also when the caller's is done: what stays open is missing elsewhere. It is bounded by the pace
 	c.driver.pace.waits = c.driver.pace.farewell
-	if !alone {
+	if mine && (!c.tells || c.driver.holder(ctx) == c.driver.session.bmcID) { // to others it may be an administrator's order to end theirs
 		_ = c.driver.deactivate(ctx)
 	}
 	_ = c.driver.closeSession(ctx, c.driver.pace.farewell) // which ends the payload as well (24.2)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
+	"github.com/bougou/go-ipmi/pkg/command/transport"
 )
 
 // pulse says when a console has to show that it lives, since a session ends after 60 s of silence (6.12.15), and notices that nobody is there: a
@@ -39,8 +40,18 @@ func (p *pulse) beat(now time.Time) (due, alive bool) {
 	return true, true
 }
 
-// sign asks for the device ID (20.1), which every BMC has.
-func (s *session) sign() []byte {
+// sign is a message that shows that the session lives: it asks who has the console, or for the device ID (20.1), which every BMC has.
+func (s *session) sign(tells bool) []byte {
 	s.number = (s.number + 1) & maxSequence
+	if tells {
+		return request(whose(), s.number)
+	}
 	return request(&app.GetDeviceIDRequest{}, s.number)
+}
+
+// has reads the answer to the last sign: false when it says that the console is another session's, or nobody's. Some BMCs do not tell who loses it.
+func (s *session) has(message []byte) bool {
+	var got transport.GetPayloadInstanceInfoResponse
+	answer, ok := answerTo(whose(), s.number, message)
+	return !ok || read(answer, whose(), &got) != nil || got.SessionID == s.bmcID
 }
