@@ -19,6 +19,8 @@ type Fault struct {
 	IgnorePower bool
 	// IgnoreBoot acknowledges boot overrides and does nothing.
 	IgnoreBoot bool
+	// NoPxe: the firmware offers network boot over HTTP alone. IgnoreURI acknowledges an HttpBootUri and keeps another. Redfish only.
+	NoPxe, IgnoreURI bool
 	// NoShutdown: GracefulShutdown is neither offered nor taken.
 	NoShutdown bool
 	// Inverted reports a host that is on as off and the other way round. IPMI only, as the next two.
