@@ -116,16 +116,10 @@ func (l *Line) Break() {
 // Idle says that the BMC took all that was typed.
 func (l *Line) Idle() bool { return l.out == nil && len(l.keys) == 0 && l.breakAt == noBreak }
 
-// Full says that there is no room to type.
-func (l *Line) Full() bool { return len(l.keys) == maxKeys }
-
 // Read moves output of the server to p.
 func (l *Line) Read(p []byte) int {
 	n := copy(p, l.output)
 	l.output = l.output[n:]
-	if len(l.output) == 0 {
-		l.output = nil
-	}
 	return n
 }
 

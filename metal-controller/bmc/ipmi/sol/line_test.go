@@ -84,15 +84,18 @@ func TestRefusedKeys(t *testing.T) {
 	}
 	wantSent(t, l, start.Add(tempo.Pause), packet{number: 3, data: []byte("cdef")})
 	l.Hear(start, 3, packet{acked: 3, accepted: 3}.bytes()) // an ACK that counts too few
-	wantSent(t, l, start.Add(tempo.Pause), packet{number: 4, data: []byte("f")})
-	l.Hear(start, 4, packet{acked: 4, flags: nack | unavailable}.bytes())
+	l.Type([]byte("gh"))
+	wantSent(t, l, start.Add(tempo.Pause), packet{number: 4, data: []byte("fgh")})
+	l.Hear(start, 4, packet{acked: 4, accepted: 1}.bytes())
+	wantSent(t, l, start.Add(tempo.Pause), packet{number: 5, data: []byte("gh")})
+	l.Hear(start, 5, packet{acked: 5, flags: nack | unavailable}.bytes())
 	if !l.Idle() {
 		t.Error("what a host that is off refused is typed again")
 	}
 	if notes := l.Notes(); !slices.Equal(notes, []Note{HostOff}) || len(l.Notes()) != 0 {
 		t.Errorf("notes %v", notes)
 	}
-	l.Hear(start, 5, packet{}.bytes())
+	l.Hear(start, 6, packet{}.bytes())
 	if notes := l.Notes(); !slices.Equal(notes, []Note{HostOn}) {
 		t.Errorf("notes %v", notes)
 	}
@@ -157,11 +160,63 @@ func TestOutput(t *testing.T) {
 	if notes := l.Notes(); len(notes) != 0 {
 		t.Errorf("notes %v", notes)
 	}
-	hear(8, packet{number: 5, data: []byte("!")}, 1)
-	hear(9, packet{number: 6, data: []byte("!"), flags: overrun}, 1)
-	if notes := l.Notes(); !slices.Equal(notes, []Note{OutputLost}) {
-		t.Errorf("a packet that the BMC gave up, and an overrun: notes %v", notes)
+	for i, p := range []packet{{number: 5, data: []byte("!")}, {number: 6, data: []byte("!"), flags: overrun}} {
+		hear(uint32(8+i), p, 1)
+		if notes := l.Notes(); !slices.Equal(notes, []Note{OutputLost}) {
+			t.Errorf("%+v: notes %v", p, notes)
+		}
 	}
+	if !l.Unread() {
+		t.Error("nothing to read")
+	}
+	wantRead(t, l, "!!")
+	if l.Unread() {
+		t.Error("something is left to read")
+	}
+	hear(10, packet{number: 7, data: make([]byte, 300)}, maxData) // more than an acknowledgement can count
+	hear(11, packet{number: 8, flags: overrun | unavailable}, 0)
+	hear(12, packet{number: 9, flags: overrun | unavailable}, 0)
+	if notes := l.Notes(); !slices.Equal(notes, []Note{HostOff, OutputLost}) {
+		t.Errorf("the same twice: notes %v", notes)
+	}
+}
+
+// TestFirstOutput: the BMC begins with whatever number, and nothing was lost before.
+func TestFirstOutput(t *testing.T) {
+	l := New(tempo, 1000)
+	l.Hear(start, 1, packet{number: 9, data: []byte("x")}.bytes())
+	if notes := l.Notes(); len(notes) != 0 {
+		t.Errorf("notes %v", notes)
+	}
+	wantRead(t, l, "x")
+}
+
+// TestOvertaken: what the network delivers late says nothing any more: no acknowledgement, no state, no output.
+func TestOvertaken(t *testing.T) {
+	l := New(tempo, headerSize+1)
+	for i := range 15 {
+		l.Type([]byte("x"))
+		l.Send(start)
+		l.Hear(start, uint32(10+i), packet{acked: uint8(i + 1), accepted: 1}.bytes())
+	}
+	l.Type([]byte("y"))
+	wantSent(t, l, start, packet{number: 1, data: []byte("y")})
+	for _, late := range []uint32{10, 24} {
+		l.Hear(start, late, packet{acked: 1, accepted: 1}.bytes()) // of the first packet under this number
+		if l.Idle() {
+			t.Errorf("the acknowledgement of another packet, number %d in the session, counts", late)
+		}
+	}
+	l.Hear(start, 30, packet{flags: nack | unavailable}.bytes())
+	l.Hear(start, 29, packet{}.bytes())
+	l.Hear(start, 30, packet{}.bytes())
+	l.Hear(start, 31, []byte{0, 0, 0}) // too short to say anything
+	if notes := l.Notes(); !slices.Equal(notes, []Note{HostOff}) {
+		t.Errorf("notes %v", notes)
+	}
+	l.Hear(start, 32, packet{number: 1, data: []byte("new")}.bytes())
+	l.Hear(start, 32, packet{number: 2, data: []byte("old")}.bytes())
+	wantRead(t, l, "new")
 }
 
 // TestFull: without room the BMC has to wait, and is asked again once there is room, also when that is lost on the way (table 15-3).
@@ -176,14 +231,42 @@ func TestFull(t *testing.T) {
 	l.Hear(start, 10000, last.bytes())
 	wantSent(t, l, start, packet{acked: last.number, flags: nack})
 	wantSent(t, l, start.Add(time.Hour))
-	wantRead(t, l, strings.Repeat("x", maxOutput))
+	if due, ok := l.Due(); ok {
+		t.Errorf("due at %v without room", due)
+	}
+	l.Read(make([]byte, 1)) // room for just that
 	for i := range tempo.Tries {
-		wantSent(t, l, start.Add(time.Duration(i)*tempo.Retry), packet{acked: last.number})
+		now := start.Add(time.Duration(i) * tempo.Retry)
+		if due, ok := l.Due(); !ok || !due.Equal(now) {
+			t.Errorf("due at %v, %v", due, ok)
+		}
+		wantSent(t, l, now, packet{acked: last.number})
 	}
 	wantSent(t, l, start.Add(time.Hour))
 	l.Hear(start, 10001, last.bytes())
 	wantSent(t, l, start, packet{acked: last.number, accepted: 1})
-	wantRead(t, l, "y")
+	wantRead(t, l, strings.Repeat("x", maxOutput-1)+"y")
+}
+
+// TestResumed: once the packet came, it is asked for no more, and of two things that are due the sooner counts.
+func TestResumed(t *testing.T) {
+	l := New(tempo, 1000)
+	chunk := bytes.Repeat([]byte("x"), maxOutput)
+	l.Hear(start, 1, packet{number: 1, data: chunk}.bytes())
+	last := packet{number: 2, data: []byte("y")}
+	l.Hear(start.Add(time.Minute), 2, last.bytes())
+	l.Type([]byte("a"))
+	wantSent(t, l, start, packet{acked: 2, flags: nack}, packet{number: 1, data: []byte("a")})
+	wantRead(t, l, string(chunk))
+	if due, ok := l.Due(); !ok || !due.Equal(start.Add(tempo.Retry)) {
+		t.Errorf("due at %v, %v", due, ok)
+	}
+	wantSent(t, l, start.Add(time.Minute), packet{acked: 2}, packet{number: 1, data: []byte("a")})
+	l.Hear(start, 3, packet{number: 2, acked: 1, accepted: 1, data: []byte("y")}.bytes())
+	wantSent(t, l, start.Add(time.Hour), packet{acked: 2, accepted: 1})
+	if due, ok := l.Due(); ok {
+		t.Errorf("due at %v with nothing to say", due)
+	}
 }
 
 // TestTypeIsBounded: there is room for so much, and again once it was taken.
