@@ -60,7 +60,8 @@ func TestCopyUntilDetach(t *testing.T) {
 func TestConsoleByItsKind(t *testing.T) {
 	s := &metal.Server{Spec: metal.ServerSpec{BMC: &metal.BMC{Protocol: metal.BMCRedfish}}}
 	s.Name = "s"
-	if _, err := dialConsole(t.Context(), nil, s, consoleOptions{}); err == nil || !strings.Contains(err.Error(), "not pinned") || !strings.Contains(err.Error(), "console s --sol") {
+	_, err := dialConsole(t.Context(), nil, s, consoleOptions{})
+	if err == nil || !strings.Contains(err.Error(), "not pinned") || !strings.Contains(err.Error(), "console s --sol") {
 		t.Errorf("error %v", err)
 	}
 	taking := consoleOptions{ConsoleOptions: ipmi.ConsoleOptions{TakeOver: true}}

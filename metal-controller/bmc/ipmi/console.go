@@ -179,9 +179,10 @@ func (c *Console) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case packet, ok := <-heard:
-			if !ok {
+			switch {
+			case !ok:
 				c.fail(errSilent)
-			} else if c.take(packet) {
+			case c.take(packet):
 				pulse.heard(time.Now())
 			}
 		case <-c.kick:

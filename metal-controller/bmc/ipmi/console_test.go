@@ -309,14 +309,15 @@ func TestConsoleRights(t *testing.T) {
 	} {
 		l := newLab(t, func(config *rmcp.Config) { config.Privilege, config.SOL.Level = c.account, c.level })
 		console, err := ipmi.OpenConsoleFast(t.Context(), l.target, c.options)
-		if c.class != nil {
+		switch {
+		case c.class != nil:
 			var failure *bmc.Error
 			if !errors.Is(err, c.class) || !errors.As(err, &failure) || failure.Doing == "" || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("%s: error %v", name, err)
 			}
-		} else if err != nil {
+		case err != nil:
 			t.Errorf("%s: %v", name, err)
-		} else {
+		default:
 			if c.options.BitRate != 0 && l.bmc.BitRate() != 10 {
 				t.Errorf("%s: the rate's code is %d", name, l.bmc.BitRate())
 			}

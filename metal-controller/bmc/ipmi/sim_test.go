@@ -21,7 +21,8 @@ import (
 	"ingot.dev/ingot/metal-controller/bmc/ipmi"
 )
 
-// simLAN is ipmi_sim's configuration: the address, the program that is its host, and where that has its serial port. mode chassis_control, since boot orders fail without.
+// simLAN is ipmi_sim's configuration: the address, the program that is its host, and where that has its serial port. The host is one of mode
+// chassis_control, since boot orders fail without.
 const simLAN = `name "host"
 set_working_mc 0x20
   startlan 1

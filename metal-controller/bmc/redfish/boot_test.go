@@ -16,6 +16,10 @@ const ours, theirs = "http://192.0.2.1:8080/boot/v1/ipxe/snponly.efi", "http://1
 // TestHTTPBoot: a URI makes it HTTP boot from there, and without one what somebody left is not booted. What is so already is not ordered again.
 func TestHTTPBoot(t *testing.T) {
 	t.Parallel()
+	byHTTP := func(uri string) machine.BootOverride {
+		return machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true, URI: uri}
+	}
+	none, byPXE, honest := machine.BootOverride{}, machine.BootOverride{Target: machine.TargetPxe, Once: true}, fakebmc.Fault{}
 	for name, c := range map[string]struct {
 		uri    string
 		before machine.BootOverride
@@ -23,12 +27,12 @@ func TestHTTPBoot(t *testing.T) {
 		want   machine.BootOverride
 		orders int
 	}{
-		"a URI":                       {ours, machine.BootOverride{}, fakebmc.Fault{}, machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true, URI: ours}, 1},
-		"instead of another one":      {ours, machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true, URI: theirs}, fakebmc.Fault{}, machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true, URI: ours}, 1},
-		"it is so already":            {ours, machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true, URI: ours}, fakebmc.Fault{}, machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true, URI: ours}, 0},
-		"none, where Pxe is offered":  {"", machine.BootOverride{}, fakebmc.Fault{}, machine.BootOverride{Target: machine.TargetPxe, Once: true}, 1},
-		"none, where HTTP is all":     {"", machine.BootOverride{}, fakebmc.Fault{NoPxe: true}, machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true}, 1},
-		"none, and somebody left one": {"", machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true, URI: theirs}, fakebmc.Fault{NoPxe: true}, machine.BootOverride{Target: machine.TargetUefiHTTP, Once: true}, 1},
+		"a URI":                       {ours, none, honest, byHTTP(ours), 1},
+		"instead of another one":      {ours, byHTTP(theirs), honest, byHTTP(ours), 1},
+		"it is so already":            {ours, byHTTP(ours), honest, byHTTP(ours), 0},
+		"none, where Pxe is offered":  {"", none, honest, byPXE, 1},
+		"none, where HTTP is all":     {"", none, fakebmc.Fault{NoPxe: true}, byHTTP(""), 1},
+		"none, and somebody left one": {"", byHTTP(theirs), fakebmc.Fault{NoPxe: true}, byHTTP(""), 1},
 	} {
 		l := newLab(t, nil)
 		l.target.BootURI = c.uri
