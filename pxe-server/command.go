@@ -126,7 +126,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.StringVar(&o.address, "address", "", "address to serve on, IPv4 or IPv6 (default: the first IPv4 address of the interface; without one, its first IPv6 address beyond the link)")
 	f.IntVar(&o.file.HTTPPort, "http-port", setup.DefaultHTTPPort, "port for scripts and boot files")
 	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps leases, boot files, and what the controller said last")
-	f.StringArrayVar(&o.images, "agent-image", nil, "folder with the agent image (vmlinuz, initramfs.zst, manifest.json); again for another architecture")
+	f.StringArrayVar(&o.images, "agent-image", nil, "folder with the agent image (manifest.json and what it names); again for another architecture")
 	f.StringVar(&o.file.Controller.Address, "controller", "", "controller, HOST:PORT")
 	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")
 	f.StringVar(&o.file.Controller.Key, "key", "", "key of the certificate (PEM file)")

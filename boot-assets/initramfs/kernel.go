@@ -18,7 +18,8 @@ const (
 // firmware the very bytes that Debian signed. Kernels for amd64 unpack themselves; they stay as they are.
 //
 // It is the program gzip that packs, part of every Debian: iPXE refuses Huffman codes with an unused branch (Invalid argument, 1c41e082), as Go's compress/flate
-// writes for a block whose matches all have one distance; gzip's deflate never has fewer than two codes. The same bytes come of the same bytes (-n: no name, no time).
+// writes for a block whose matches all have one distance; gzip's deflate never has fewer than two codes. The same bytes come of the same bytes (-n: no name,
+// no time).
 func PackKernel(ctx context.Context, vmlinuz []byte) ([]byte, error) {
 	if len(vmlinuz) < arm64Offset+len(arm64Magic) || string(vmlinuz[arm64Offset:arm64Offset+len(arm64Magic)]) != arm64Magic {
 		return vmlinuz, nil

@@ -13,7 +13,7 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
 
-// armFactor is how much longer an arm64 server may take than an amd64 one: its firmware waits longer for the network, and it is emulated on a host of another kind.
+// armFactor is how much longer an arm64 server may take than an amd64 one: it fetches more, and is emulated on a host of another kind.
 const armFactor = 2
 
 // arm64 makes an arm64 server of another.
@@ -22,8 +22,8 @@ func arm64(s rack.Spec) rack.Spec {
 	return s
 }
 
-// TestRegisterARM64: one `ingot up` serves both architectures. An arm64 server netboots by UEFI PXE, another by UEFI HTTP boot, both into the agent for arm64, beside an
-// amd64 server that gets its own; what they report equals what QEMU was given. The first one is accepted, wiped and Available.
+// TestRegisterARM64: one `ingot up` serves both architectures. An arm64 server netboots by UEFI PXE, another by UEFI HTTP boot, both into the agent for arm64,
+// beside an amd64 server that gets its own; what they report equals what QEMU was given. The first one is accepted, wiped and Available.
 func TestRegisterARM64(t *testing.T) {
 	image := os.Getenv("INGOT_AGENT_IMAGE_ARM64")
 	if image == "" {

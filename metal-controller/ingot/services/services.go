@@ -93,7 +93,8 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&n.Announce, "announce-prefix", false, "on a network that is served over IPv6 and has no router: advertise its prefix, and that addresses come from DHCPv6")
 	f.StringVar(&n.Router, "dhcp-router", "", "`address` of the router that machines get (default: none)")
 	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "`addresses` of the name servers that machines get")
-	f.StringArrayVar(&n.AgentImages, "agent-image", nil, "`folder` of the agent's boot image; again for another architecture (default: those beside the program; 'make images' builds that for amd64, 'make images-arm64' one more)")
+	f.StringArrayVar(&n.AgentImages, "agent-image", nil, "`folder` of the agent's boot image, again for another architecture "+
+		"(default: those beside the program, of 'make images' and 'make images-arm64')")
 	f.Int64Var(&n.FileMiB, "boot-file-limit", 0, "largest boot file of an Environment, in `MiB` (default 4096)")
 	f.Int64Var(&n.CacheMiB, "boot-cache-limit", 0, "all boot files that are kept, in `MiB` (default 65536)")
 	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further `argument` for the agent's kernel line (repeatable)")
