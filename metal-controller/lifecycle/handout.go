@@ -44,8 +44,9 @@ type Task struct {
 	After time.Duration
 	// BootID is the boot that a restart begins; set for TaskRestart only.
 	BootID string
-	// Grant is set for TaskWipe only.
-	Grant WipeGrant
+	// Grant is set for TaskWipe only, Account for TaskAccount only.
+	Grant   WipeGrant
+	Account AccountGrant
 }
 
 // WipeGrant permits to erase disks. Only this package makes one that is not empty, so whoever holds one was permitted.
@@ -116,6 +117,12 @@ func unprovenTask(o *Observation) Task {
 
 // provenTask is for the claimant of the expected boot.
 func provenTask(o *Observation, r *metal.ServerRecord) Task {
+	if t, wanted := accountTask(o, r); wanted {
+		return t
+	}
+	if accountOver(r) {
+		return Task{Kind: TaskPowerOff, Reason: reasons.AccountInUse, Message: "The machine was started for its BMC's account, and nothing else is wanted of it."}
+	}
 	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) && !byAgent(r.Boot) {
 		return Task{Kind: TaskPowerOff, Reason: reasons.ReceiptJudged, Message: "The disks are clean; the machine switches itself off, which proves that it was this one."}
 	}
