@@ -85,6 +85,7 @@ var shallow = []rule{
 	{from: "agent/modules", to: []string{module}, except: []string{module + "agent/modules"}, reason: "adapters do not import each other"},
 	{from: "agent/network", to: []string{module}, except: []string{module + "agent/network"}, reason: "adapters do not import each other"},
 	{from: "agent/inventory", to: []string{module}, except: []string{module + "agent/inventory", module + "agent/protocol"}, reason: "adapters do not import each other"},
+	{from: "agent/bmc", to: []string{module}, except: []string{module + "agent/bmc"}, reason: "adapters do not import each other; agent/main converts rows"},
 	{from: "agent/session", to: []string{module}, except: []string{module + "agent/session", module + "agent/protocol"}, reason: "the session gets inventory and network from main"},
 	{from: "boot-assets/cache", to: []string{module}, except: []string{module + "boot-assets/cache"}, reason: "adapters do not import each other"},
 	{from: "boot-assets/blobs", to: []string{module}, except: []string{module + "boot-assets/cache", module + "boot-assets/web", module + "boot-assets/pace", module + "boot-assets/blobs"}, reason: "the cache of fetched files proves them as the store does, and knows no one else"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,8 @@ type Config struct {
 	Machine machine.Machine
 	// Username and Password are the only account.
 	Username, Password string
+	// Address, where the BMC says in band that it is; the zero value says nothing. Its port is that of the LAN configuration.
+	Address netip.AddrPort
 	// Privilege is the most that the account may do: Administrator when 0.
 	Privilege uint8
 	// LateRefusal: what the account may do is looked at when a session asks for it, not when it is opened, as some BMCs do.
@@ -106,10 +109,11 @@ type BMC struct {
 	turn sync.Mutex
 	boot bootOptions
 
-	mu       sync.Mutex
-	password string
-	table    table
-	log      []Command
+	mu     sync.Mutex
+	users  [userSlots + 1]user
+	access ChannelAccess
+	table  table
+	log    []Command
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -147,10 +151,12 @@ func newBMC(config Config) (*BMC, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	return &BMC{
-		config: config, password: config.Password, guid: guidOf(config.Machine.Identity().UUID), busy: make(chan struct{}, maxBusy),
-		table: table{limit: config.SessionLimit, now: config.Now},
-	}, nil
+	b := &BMC{
+		config: config, guid: guidOf(config.Machine.Identity().UUID), busy: make(chan struct{}, maxBusy),
+		table: table{limit: config.SessionLimit, now: config.Now}, access: ChannelAccess{Mode: alwaysOn, Limit: Administrator},
+	}
+	b.users[adminSlot] = user{name: config.Username, password: config.Password, status: userEnabled, messaging: true, privilege: config.Privilege}
+	return b, nil
 }
 
 // guidOf is the machine's UUID, or a random one.
@@ -227,7 +233,7 @@ func (b *BMC) DropSessions() {
 func (b *BMC) SetPassword(password string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.password = password
+	b.users[adminSlot].password = password
 }
 
 // Commands lists the commands so far, oldest first. The list is bounded; the oldest fall out.
