@@ -297,7 +297,7 @@ func TestAccountBegins(t *testing.T) {
 			w.server.Spec.Record.Unverified = &metal.UnverifiedRecord{Reason: reasons.Restored}
 		}},
 		"claimed by a workload": {change: func(w *bmcWorld, _ *lifecycle.Observation) {
-			w.server.Spec.Record.Claim = &metal.ClaimRecord{BindingID: "x"}
+			w.server.Spec.Record.Claim = &metal.ClaimRecord{BindingID: "x", BoundAt: &metav1.Time{Time: w.now}}
 		}},
 		"another installation's":     {change: func(w *bmcWorld, _ *lifecycle.Observation) { w.server.Spec.Record.ManagedBy.Installation = "there" }},
 		"the wipe is not verified":   {change: func(w *bmcWorld, _ *lifecycle.Observation) { w.server.Spec.Record.Wipe.VerifiedAt = nil }},

@@ -83,6 +83,7 @@ func newRotation(t *testing.T, name string, last byte) *rotation {
 		BMC:      &metal.BMC{Protocol: metal.BMCIPMI, Endpoint: "127.0.92.1", CredentialsSecret: "bmc-" + name},
 		Identity: &metal.Identity{MACs: []string{mac(last).String()}},
 	}})
+	r.read()
 	return r
 }
 

@@ -128,18 +128,21 @@ func (s *Server) live(ctx context.Context) {
 // kernelLine is the line of a boot script with the arguments of the agent.
 var kernelLine = regexp.MustCompile(`(?m)^.*ingot\.boot=.*$`)
 
+// selfTest is how long its firmware takes: no machine asks in the moment in which it is switched on.
+const selfTest = 3 * time.Second
+
 // netboot asks for its script, as iPXE does, until one names an agent.
 func (s *Server) netboot(ctx context.Context) (boot.Args, bool) {
-	tick := time.NewTicker(500 * time.Millisecond)
+	tick := time.NewTicker(selfTest)
 	defer tick.Stop()
 	for {
-		if args, err := boot.ParseArgs(string(kernelLine.Find(s.script(ctx)))); err == nil {
-			return args, true
-		}
 		select {
 		case <-ctx.Done():
 			return boot.Args{}, false
 		case <-tick.C:
+		}
+		if args, err := boot.ParseArgs(string(kernelLine.Find(s.script(ctx)))); err == nil {
+			return args, true
 		}
 	}
 }
