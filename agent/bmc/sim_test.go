@@ -157,6 +157,28 @@ func newSim(t *testing.T) (*line, int) {
 	}
 }
 
+// TestFakeOverItsLine: the fake BMC answers over the line of QEMU as it does without one; a damaged message gets no answer, and does not end it.
+func TestFakeOverItsLine(t *testing.T) {
+	p := newPort(t, somewhere)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go p.bmc.ServeLine(t.Context(), l)
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte{0xff, 1, endCommand, 1, 2, 3, 4, 5, endMessage, endMessage}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := bmc.Ensure(t.Context(), &line{conn: conn, in: bufio.NewReader(conn)}, name, password)
+	if err != nil || got.Channel.Address != "192.0.2.7" || p.bmc.Users()[name] != password {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func freePort(t *testing.T, network string) int {
 	t.Helper()
 	if network == "udp" {

@@ -142,6 +142,7 @@ func (r *rotation) killAtEachStep() []string {
 		r.stopUp(syscall.SIGKILL)
 		r.valid() // the agent may go on for a moment with what it was told
 		r.startUp()
+		r.awaitServer("r1", "the program is back", 2*bootLimit, func(*metal.Server) bool { return true })
 		r.read()
 	}
 	var all []string
@@ -205,6 +206,33 @@ func (r *rotation) inUse(t *testing.T, before string) string {
 		}
 	}
 	return a.Username
+}
+
+// TestAccountInBand: a machine with Debian's kernel and the real agent sets its account up through /dev/ipmi0: KCS, QEMU, and the same fake BMC that is asked over the network.
+func TestAccountInBand(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.93.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := plain("a1", 0xa5)
+	spec.BMCLine = l.Addr().String()
+	s := newSite(t, spec)
+	b := s.declareIPMI("a1", "127.0.93.1:623", metal.BMC{Protocol: metal.BMCIPMI})
+	go b.ServeLine(t.Context(), l)
+	if err := s.patch("a1", `{"spec":{"bootMode":null}}`); err != nil {
+		t.Fatal(err)
+	}
+	s.ingot("accept", "a1", "--yes")
+	s.awaitServer("a1", "it is Available", wipeLimit, available)
+	if !s.inventory("a1").Spec.IPMI {
+		t.Error("the inventory shows no way to the BMC")
+	}
+	s.ingot("bmc", "rotate", "a1", "--wait", "--timeout", (wipeLimit * time.Duration(s.rack.Slowness())).String())
+	v := s.awaitServer("a1", "it is off again", bootLimit, func(v *metal.Server) bool { return available(v) && s.machine("a1").PID() == 0 })
+	a := v.Spec.Record.BMCAccount
+	if names := slices.Sorted(maps.Keys(b.Users())); !slices.Equal(names, []string{"admin", a.Username}) || a.Slot != 3 || v.Spec.BMC.CredentialsSecret != "ingot-bmc-a1" {
+		t.Errorf("the BMC lets in %v; the account is %+v", names, a)
+	}
 }
 
 // nothingShown looks for every password in all that people read: logs, events, Servers, `ingot why`. The control is a word that must be there.
