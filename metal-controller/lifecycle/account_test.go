@@ -383,6 +383,27 @@ func TestAccountGivenToProvenOnly(t *testing.T) {
 	}
 }
 
+// TestAccountIsToldInAMoment: an agent that has just claimed its boot waits for a second machine to contradict it, and is told without anything else happening.
+func TestAccountIsToldInAMoment(t *testing.T) {
+	w := newBMCWorld(t, true)
+	w.ask("r1")
+	for w.record() == nil || w.record().Step != metal.BMCAccountSetting {
+		w.now = w.now.Add(time.Second)
+		w.reconcile(false)
+	}
+	at := metav1.NewTime(w.now)
+	w.server.Spec.Record.Boot.ClaimedAt = &at
+	c := lifecycle.Caller{BootID: "b1", Key: "k1"}
+	task := lifecycle.HandOut(w.observe(), c)
+	if task.Kind != lifecycle.TaskWait || task.After <= 0 || task.After > time.Minute {
+		t.Fatalf("at once it gets %+v", task)
+	}
+	w.now = w.now.Add(task.After)
+	if task := lifecycle.HandOut(w.observe(), c); task.Kind != lifecycle.TaskAccount {
+		t.Errorf("after that it gets %+v", task)
+	}
+}
+
 // TestAccountAddress: where no BMC is declared, the agent's address is used only if a BMC can have it.
 func TestAccountAddress(t *testing.T) {
 	for address, ok := range map[string]bool{

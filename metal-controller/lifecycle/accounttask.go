@@ -54,6 +54,15 @@ func accountTask(o *Observation, r *metal.ServerRecord) (Task, bool) {
 	return t, true
 }
 
+// accountExpects says that the agent of a proven boot is waited for.
+func accountExpects(r *metal.ServerRecord) bool {
+	if r == nil {
+		return false
+	}
+	a := r.BMCAccount
+	return a != nil && (a.Step == metal.BMCAccountSetting || a.Step == metal.BMCAccountDropping)
+}
+
 // AccountReport is what became of an account, as an agent tells it.
 type AccountReport struct {
 	ID         string

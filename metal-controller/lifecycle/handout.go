@@ -79,6 +79,9 @@ func HandOut(o Observation, c Caller) Task {
 	if t.After == 0 && Waits(o.Server, c) { // so that it is heard
 		t.After = agentHears
 	}
+	if t.Kind == TaskWait && accountExpects(o.Server.Spec.Record) { // it may be told in a moment, though nothing changes until then
+		t.After = settle
+	}
 	return t
 }
 

@@ -119,7 +119,11 @@ func (s *Server) live(ctx context.Context) {
 		if err != nil {
 			s.config.Log.Warn("the stand-in's agent ended", "error", err)
 		} else if leave.PowerOff {
-			_ = s.Machine.ForceOff(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(shutDown):
+				_ = s.Machine.ForceOff(ctx)
+			}
 			return
 		}
 	}
@@ -130,6 +134,9 @@ var kernelLine = regexp.MustCompile(`(?m)^.*ingot\.boot=.*$`)
 
 // selfTest is how long its firmware takes: no machine asks in the moment in which it is switched on.
 const selfTest = 3 * time.Second
+
+// shutDown is how long its kernel takes to switch it off.
+const shutDown = 3 * time.Second
 
 // netboot asks for its script, as iPXE does, until one names an agent.
 func (s *Server) netboot(ctx context.Context) (boot.Args, bool) {
