@@ -141,7 +141,7 @@ func newSession(log *slog.Logger, args boot.Args, pin session.Pin, r *reporter, 
 		URL: args.URL, Pin: pin, BootID: args.BootID, AgentVersion: version.Version,
 		Inventory: r.inventory,
 		Evidence:  func() *protocol.Evidence { return inventory.Evidence(r.inventory(), args.MAC) },
-		Tasks:     tasks, NetworkNext: firmware.Vars{Dir: boot.EFIVars, Kernel: firmware.Linux{}, Log: log}.Next,
+		Tasks:     tasks, Accounts: newAccounts(), NetworkNext: firmware.Vars{Dir: boot.EFIVars, Kernel: firmware.Linux{}, Log: log}.Next,
 		Changed: r.changed, Dial: dialer.DialContext, Now: time.Now, After: time.After, Random: rand.Reader, Log: log,
 	})
 }

@@ -102,6 +102,9 @@ func (c *Collector) kernelMemory() int64 {
 	return 0
 }
 
+// ipmi says whether the kernel found a way to the BMC (Documentation/driver-api/ipmi.rst).
+func (c *Collector) ipmi() bool { return c.text("sys/class/ipmi/ipmi0/dev") != "" }
+
 // tpm reports the first TPM that the kernel drives.
 func (c *Collector) tpm() *protocol.TPM {
 	if !c.exists("sys/class/tpm/tpm0") {

@@ -77,6 +77,7 @@ func (c *Collector) Collect(ctx context.Context) *protocol.Inventory {
 		Nics:         c.nics(),
 		Pci:          c.pci(),
 		Tpm:          c.tpm(),
+		Ipmi:         c.ipmi(),
 		AgentVersion: Clean(c.AgentVersion, 64),
 		Kernel:       Clean(c.text("proc/sys/kernel/osrelease"), 128),
 	}

@@ -482,6 +482,7 @@ type Directive struct {
 	//	*Directive_Wipe
 	//	*Directive_PowerOff
 	//	*Directive_Restart
+	//	*Directive_BmcAccount
 	Kind          isDirective_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -569,6 +570,15 @@ func (x *Directive) GetRestart() *Restart {
 	return nil
 }
 
+func (x *Directive) GetBmcAccount() *BMCAccount {
+	if x != nil {
+		if x, ok := x.Kind.(*Directive_BmcAccount); ok {
+			return x.BmcAccount
+		}
+	}
+	return nil
+}
+
 type isDirective_Kind interface {
 	isDirective_Kind()
 }
@@ -598,6 +608,11 @@ type Directive_Restart struct {
 	Restart *Restart `protobuf:"bytes,5,opt,name=restart,proto3,oneof"`
 }
 
+type Directive_BmcAccount struct {
+	// BMCAccount: ensure a user of the BMC, or that users are gone. It is carried out as often as it is sent: what is there already stays.
+	BmcAccount *BMCAccount `protobuf:"bytes,6,opt,name=bmc_account,json=bmcAccount,proto3,oneof"`
+}
+
 func (*Directive_Wait) isDirective_Kind() {}
 
 func (*Directive_Leave) isDirective_Kind() {}
@@ -607,6 +622,226 @@ func (*Directive_Wipe) isDirective_Kind() {}
 func (*Directive_PowerOff) isDirective_Kind() {}
 
 func (*Directive_Restart) isDirective_Kind() {}
+
+func (*Directive_BmcAccount) isDirective_Kind() {}
+
+// BMCAccount is given to the agent of a proven boot only.
+type BMCAccount struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Generation int64                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// username and password to set up; empty when users are to be dropped only. The password is never logged.
+	Username string `protobuf:"bytes,3,opt,name=username,proto3" json:"username,omitempty"`
+	Password string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+	// drop names users of Ingot's that shall be gone.
+	Drop          []string `protobuf:"bytes,5,rep,name=drop,proto3" json:"drop,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BMCAccount) Reset() {
+	*x = BMCAccount{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BMCAccount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BMCAccount) ProtoMessage() {}
+
+func (x *BMCAccount) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BMCAccount.ProtoReflect.Descriptor instead.
+func (*BMCAccount) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BMCAccount) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BMCAccount) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *BMCAccount) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *BMCAccount) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *BMCAccount) GetDrop() []string {
+	if x != nil {
+		return x.Drop
+	}
+	return nil
+}
+
+type ReportBMCAccountRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Generation int64                  `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// error says why it is not as it shall be, without any secret; empty when it is.
+	Error string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// slot of the user, channel that it may come over, and the BMC's address and port there.
+	Slot    int32  `protobuf:"varint,4,opt,name=slot,proto3" json:"slot,omitempty"`
+	Channel int32  `protobuf:"varint,5,opt,name=channel,proto3" json:"channel,omitempty"`
+	Address string `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`
+	Port    int32  `protobuf:"varint,7,opt,name=port,proto3" json:"port,omitempty"`
+	// dropped is true for an order to drop users.
+	Dropped       bool `protobuf:"varint,8,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportBMCAccountRequest) Reset() {
+	*x = ReportBMCAccountRequest{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportBMCAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportBMCAccountRequest) ProtoMessage() {}
+
+func (x *ReportBMCAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportBMCAccountRequest.ProtoReflect.Descriptor instead.
+func (*ReportBMCAccountRequest) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ReportBMCAccountRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReportBMCAccountRequest) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ReportBMCAccountRequest) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ReportBMCAccountRequest) GetSlot() int32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *ReportBMCAccountRequest) GetChannel() int32 {
+	if x != nil {
+		return x.Channel
+	}
+	return 0
+}
+
+func (x *ReportBMCAccountRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ReportBMCAccountRequest) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *ReportBMCAccountRequest) GetDropped() bool {
+	if x != nil {
+		return x.Dropped
+	}
+	return false
+}
+
+type ReportBMCAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportBMCAccountResponse) Reset() {
+	*x = ReportBMCAccountResponse{}
+	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportBMCAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportBMCAccountResponse) ProtoMessage() {}
+
+func (x *ReportBMCAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportBMCAccountResponse.ProtoReflect.Descriptor instead.
+func (*ReportBMCAccountResponse) Descriptor() ([]byte, []int) {
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{11}
+}
 
 // Wipe is granted to one boot. Disks that it does not name are not touched.
 type Wipe struct {
@@ -622,7 +857,7 @@ type Wipe struct {
 
 func (x *Wipe) Reset() {
 	*x = Wipe{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	mi := &file_agent_protocol_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +869,7 @@ func (x *Wipe) String() string {
 func (*Wipe) ProtoMessage() {}
 
 func (x *Wipe) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[9]
+	mi := &file_agent_protocol_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +882,7 @@ func (x *Wipe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wipe.ProtoReflect.Descriptor instead.
 func (*Wipe) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Wipe) GetId() string {
@@ -689,7 +924,7 @@ type WipeDisk struct {
 
 func (x *WipeDisk) Reset() {
 	*x = WipeDisk{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	mi := &file_agent_protocol_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +936,7 @@ func (x *WipeDisk) String() string {
 func (*WipeDisk) ProtoMessage() {}
 
 func (x *WipeDisk) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[10]
+	mi := &file_agent_protocol_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +949,7 @@ func (x *WipeDisk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WipeDisk.ProtoReflect.Descriptor instead.
 func (*WipeDisk) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WipeDisk) GetWwid() string {
@@ -741,7 +976,7 @@ type PowerOff struct {
 
 func (x *PowerOff) Reset() {
 	*x = PowerOff{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	mi := &file_agent_protocol_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +988,7 @@ func (x *PowerOff) String() string {
 func (*PowerOff) ProtoMessage() {}
 
 func (x *PowerOff) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[11]
+	mi := &file_agent_protocol_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +1001,7 @@ func (x *PowerOff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PowerOff.ProtoReflect.Descriptor instead.
 func (*PowerOff) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PowerOff) GetReason() string {
@@ -795,7 +1030,7 @@ type Restart struct {
 
 func (x *Restart) Reset() {
 	*x = Restart{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	mi := &file_agent_protocol_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +1042,7 @@ func (x *Restart) String() string {
 func (*Restart) ProtoMessage() {}
 
 func (x *Restart) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[12]
+	mi := &file_agent_protocol_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +1055,7 @@ func (x *Restart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restart.ProtoReflect.Descriptor instead.
 func (*Restart) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Restart) GetBootId() string {
@@ -853,7 +1088,7 @@ type AcknowledgeRestartRequest struct {
 
 func (x *AcknowledgeRestartRequest) Reset() {
 	*x = AcknowledgeRestartRequest{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	mi := &file_agent_protocol_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1100,7 @@ func (x *AcknowledgeRestartRequest) String() string {
 func (*AcknowledgeRestartRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[13]
+	mi := &file_agent_protocol_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1113,7 @@ func (x *AcknowledgeRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRestartRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRestartRequest) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AcknowledgeRestartRequest) GetBootId() string {
@@ -896,7 +1131,7 @@ type AcknowledgeRestartResponse struct {
 
 func (x *AcknowledgeRestartResponse) Reset() {
 	*x = AcknowledgeRestartResponse{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	mi := &file_agent_protocol_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1143,7 @@ func (x *AcknowledgeRestartResponse) String() string {
 func (*AcknowledgeRestartResponse) ProtoMessage() {}
 
 func (x *AcknowledgeRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[14]
+	mi := &file_agent_protocol_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1156,7 @@ func (x *AcknowledgeRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRestartResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRestartResponse) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{17}
 }
 
 type ReportTaskRequest struct {
@@ -937,7 +1172,7 @@ type ReportTaskRequest struct {
 
 func (x *ReportTaskRequest) Reset() {
 	*x = ReportTaskRequest{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	mi := &file_agent_protocol_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1184,7 @@ func (x *ReportTaskRequest) String() string {
 func (*ReportTaskRequest) ProtoMessage() {}
 
 func (x *ReportTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[15]
+	mi := &file_agent_protocol_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1197,7 @@ func (x *ReportTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportTaskRequest.ProtoReflect.Descriptor instead.
 func (*ReportTaskRequest) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{15}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReportTaskRequest) GetId() string {
@@ -1001,7 +1236,7 @@ type ReportTaskResponse struct {
 
 func (x *ReportTaskResponse) Reset() {
 	*x = ReportTaskResponse{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	mi := &file_agent_protocol_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1248,7 @@ func (x *ReportTaskResponse) String() string {
 func (*ReportTaskResponse) ProtoMessage() {}
 
 func (x *ReportTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[16]
+	mi := &file_agent_protocol_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1261,7 @@ func (x *ReportTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportTaskResponse.ProtoReflect.Descriptor instead.
 func (*ReportTaskResponse) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{16}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{19}
 }
 
 type DiskProgress struct {
@@ -1043,7 +1278,7 @@ type DiskProgress struct {
 
 func (x *DiskProgress) Reset() {
 	*x = DiskProgress{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[17]
+	mi := &file_agent_protocol_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1290,7 @@ func (x *DiskProgress) String() string {
 func (*DiskProgress) ProtoMessage() {}
 
 func (x *DiskProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[17]
+	mi := &file_agent_protocol_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1303,7 @@ func (x *DiskProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskProgress.ProtoReflect.Descriptor instead.
 func (*DiskProgress) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{17}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DiskProgress) GetWwid() string {
@@ -1117,7 +1352,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[18]
+	mi := &file_agent_protocol_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1364,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[18]
+	mi := &file_agent_protocol_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1377,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{18}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Receipt) GetDisks() []*DiskReceipt {
@@ -1179,7 +1414,7 @@ type DiskReceipt struct {
 
 func (x *DiskReceipt) Reset() {
 	*x = DiskReceipt{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[19]
+	mi := &file_agent_protocol_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1426,7 @@ func (x *DiskReceipt) String() string {
 func (*DiskReceipt) ProtoMessage() {}
 
 func (x *DiskReceipt) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[19]
+	mi := &file_agent_protocol_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1439,7 @@ func (x *DiskReceipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskReceipt.ProtoReflect.Descriptor instead.
 func (*DiskReceipt) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{19}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DiskReceipt) GetWwid() string {
@@ -1281,7 +1516,7 @@ type Wait struct {
 
 func (x *Wait) Reset() {
 	*x = Wait{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[20]
+	mi := &file_agent_protocol_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1528,7 @@ func (x *Wait) String() string {
 func (*Wait) ProtoMessage() {}
 
 func (x *Wait) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[20]
+	mi := &file_agent_protocol_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1541,7 @@ func (x *Wait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wait.ProtoReflect.Descriptor instead.
 func (*Wait) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{20}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Wait) GetReason() string {
@@ -1333,7 +1568,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[21]
+	mi := &file_agent_protocol_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1580,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[21]
+	mi := &file_agent_protocol_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1593,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{21}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Leave) GetReason() string {
@@ -1391,14 +1626,16 @@ type Inventory struct {
 	AgentVersion string                 `protobuf:"bytes,12,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	Kernel       string                 `protobuf:"bytes,13,opt,name=kernel,proto3" json:"kernel,omitempty"`
 	// addresses that the agent has.
-	Addresses     []string `protobuf:"bytes,14,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Addresses []string `protobuf:"bytes,14,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// ipmi says that there is a /dev/ipmi0.
+	Ipmi          bool `protobuf:"varint,15,opt,name=ipmi,proto3" json:"ipmi,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[22]
+	mi := &file_agent_protocol_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1647,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[22]
+	mi := &file_agent_protocol_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1660,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{22}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Inventory) GetArch() string {
@@ -1524,6 +1761,13 @@ func (x *Inventory) GetAddresses() []string {
 	return nil
 }
 
+func (x *Inventory) GetIpmi() bool {
+	if x != nil {
+		return x.Ipmi
+	}
+	return false
+}
+
 type System struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Manufacturer  string                 `protobuf:"bytes,1,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
@@ -1539,7 +1783,7 @@ type System struct {
 
 func (x *System) Reset() {
 	*x = System{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[23]
+	mi := &file_agent_protocol_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1795,7 @@ func (x *System) String() string {
 func (*System) ProtoMessage() {}
 
 func (x *System) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[23]
+	mi := &file_agent_protocol_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1808,7 @@ func (x *System) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use System.ProtoReflect.Descriptor instead.
 func (*System) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{23}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *System) GetManufacturer() string {
@@ -1628,7 +1872,7 @@ type Board struct {
 
 func (x *Board) Reset() {
 	*x = Board{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[24]
+	mi := &file_agent_protocol_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1884,7 @@ func (x *Board) String() string {
 func (*Board) ProtoMessage() {}
 
 func (x *Board) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[24]
+	mi := &file_agent_protocol_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1897,7 @@ func (x *Board) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Board.ProtoReflect.Descriptor instead.
 func (*Board) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{24}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Board) GetManufacturer() string {
@@ -1698,7 +1942,7 @@ type Firmware struct {
 
 func (x *Firmware) Reset() {
 	*x = Firmware{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[25]
+	mi := &file_agent_protocol_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1954,7 @@ func (x *Firmware) String() string {
 func (*Firmware) ProtoMessage() {}
 
 func (x *Firmware) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[25]
+	mi := &file_agent_protocol_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1967,7 @@ func (x *Firmware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Firmware.ProtoReflect.Descriptor instead.
 func (*Firmware) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{25}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Firmware) GetVendor() string {
@@ -1775,7 +2019,7 @@ type CPU struct {
 
 func (x *CPU) Reset() {
 	*x = CPU{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[26]
+	mi := &file_agent_protocol_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +2031,7 @@ func (x *CPU) String() string {
 func (*CPU) ProtoMessage() {}
 
 func (x *CPU) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[26]
+	mi := &file_agent_protocol_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +2044,7 @@ func (x *CPU) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CPU.ProtoReflect.Descriptor instead.
 func (*CPU) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{26}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CPU) GetSocket() string {
@@ -1855,7 +2099,7 @@ type Memory struct {
 
 func (x *Memory) Reset() {
 	*x = Memory{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[27]
+	mi := &file_agent_protocol_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1867,7 +2111,7 @@ func (x *Memory) String() string {
 func (*Memory) ProtoMessage() {}
 
 func (x *Memory) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[27]
+	mi := &file_agent_protocol_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1880,7 +2124,7 @@ func (x *Memory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Memory.ProtoReflect.Descriptor instead.
 func (*Memory) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{27}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Memory) GetTotalBytes() int64 {
@@ -1912,7 +2156,7 @@ type DIMM struct {
 
 func (x *DIMM) Reset() {
 	*x = DIMM{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[28]
+	mi := &file_agent_protocol_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2168,7 @@ func (x *DIMM) String() string {
 func (*DIMM) ProtoMessage() {}
 
 func (x *DIMM) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[28]
+	mi := &file_agent_protocol_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2181,7 @@ func (x *DIMM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DIMM.ProtoReflect.Descriptor instead.
 func (*DIMM) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{28}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DIMM) GetSlot() string {
@@ -2010,7 +2254,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[29]
+	mi := &file_agent_protocol_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2022,7 +2266,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[29]
+	mi := &file_agent_protocol_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2035,7 +2279,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{29}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Disk) GetName() string {
@@ -2138,7 +2382,7 @@ type NIC struct {
 
 func (x *NIC) Reset() {
 	*x = NIC{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[30]
+	mi := &file_agent_protocol_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2394,7 @@ func (x *NIC) String() string {
 func (*NIC) ProtoMessage() {}
 
 func (x *NIC) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[30]
+	mi := &file_agent_protocol_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2407,7 @@ func (x *NIC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NIC.ProtoReflect.Descriptor instead.
 func (*NIC) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{30}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *NIC) GetName() string {
@@ -2234,7 +2478,7 @@ type Neighbor struct {
 
 func (x *Neighbor) Reset() {
 	*x = Neighbor{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[31]
+	mi := &file_agent_protocol_agent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2490,7 @@ func (x *Neighbor) String() string {
 func (*Neighbor) ProtoMessage() {}
 
 func (x *Neighbor) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[31]
+	mi := &file_agent_protocol_agent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2503,7 @@ func (x *Neighbor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbor.ProtoReflect.Descriptor instead.
 func (*Neighbor) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{31}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Neighbor) GetChassisId() string {
@@ -2303,7 +2547,7 @@ type PCIDevice struct {
 
 func (x *PCIDevice) Reset() {
 	*x = PCIDevice{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[32]
+	mi := &file_agent_protocol_agent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2559,7 @@ func (x *PCIDevice) String() string {
 func (*PCIDevice) ProtoMessage() {}
 
 func (x *PCIDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[32]
+	mi := &file_agent_protocol_agent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2572,7 @@ func (x *PCIDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PCIDevice.ProtoReflect.Descriptor instead.
 func (*PCIDevice) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{32}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PCIDevice) GetAddress() string {
@@ -2376,7 +2620,7 @@ type TPM struct {
 
 func (x *TPM) Reset() {
 	*x = TPM{}
-	mi := &file_agent_protocol_agent_proto_msgTypes[33]
+	mi := &file_agent_protocol_agent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2632,7 @@ func (x *TPM) String() string {
 func (*TPM) ProtoMessage() {}
 
 func (x *TPM) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_protocol_agent_proto_msgTypes[33]
+	mi := &file_agent_protocol_agent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2645,7 @@ func (x *TPM) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TPM.ProtoReflect.Descriptor instead.
 func (*TPM) Descriptor() ([]byte, []int) {
-	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{33}
+	return file_agent_protocol_agent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TPM) GetPresent() bool {
@@ -2450,14 +2694,37 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x16ReportInventoryRequest\x127\n" +
 	"\tinventory\x18\x01 \x01(\v2\x19.ingot.agent.v1.InventoryR\tinventory\"\x19\n" +
 	"\x17ReportInventoryResponse\"\x0e\n" +
-	"\fWatchRequest\"\x88\x02\n" +
+	"\fWatchRequest\"\xc7\x02\n" +
 	"\tDirective\x12*\n" +
 	"\x04wait\x18\x01 \x01(\v2\x14.ingot.agent.v1.WaitH\x00R\x04wait\x12-\n" +
 	"\x05leave\x18\x02 \x01(\v2\x15.ingot.agent.v1.LeaveH\x00R\x05leave\x12*\n" +
 	"\x04wipe\x18\x03 \x01(\v2\x14.ingot.agent.v1.WipeH\x00R\x04wipe\x127\n" +
 	"\tpower_off\x18\x04 \x01(\v2\x18.ingot.agent.v1.PowerOffH\x00R\bpowerOff\x123\n" +
-	"\arestart\x18\x05 \x01(\v2\x17.ingot.agent.v1.RestartH\x00R\arestartB\x06\n" +
-	"\x04kind\"|\n" +
+	"\arestart\x18\x05 \x01(\v2\x17.ingot.agent.v1.RestartH\x00R\arestart\x12=\n" +
+	"\vbmc_account\x18\x06 \x01(\v2\x1a.ingot.agent.v1.BMCAccountH\x00R\n" +
+	"bmcAccountB\x06\n" +
+	"\x04kind\"\x88\x01\n" +
+	"\n" +
+	"BMCAccount\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x03R\n" +
+	"generation\x12\x1a\n" +
+	"\busername\x18\x03 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x04 \x01(\tR\bpassword\x12\x12\n" +
+	"\x04drop\x18\x05 \x03(\tR\x04drop\"\xd5\x01\n" +
+	"\x17ReportBMCAccountRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x03R\n" +
+	"generation\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x12\n" +
+	"\x04slot\x18\x04 \x01(\x05R\x04slot\x12\x18\n" +
+	"\achannel\x18\x05 \x01(\x05R\achannel\x12\x18\n" +
+	"\aaddress\x18\x06 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04port\x18\a \x01(\x05R\x04port\x12\x18\n" +
+	"\adropped\x18\b \x01(\bR\adropped\"\x1a\n" +
+	"\x18ReportBMCAccountResponse\"|\n" +
 	"\x04Wipe\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1e\n" +
 	"\n" +
@@ -2513,7 +2780,7 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"9\n" +
 	"\x05Leave\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\xc8\x04\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xdc\x04\n" +
 	"\tInventory\x12\x12\n" +
 	"\x04arch\x18\x01 \x01(\tR\x04arch\x12.\n" +
 	"\x06system\x18\x02 \x01(\v2\x16.ingot.agent.v1.SystemR\x06system\x123\n" +
@@ -2529,7 +2796,8 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x03tpm\x18\v \x01(\v2\x13.ingot.agent.v1.TPMR\x03tpm\x12#\n" +
 	"\ragent_version\x18\f \x01(\tR\fagentVersion\x12\x16\n" +
 	"\x06kernel\x18\r \x01(\tR\x06kernel\x12\x1c\n" +
-	"\taddresses\x18\x0e \x03(\tR\taddresses\"\xb6\x01\n" +
+	"\taddresses\x18\x0e \x03(\tR\taddresses\x12\x12\n" +
+	"\x04ipmi\x18\x0f \x01(\bR\x04ipmi\"\xb6\x01\n" +
 	"\x06System\x12\"\n" +
 	"\fmanufacturer\x18\x01 \x01(\tR\fmanufacturer\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
@@ -2614,7 +2882,7 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x06driver\x18\x05 \x01(\tR\x06driver\"9\n" +
 	"\x03TPM\x12\x18\n" +
 	"\apresent\x18\x01 \x01(\bR\apresent\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion2\x80\x04\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion2\xe7\x04\n" +
 	"\x05Agent\x12G\n" +
 	"\x06Enroll\x12\x1d.ingot.agent.v1.EnrollRequest\x1a\x1e.ingot.agent.v1.EnrollResponse\x12D\n" +
 	"\x05Renew\x12\x1c.ingot.agent.v1.RenewRequest\x1a\x1d.ingot.agent.v1.RenewResponse\x12b\n" +
@@ -2622,7 +2890,8 @@ const file_agent_protocol_agent_proto_rawDesc = "" +
 	"\x05Watch\x12\x1c.ingot.agent.v1.WatchRequest\x1a\x19.ingot.agent.v1.Directive0\x01\x12S\n" +
 	"\n" +
 	"ReportTask\x12!.ingot.agent.v1.ReportTaskRequest\x1a\".ingot.agent.v1.ReportTaskResponse\x12k\n" +
-	"\x12AcknowledgeRestart\x12).ingot.agent.v1.AcknowledgeRestartRequest\x1a*.ingot.agent.v1.AcknowledgeRestartResponseB)Z'ingot.dev/ingot/agent/protocol;protocolb\x06proto3"
+	"\x12AcknowledgeRestart\x12).ingot.agent.v1.AcknowledgeRestartRequest\x1a*.ingot.agent.v1.AcknowledgeRestartResponse\x12e\n" +
+	"\x10ReportBMCAccount\x12'.ingot.agent.v1.ReportBMCAccountRequest\x1a(.ingot.agent.v1.ReportBMCAccountResponseB)Z'ingot.dev/ingot/agent/protocol;protocolb\x06proto3"
 
 var (
 	file_agent_protocol_agent_proto_rawDescOnce sync.Once
@@ -2636,7 +2905,7 @@ func file_agent_protocol_agent_proto_rawDescGZIP() []byte {
 	return file_agent_protocol_agent_proto_rawDescData
 }
 
-var file_agent_protocol_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_agent_protocol_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_agent_protocol_agent_proto_goTypes = []any{
 	(*Evidence)(nil),                   // 0: ingot.agent.v1.Evidence
 	(*EnrollRequest)(nil),              // 1: ingot.agent.v1.EnrollRequest
@@ -2647,73 +2916,79 @@ var file_agent_protocol_agent_proto_goTypes = []any{
 	(*ReportInventoryResponse)(nil),    // 6: ingot.agent.v1.ReportInventoryResponse
 	(*WatchRequest)(nil),               // 7: ingot.agent.v1.WatchRequest
 	(*Directive)(nil),                  // 8: ingot.agent.v1.Directive
-	(*Wipe)(nil),                       // 9: ingot.agent.v1.Wipe
-	(*WipeDisk)(nil),                   // 10: ingot.agent.v1.WipeDisk
-	(*PowerOff)(nil),                   // 11: ingot.agent.v1.PowerOff
-	(*Restart)(nil),                    // 12: ingot.agent.v1.Restart
-	(*AcknowledgeRestartRequest)(nil),  // 13: ingot.agent.v1.AcknowledgeRestartRequest
-	(*AcknowledgeRestartResponse)(nil), // 14: ingot.agent.v1.AcknowledgeRestartResponse
-	(*ReportTaskRequest)(nil),          // 15: ingot.agent.v1.ReportTaskRequest
-	(*ReportTaskResponse)(nil),         // 16: ingot.agent.v1.ReportTaskResponse
-	(*DiskProgress)(nil),               // 17: ingot.agent.v1.DiskProgress
-	(*Receipt)(nil),                    // 18: ingot.agent.v1.Receipt
-	(*DiskReceipt)(nil),                // 19: ingot.agent.v1.DiskReceipt
-	(*Wait)(nil),                       // 20: ingot.agent.v1.Wait
-	(*Leave)(nil),                      // 21: ingot.agent.v1.Leave
-	(*Inventory)(nil),                  // 22: ingot.agent.v1.Inventory
-	(*System)(nil),                     // 23: ingot.agent.v1.System
-	(*Board)(nil),                      // 24: ingot.agent.v1.Board
-	(*Firmware)(nil),                   // 25: ingot.agent.v1.Firmware
-	(*CPU)(nil),                        // 26: ingot.agent.v1.CPU
-	(*Memory)(nil),                     // 27: ingot.agent.v1.Memory
-	(*DIMM)(nil),                       // 28: ingot.agent.v1.DIMM
-	(*Disk)(nil),                       // 29: ingot.agent.v1.Disk
-	(*NIC)(nil),                        // 30: ingot.agent.v1.NIC
-	(*Neighbor)(nil),                   // 31: ingot.agent.v1.Neighbor
-	(*PCIDevice)(nil),                  // 32: ingot.agent.v1.PCIDevice
-	(*TPM)(nil),                        // 33: ingot.agent.v1.TPM
+	(*BMCAccount)(nil),                 // 9: ingot.agent.v1.BMCAccount
+	(*ReportBMCAccountRequest)(nil),    // 10: ingot.agent.v1.ReportBMCAccountRequest
+	(*ReportBMCAccountResponse)(nil),   // 11: ingot.agent.v1.ReportBMCAccountResponse
+	(*Wipe)(nil),                       // 12: ingot.agent.v1.Wipe
+	(*WipeDisk)(nil),                   // 13: ingot.agent.v1.WipeDisk
+	(*PowerOff)(nil),                   // 14: ingot.agent.v1.PowerOff
+	(*Restart)(nil),                    // 15: ingot.agent.v1.Restart
+	(*AcknowledgeRestartRequest)(nil),  // 16: ingot.agent.v1.AcknowledgeRestartRequest
+	(*AcknowledgeRestartResponse)(nil), // 17: ingot.agent.v1.AcknowledgeRestartResponse
+	(*ReportTaskRequest)(nil),          // 18: ingot.agent.v1.ReportTaskRequest
+	(*ReportTaskResponse)(nil),         // 19: ingot.agent.v1.ReportTaskResponse
+	(*DiskProgress)(nil),               // 20: ingot.agent.v1.DiskProgress
+	(*Receipt)(nil),                    // 21: ingot.agent.v1.Receipt
+	(*DiskReceipt)(nil),                // 22: ingot.agent.v1.DiskReceipt
+	(*Wait)(nil),                       // 23: ingot.agent.v1.Wait
+	(*Leave)(nil),                      // 24: ingot.agent.v1.Leave
+	(*Inventory)(nil),                  // 25: ingot.agent.v1.Inventory
+	(*System)(nil),                     // 26: ingot.agent.v1.System
+	(*Board)(nil),                      // 27: ingot.agent.v1.Board
+	(*Firmware)(nil),                   // 28: ingot.agent.v1.Firmware
+	(*CPU)(nil),                        // 29: ingot.agent.v1.CPU
+	(*Memory)(nil),                     // 30: ingot.agent.v1.Memory
+	(*DIMM)(nil),                       // 31: ingot.agent.v1.DIMM
+	(*Disk)(nil),                       // 32: ingot.agent.v1.Disk
+	(*NIC)(nil),                        // 33: ingot.agent.v1.NIC
+	(*Neighbor)(nil),                   // 34: ingot.agent.v1.Neighbor
+	(*PCIDevice)(nil),                  // 35: ingot.agent.v1.PCIDevice
+	(*TPM)(nil),                        // 36: ingot.agent.v1.TPM
 }
 var file_agent_protocol_agent_proto_depIdxs = []int32{
 	0,  // 0: ingot.agent.v1.EnrollRequest.evidence:type_name -> ingot.agent.v1.Evidence
-	22, // 1: ingot.agent.v1.ReportInventoryRequest.inventory:type_name -> ingot.agent.v1.Inventory
-	20, // 2: ingot.agent.v1.Directive.wait:type_name -> ingot.agent.v1.Wait
-	21, // 3: ingot.agent.v1.Directive.leave:type_name -> ingot.agent.v1.Leave
-	9,  // 4: ingot.agent.v1.Directive.wipe:type_name -> ingot.agent.v1.Wipe
-	11, // 5: ingot.agent.v1.Directive.power_off:type_name -> ingot.agent.v1.PowerOff
-	12, // 6: ingot.agent.v1.Directive.restart:type_name -> ingot.agent.v1.Restart
-	10, // 7: ingot.agent.v1.Wipe.disks:type_name -> ingot.agent.v1.WipeDisk
-	17, // 8: ingot.agent.v1.ReportTaskRequest.progress:type_name -> ingot.agent.v1.DiskProgress
-	18, // 9: ingot.agent.v1.ReportTaskRequest.receipt:type_name -> ingot.agent.v1.Receipt
-	19, // 10: ingot.agent.v1.Receipt.disks:type_name -> ingot.agent.v1.DiskReceipt
-	23, // 11: ingot.agent.v1.Inventory.system:type_name -> ingot.agent.v1.System
-	24, // 12: ingot.agent.v1.Inventory.baseboard:type_name -> ingot.agent.v1.Board
-	24, // 13: ingot.agent.v1.Inventory.chassis:type_name -> ingot.agent.v1.Board
-	25, // 14: ingot.agent.v1.Inventory.firmware:type_name -> ingot.agent.v1.Firmware
-	26, // 15: ingot.agent.v1.Inventory.cpus:type_name -> ingot.agent.v1.CPU
-	27, // 16: ingot.agent.v1.Inventory.memory:type_name -> ingot.agent.v1.Memory
-	29, // 17: ingot.agent.v1.Inventory.disks:type_name -> ingot.agent.v1.Disk
-	30, // 18: ingot.agent.v1.Inventory.nics:type_name -> ingot.agent.v1.NIC
-	32, // 19: ingot.agent.v1.Inventory.pci:type_name -> ingot.agent.v1.PCIDevice
-	33, // 20: ingot.agent.v1.Inventory.tpm:type_name -> ingot.agent.v1.TPM
-	28, // 21: ingot.agent.v1.Memory.dimms:type_name -> ingot.agent.v1.DIMM
-	31, // 22: ingot.agent.v1.NIC.neighbor:type_name -> ingot.agent.v1.Neighbor
-	1,  // 23: ingot.agent.v1.Agent.Enroll:input_type -> ingot.agent.v1.EnrollRequest
-	3,  // 24: ingot.agent.v1.Agent.Renew:input_type -> ingot.agent.v1.RenewRequest
-	5,  // 25: ingot.agent.v1.Agent.ReportInventory:input_type -> ingot.agent.v1.ReportInventoryRequest
-	7,  // 26: ingot.agent.v1.Agent.Watch:input_type -> ingot.agent.v1.WatchRequest
-	15, // 27: ingot.agent.v1.Agent.ReportTask:input_type -> ingot.agent.v1.ReportTaskRequest
-	13, // 28: ingot.agent.v1.Agent.AcknowledgeRestart:input_type -> ingot.agent.v1.AcknowledgeRestartRequest
-	2,  // 29: ingot.agent.v1.Agent.Enroll:output_type -> ingot.agent.v1.EnrollResponse
-	4,  // 30: ingot.agent.v1.Agent.Renew:output_type -> ingot.agent.v1.RenewResponse
-	6,  // 31: ingot.agent.v1.Agent.ReportInventory:output_type -> ingot.agent.v1.ReportInventoryResponse
-	8,  // 32: ingot.agent.v1.Agent.Watch:output_type -> ingot.agent.v1.Directive
-	16, // 33: ingot.agent.v1.Agent.ReportTask:output_type -> ingot.agent.v1.ReportTaskResponse
-	14, // 34: ingot.agent.v1.Agent.AcknowledgeRestart:output_type -> ingot.agent.v1.AcknowledgeRestartResponse
-	29, // [29:35] is the sub-list for method output_type
-	23, // [23:29] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	25, // 1: ingot.agent.v1.ReportInventoryRequest.inventory:type_name -> ingot.agent.v1.Inventory
+	23, // 2: ingot.agent.v1.Directive.wait:type_name -> ingot.agent.v1.Wait
+	24, // 3: ingot.agent.v1.Directive.leave:type_name -> ingot.agent.v1.Leave
+	12, // 4: ingot.agent.v1.Directive.wipe:type_name -> ingot.agent.v1.Wipe
+	14, // 5: ingot.agent.v1.Directive.power_off:type_name -> ingot.agent.v1.PowerOff
+	15, // 6: ingot.agent.v1.Directive.restart:type_name -> ingot.agent.v1.Restart
+	9,  // 7: ingot.agent.v1.Directive.bmc_account:type_name -> ingot.agent.v1.BMCAccount
+	13, // 8: ingot.agent.v1.Wipe.disks:type_name -> ingot.agent.v1.WipeDisk
+	20, // 9: ingot.agent.v1.ReportTaskRequest.progress:type_name -> ingot.agent.v1.DiskProgress
+	21, // 10: ingot.agent.v1.ReportTaskRequest.receipt:type_name -> ingot.agent.v1.Receipt
+	22, // 11: ingot.agent.v1.Receipt.disks:type_name -> ingot.agent.v1.DiskReceipt
+	26, // 12: ingot.agent.v1.Inventory.system:type_name -> ingot.agent.v1.System
+	27, // 13: ingot.agent.v1.Inventory.baseboard:type_name -> ingot.agent.v1.Board
+	27, // 14: ingot.agent.v1.Inventory.chassis:type_name -> ingot.agent.v1.Board
+	28, // 15: ingot.agent.v1.Inventory.firmware:type_name -> ingot.agent.v1.Firmware
+	29, // 16: ingot.agent.v1.Inventory.cpus:type_name -> ingot.agent.v1.CPU
+	30, // 17: ingot.agent.v1.Inventory.memory:type_name -> ingot.agent.v1.Memory
+	32, // 18: ingot.agent.v1.Inventory.disks:type_name -> ingot.agent.v1.Disk
+	33, // 19: ingot.agent.v1.Inventory.nics:type_name -> ingot.agent.v1.NIC
+	35, // 20: ingot.agent.v1.Inventory.pci:type_name -> ingot.agent.v1.PCIDevice
+	36, // 21: ingot.agent.v1.Inventory.tpm:type_name -> ingot.agent.v1.TPM
+	31, // 22: ingot.agent.v1.Memory.dimms:type_name -> ingot.agent.v1.DIMM
+	34, // 23: ingot.agent.v1.NIC.neighbor:type_name -> ingot.agent.v1.Neighbor
+	1,  // 24: ingot.agent.v1.Agent.Enroll:input_type -> ingot.agent.v1.EnrollRequest
+	3,  // 25: ingot.agent.v1.Agent.Renew:input_type -> ingot.agent.v1.RenewRequest
+	5,  // 26: ingot.agent.v1.Agent.ReportInventory:input_type -> ingot.agent.v1.ReportInventoryRequest
+	7,  // 27: ingot.agent.v1.Agent.Watch:input_type -> ingot.agent.v1.WatchRequest
+	18, // 28: ingot.agent.v1.Agent.ReportTask:input_type -> ingot.agent.v1.ReportTaskRequest
+	16, // 29: ingot.agent.v1.Agent.AcknowledgeRestart:input_type -> ingot.agent.v1.AcknowledgeRestartRequest
+	10, // 30: ingot.agent.v1.Agent.ReportBMCAccount:input_type -> ingot.agent.v1.ReportBMCAccountRequest
+	2,  // 31: ingot.agent.v1.Agent.Enroll:output_type -> ingot.agent.v1.EnrollResponse
+	4,  // 32: ingot.agent.v1.Agent.Renew:output_type -> ingot.agent.v1.RenewResponse
+	6,  // 33: ingot.agent.v1.Agent.ReportInventory:output_type -> ingot.agent.v1.ReportInventoryResponse
+	8,  // 34: ingot.agent.v1.Agent.Watch:output_type -> ingot.agent.v1.Directive
+	19, // 35: ingot.agent.v1.Agent.ReportTask:output_type -> ingot.agent.v1.ReportTaskResponse
+	17, // 36: ingot.agent.v1.Agent.AcknowledgeRestart:output_type -> ingot.agent.v1.AcknowledgeRestartResponse
+	11, // 37: ingot.agent.v1.Agent.ReportBMCAccount:output_type -> ingot.agent.v1.ReportBMCAccountResponse
+	31, // [31:38] is the sub-list for method output_type
+	24, // [24:31] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_agent_protocol_agent_proto_init() }
@@ -2727,6 +3002,7 @@ func file_agent_protocol_agent_proto_init() {
 		(*Directive_Wipe)(nil),
 		(*Directive_PowerOff)(nil),
 		(*Directive_Restart)(nil),
+		(*Directive_BmcAccount)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2734,7 +3010,7 @@ func file_agent_protocol_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_protocol_agent_proto_rawDesc), len(file_agent_protocol_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	Agent_Watch_FullMethodName              = "/ingot.agent.v1.Agent/Watch"
 	Agent_ReportTask_FullMethodName         = "/ingot.agent.v1.Agent/ReportTask"
 	Agent_AcknowledgeRestart_FullMethodName = "/ingot.agent.v1.Agent/AcknowledgeRestart"
+	Agent_ReportBMCAccount_FullMethodName   = "/ingot.agent.v1.Agent/ReportBMCAccount"
 )
 
 // AgentClient is the client API for Agent service.
@@ -46,6 +47,8 @@ type AgentClient interface {
 	ReportTask(ctx context.Context, in *ReportTaskRequest, opts ...grpc.CallOption) (*ReportTaskResponse, error)
 	// AcknowledgeRestart says that the machine restarts from the network for the boot that a Restart named, before it does. It may be sent again.
 	AcknowledgeRestart(ctx context.Context, in *AcknowledgeRestartRequest, opts ...grpc.CallOption) (*AcknowledgeRestartResponse, error)
+	// ReportBMCAccount tells what became of a BMCAccount, well or not. It may be sent again.
+	ReportBMCAccount(ctx context.Context, in *ReportBMCAccountRequest, opts ...grpc.CallOption) (*ReportBMCAccountResponse, error)
 }
 
 type agentClient struct {
@@ -125,6 +128,16 @@ func (c *agentClient) AcknowledgeRestart(ctx context.Context, in *AcknowledgeRes
 	return out, nil
 }
 
+func (c *agentClient) ReportBMCAccount(ctx context.Context, in *ReportBMCAccountRequest, opts ...grpc.CallOption) (*ReportBMCAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportBMCAccountResponse)
+	err := c.cc.Invoke(ctx, Agent_ReportBMCAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AgentServer is the server API for Agent service.
 // All implementations must embed UnimplementedAgentServer
 // for forward compatibility.
@@ -141,6 +154,8 @@ type AgentServer interface {
 	ReportTask(context.Context, *ReportTaskRequest) (*ReportTaskResponse, error)
 	// AcknowledgeRestart says that the machine restarts from the network for the boot that a Restart named, before it does. It may be sent again.
 	AcknowledgeRestart(context.Context, *AcknowledgeRestartRequest) (*AcknowledgeRestartResponse, error)
+	// ReportBMCAccount tells what became of a BMCAccount, well or not. It may be sent again.
+	ReportBMCAccount(context.Context, *ReportBMCAccountRequest) (*ReportBMCAccountResponse, error)
 	mustEmbedUnimplementedAgentServer()
 }
 
@@ -168,6 +183,9 @@ func (UnimplementedAgentServer) ReportTask(context.Context, *ReportTaskRequest) 
 }
 func (UnimplementedAgentServer) AcknowledgeRestart(context.Context, *AcknowledgeRestartRequest) (*AcknowledgeRestartResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcknowledgeRestart not implemented")
+}
+func (UnimplementedAgentServer) ReportBMCAccount(context.Context, *ReportBMCAccountRequest) (*ReportBMCAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReportBMCAccount not implemented")
 }
 func (UnimplementedAgentServer) mustEmbedUnimplementedAgentServer() {}
 func (UnimplementedAgentServer) testEmbeddedByValue()               {}
@@ -291,6 +309,24 @@ func _Agent_AcknowledgeRestart_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Agent_ReportBMCAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportBMCAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServer).ReportBMCAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Agent_ReportBMCAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServer).ReportBMCAccount(ctx, req.(*ReportBMCAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Agent_ServiceDesc is the grpc.ServiceDesc for Agent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -317,6 +353,10 @@ var Agent_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AcknowledgeRestart",
 			Handler:    _Agent_AcknowledgeRestart_Handler,
+		},
+		{
+			MethodName: "ReportBMCAccount",
+			Handler:    _Agent_ReportBMCAccount_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

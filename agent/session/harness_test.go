@@ -145,7 +145,7 @@ func start(t *testing.T, address string, pin Pin) *agent {
 		URL: "https://" + address, Pin: pin, BootID: "boot-1", AgentVersion: "v1",
 		Inventory: func() *protocol.Inventory { return &protocol.Inventory{Kernel: "6.12"} },
 		Evidence:  func() *protocol.Evidence { return &protocol.Evidence{Serial: "SN-1"} },
-		Tasks:     a.tasks, NetworkNext: func(context.Context) string { return "the network is next" },
+		Tasks:     a.tasks, Accounts: a.tasks, NetworkNext: func(context.Context) string { return "the network is next" },
 		Changed: a.changed, Dial: (&net.Dialer{}).DialContext, Now: a.Now, After: a.After, Random: rand.Reader,
 		Log: slog.New(slog.NewTextHandler(a.console, nil)),
 	})

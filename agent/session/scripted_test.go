@@ -38,6 +38,14 @@ func (s *scripted) Wipe(ctx context.Context, w *protocol.Wipe, progress func([]*
 	}
 }
 
+// Account sets up every user in slot 3, but that of the password "refused".
+func (s *scripted) Account(_ context.Context, order *protocol.BMCAccount) *protocol.ReportBMCAccountRequest {
+	if order.GetPassword() == "refused" {
+		return &protocol.ReportBMCAccountRequest{Error: "no slot"}
+	}
+	return &protocol.ReportBMCAccountRequest{Slot: 3}
+}
+
 // wantBegun waits for a wipe to begin.
 func (s *scripted) wantBegun(t *testing.T, want string) {
 	t.Helper()

@@ -165,6 +165,8 @@ func (c *conversation) obey(ctx context.Context, d *protocol.Directive) (*Leave,
 		if c.wipe(k.Wipe) {
 			c.waits = d
 		}
+	case *protocol.Directive_BmcAccount:
+		return nil, c.account(ctx, d)
 	case *protocol.Directive_Leave:
 		leave = &Leave{Reason: k.Leave.GetReason(), Message: k.Leave.GetMessage()}
 	case *protocol.Directive_Restart:

@@ -97,7 +97,7 @@ type server struct {
 	refuse bool
 	// deny makes Enroll fail, and task is what ReportTask answers.
 	deny, task error
-	// restart is what AcknowledgeRestart answers.
+	// restart is what AcknowledgeRestart and ReportBMCAccount answer.
 	restart error
 	// slow lets progress hang.
 	slow bool
@@ -281,6 +281,16 @@ func (s *server) AcknowledgeRestart(ctx context.Context, r *protocol.Acknowledge
 	defer s.mu.Unlock()
 	s.calls <- "acknowledge " + r.GetBootId()
 	return &protocol.AcknowledgeRestartResponse{}, s.restart
+}
+
+func (s *server) ReportBMCAccount(ctx context.Context, r *protocol.ReportBMCAccountRequest) (*protocol.ReportBMCAccountResponse, error) {
+	if err := s.known(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls <- fmt.Sprintf("account %s/%d dropped=%v slot=%d %s", r.GetId(), r.GetGeneration(), r.GetDropped(), r.GetSlot(), r.GetError())
+	return &protocol.ReportBMCAccountResponse{}, s.restart
 }
 
 // expect waits for the next call.

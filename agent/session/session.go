@@ -32,6 +32,8 @@ type Config struct {
 	Changed <-chan struct{}
 	// Tasks erases disks.
 	Tasks Tasks
+	// Accounts sets up users of the BMC.
+	Accounts Accounts
 	// NetworkNext lets the next boot be from the network, if the firmware takes that, and says in one line what became of it.
 	NetworkNext func(context.Context) string
 	// Dial opens a connection; (&net.Dialer{}).DialContext on a real machine.

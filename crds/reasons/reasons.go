@@ -11,6 +11,8 @@ const (
 	Registered = "Registered"
 	// BMCReachable is true while the BMC answers and its answers can be believed.
 	BMCReachable = "BMCReachable"
+	// BMCAccount says how Ingot's own account at the BMC fares; absent where it has none and sets none up.
+	BMCAccount = "BMCAccount"
 	// PowerReady is true when the last power request was done and read back.
 	PowerReady = "PowerReady"
 	// IdentityUnique is false while evidence points to more than one Server, or more than one machine claims a boot.
@@ -274,6 +276,15 @@ const (
 	BMCCertificateChanged = "BMCCertificateChanged"
 	// CredentialsMissing: the Secret is absent or lacks a key.
 	CredentialsMissing = "CredentialsMissing"
+
+	// AccountInUse is the reason for BMCAccount.
+	AccountInUse = "AccountInUse"
+	// AccountRunning: an account is being set up, checked, or its predecessor dropped; the message says what is waited for.
+	AccountRunning = "AccountRunning"
+	// AccountFailed: an account could not be set up, checked or dropped; the message says why. What worked before works on.
+	AccountFailed = "AccountFailed"
+	// BMCRequestExpired: the wish was older than ten minutes before it could start.
+	BMCRequestExpired = "BMCRequestExpired"
 
 	// PowerRequestDone is the reason for PowerReady.
 	PowerRequestDone = "PowerRequestDone"

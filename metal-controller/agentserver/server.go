@@ -67,6 +67,8 @@ type Config struct {
 	Events  Events
 	// Disks finds disks that other Servers show too; without a Reader it lists what Client knows.
 	Disks disks.Finder
+	// Accounts holds Ingot's own accounts at BMCs; nil hands none out.
+	Accounts desk.Accounts
 	// DryRun withholds every grant.
 	DryRun bool
 	Now    func() time.Time
@@ -96,7 +98,7 @@ func New(cfg Config) *Server {
 	}
 	d := &desk.Desk{
 		Client: cfg.Client, Live: cfg.Live, Sightings: cfg.Sightings, Events: cfg.Events, Installation: cfg.Installation, Now: cfg.Now,
-		Disks: cfg.Disks, DryRun: cfg.DryRun,
+		Disks: cfg.Disks, Accounts: cfg.Accounts, DryRun: cfg.DryRun,
 	}
 	return &Server{cfg: cfg, desk: d, limits: newLimits(cfg.Now), creates: make(chan struct{}, 1), watches: newCounter(watchesPerServer)}
 }

@@ -74,6 +74,9 @@ func (s *Server) directive(ctx context.Context, who caller) (*protocol.Directive
 		s.audit(protocol.Agent_Watch_FullMethodName, sourceOf(ctx), refused)
 		return nil, 0, refused
 	}
+	if task.Kind == lifecycle.TaskAccount {
+		return s.account(ctx, who.server, task)
+	}
 	return render(task), task.After, nil
 }
 
@@ -88,7 +91,7 @@ func render(t lifecycle.Task) *protocol.Directive {
 		return &protocol.Directive{Kind: &protocol.Directive_PowerOff{PowerOff: &protocol.PowerOff{Reason: t.Reason, Message: t.Message}}}
 	case lifecycle.TaskWipe:
 		return &protocol.Directive{Kind: &protocol.Directive_Wipe{Wipe: wipe(t.Grant)}}
-	case lifecycle.TaskWait, lifecycle.TaskDenied:
+	case lifecycle.TaskWait, lifecycle.TaskDenied, lifecycle.TaskAccount:
 	}
 	return &protocol.Directive{Kind: &protocol.Directive_Wait{Wait: &protocol.Wait{Reason: t.Reason, Message: t.Message}}}
 }

@@ -28,7 +28,7 @@ func events(o *Observation, p *Plan) {
 // alarming says that a person should look at the condition.
 func alarming(c Condition) bool {
 	switch c.Reason {
-	case reasons.NoBMC, reasons.NotRegistered, reasons.PowerRequestRunning, reasons.NeverWiped, reasons.BootRunning, reasons.WipeGranted,
+	case reasons.NoBMC, reasons.AccountRunning, reasons.NotRegistered, reasons.PowerRequestRunning, reasons.NeverWiped, reasons.BootRunning, reasons.WipeGranted,
 		reasons.WipeRunning, reasons.Claimed, reasons.BindingIncomplete, reasons.Provisioning, reasons.Installed, reasons.Releasing, reasons.ReceiptJudged, reasons.Cordoned, reasons.Paused, reasons.EvidenceNeeded:
 		return false
 	}

@@ -319,6 +319,8 @@ func claimed(o *Observation, p *Plan, b *metal.BootRecord) {
 		witnessed(o, p, r)
 	case mine && proved(r):
 		switchedItselfOff(o, p, r)
+	case wentOff(o, b.At.Time) && accountOver(r): // it was told to
+		p.void(o, "")
 	case wentOff(o, b.At.Time):
 		p.void(o, reasons.BootNotHonored)
 	case mine && r.Wipe.Receipt == nil:

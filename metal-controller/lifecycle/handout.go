@@ -44,8 +44,9 @@ type Task struct {
 	After time.Duration
 	// BootID is the boot that a restart begins; set for TaskRestart only.
 	BootID string
-	// Grant is set for TaskWipe only.
-	Grant WipeGrant
+	// Grant is set for TaskWipe only, Account for TaskAccount only.
+	Grant   WipeGrant
+	Account AccountGrant
 }
 
 // WipeGrant permits to erase disks. Only this package makes one that is not empty, so whoever holds one was permitted.
@@ -77,6 +78,9 @@ func HandOut(o Observation, c Caller) Task {
 	t := handOut(&o, c)
 	if t.After == 0 && Waits(o.Server, c) { // so that it is heard
 		t.After = agentHears
+	}
+	if t.Kind == TaskWait && accountExpects(o.Server.Spec.Record) { // it may be told in a moment, though nothing changes until then
+		t.After = settle
 	}
 	return t
 }
@@ -116,6 +120,12 @@ func unprovenTask(o *Observation) Task {
 
 // provenTask is for the claimant of the expected boot.
 func provenTask(o *Observation, r *metal.ServerRecord) Task {
+	if t, wanted := accountTask(o, r); wanted {
+		return t
+	}
+	if accountOver(r) {
+		return Task{Kind: TaskPowerOff, Reason: reasons.AccountInUse, Message: "The machine was started for its BMC's account, and nothing else is wanted of it."}
+	}
 	if r.Wipe != nil && r.Wipe.BootID == r.Boot.ID && proved(r) && !byAgent(r.Boot) {
 		return Task{Kind: TaskPowerOff, Reason: reasons.ReceiptJudged, Message: "The disks are clean; the machine switches itself off, which proves that it was this one."}
 	}

@@ -47,6 +47,8 @@ type Observation struct {
 	Warm bool
 	// Erased is the id of the wipe whose signed erase record was published; empty when none was.
 	Erased string
+	// Account is what is known of Ingot's own account at the BMC; the zero value where the record names none.
+	Account AccountView
 }
 
 // Budget limits destructive actions (rule 6 of DESIGN section 3).
@@ -121,6 +123,8 @@ type Plan struct {
 	Action Action
 	// Record as it shall be; nil leaves it as it is.
 	Record *metal.ServerRecord
+	// BMC as spec.bmc shall be, written together with Record; nil leaves it as it is.
+	BMC *metal.BMC
 	// Boot is what the machine shall get when it netboots next.
 	Boot metal.BootStatus
 	// Power to show; nil shows none.
@@ -204,6 +208,7 @@ func chain() []check {
 		{"power", powerRequest},        // a person's one-time wish
 		{"expected", expectedBoot},     // the boot that trust rests on
 		{"stale", dropStale},           // commands that nobody wants any more
+		{"account", bmcAccount},        // Ingot's own account at the BMC
 		{"provisioned", provisioned},   // how the workload fares
 		{"released", released},         // how giving back fares
 		{"schedulable", schedulable},   // cordoned, quarantined, paused

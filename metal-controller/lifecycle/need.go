@@ -54,7 +54,7 @@ func wanted(o *Observation, r *metal.ServerRecord) (purpose, refusal) {
 	}
 	warm := f.reason == reasons.Wiped && o.Warm && o.Server.Spec.Accepted && !noBMC(o)
 	evidence := f.reason == reasons.EvidenceNeeded && unclaimedYes(o, r) && (poweredOff(o) || noBMC(o) && agentWaits(o, r))
-	if !f.ok() && !evidence && !warm {
+	if account := f.reason == reasons.Wiped && accountNeedsBoot(o, r); !f.ok() && !evidence && !warm && !account {
 		return purpose{}, f
 	}
 	return purpose{target: metal.BootTargetAgent}, refusal{}

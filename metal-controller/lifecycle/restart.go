@@ -79,6 +79,7 @@ func contest(out *metal.ServerRecord, reason string, now time.Time) {
 			out.Acceptance.Disks = nil
 		}
 	}
+	forfeitAccount(out, whole(now))
 	b.Phase, b.At, b.Reason = metal.BootVoid, whole(now), reason
 }
 

@@ -36,6 +36,9 @@ func Unverify(s *metal.Server, now time.Time) {
 	if q := s.Spec.QuarantineRequest; q != nil {
 		r.QuarantineRequest = q.ID
 	}
+	if q := s.Spec.BMCRequest; q != nil {
+		r.BMCRequest = q.ID
+	}
 	if q := s.Spec.ReleaseRequest; q != nil {
 		r.ReleaseRequest = q.ID
 	}

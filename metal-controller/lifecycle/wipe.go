@@ -83,6 +83,9 @@ func permitBoot(o *Observation, r *metal.ServerRecord) refusal {
 	if age.Abs() < settle {
 		return refusal{reason: reasons.BootRunning, message: "The agent is there; waiting a moment for a second one that would contradict it.", after: min(settle-age, settle)}
 	}
+	if accountGoesFirst(o, r) {
+		return refusal{reason: reasons.BootRunning, message: "The agent sets up Ingot's account at the BMC first.", after: accountRecheck}
+	}
 	return refusal{}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -17,7 +18,13 @@ import (
 type plane struct{ *bmc.Plane }
 
 func newPlane(cfg Config, w *wakes) *plane {
-	return &plane{bmc.NewPlane(bmc.Options{Open: cfg.OpenBMC, Wake: w.add, Now: cfg.Now, Log: cfg.Log.WithName("bmc")})}
+	return &plane{bmc.NewPlane(bmc.Options{Open: cfg.OpenBMC, Wake: func(name string) { w.add(serverOf(name)) }, Now: cfg.Now, Log: cfg.Log.WithName("bmc")})}
+}
+
+// serverOf is the Server whose BMC is watched under a name: that of a trial has more behind a slash.
+func serverOf(name string) string {
+	server, _, _ := strings.Cut(name, "/")
+	return server
 }
 
 // Start ends all sessions when the manager ends.

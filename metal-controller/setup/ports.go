@@ -98,7 +98,7 @@ func (a *app) agentServer(ev *recorder) *agentserver.Server {
 	return agentserver.New(agentserver.Config{
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Authority: a.trust.agent, Names: a.cfg.AgentSANs,
 		Installation: a.trust.installation, Policy: a.cfg.UnknownPolicy, MaxUnaccepted: a.cfg.MaxUnaccepted,
-		Sightings: a.sightings, Changes: a.changes, Events: ev, Disks: a.disks(), DryRun: a.cfg.DryRun, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("agentserver"),
+		Sightings: a.sightings, Changes: a.changes, Events: ev, Disks: a.disks(), Accounts: a.accounts(), DryRun: a.cfg.DryRun, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("agentserver"),
 	})
 }
 

@@ -19,11 +19,13 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/accounts"
 	"ingot.dev/ingot/metal-controller/allocate/expr"
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/bootfiles"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
+	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/machinelog"
 	"ingot.dev/ingot/metal-controller/networks"
 	"ingot.dev/ingot/metal-controller/notify"
@@ -180,7 +182,7 @@ func (a *app) assemble(ctx context.Context) error {
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Plane: plane, Sightings: a.sightings,
 		Events: events, Installation: a.trust.installation, Now: a.cfg.Now, Random: a.cfg.Random,
 		Disks: a.disks(), Eraser: a.eraser(), Limit: a.cfg.limit, DryRun: a.cfg.DryRun,
-		Workloads: a.maker(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
+		Workloads: a.maker(), Accounts: a.accounts(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
 	}
 	if err := disks.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
 		return err
@@ -213,6 +215,11 @@ func (a *app) assemble(ctx context.Context) error {
 
 // disks finds shared disks in the cache, by the index that assemble makes.
 func (a *app) disks() disks.Finder { return disks.Finder{Reader: a.manager.GetClient(), Indexed: true} }
+
+// accounts keeps Ingot's own accounts at BMCs.
+func (a *app) accounts() *accounts.Keeper {
+	return &accounts.Keeper{Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Name: lifecycle.AccountSecret, Random: a.cfg.Random}
+}
 
 // eraser keeps erase records under this installation's key.
 func (a *app) eraser() *ledger.Ledger {

@@ -60,7 +60,7 @@ func TestValidation(t *testing.T) {
 	fp := strings.Repeat("ab", 32)
 	for _, tc := range []struct{ name, yaml, want string }{
 		{"a server needs nothing", server("v-plain", "{}"), ""},
-		{"everything a person may say", server("v-full", "accepted: true\ncordoned: true\nbmc: {protocol: Redfish, endpoint: 10.0.0.7, port: 8443, credentialsSecret: bmc-1, tlsFingerprint: "+fp+", httpBootURI: 'http://10.0.0.2:7480/boot/v1/ipxe/snponly.efi'}\nidentity: {macs: ['52:54:00:00:00:01'], serial: S1, manufacturer: M, uuid: 11111111-2222-3333-4444-555555555555}\nbootMode: UEFI\nlocation: {site: ber1, rack: r1, unit: 7, powerFeed: A}\nenvironmentRef: {name: talos}\npatches: ['machine: {}']\npowerRequest: {id: a1, action: Cycle, requestedAt: '2026-01-01T00:00:00Z'}"), ""},
+		{"everything a person may say", server("v-full", "accepted: true\ncordoned: true\nbmc: {protocol: Redfish, endpoint: 10.0.0.7, port: 8443, credentialsSecret: bmc-1, tlsFingerprint: "+fp+", httpBootURI: 'http://10.0.0.2:7480/boot/v1/ipxe/snponly.efi'}\nidentity: {macs: ['52:54:00:00:00:01'], serial: S1, manufacturer: M, uuid: 11111111-2222-3333-4444-555555555555}\nbootMode: UEFI\nlocation: {site: ber1, rack: r1, unit: 7, powerFeed: A}\nenvironmentRef: {name: talos}\npatches: ['machine: {}']\npowerRequest: {id: a1, action: Cycle, requestedAt: '2026-01-01T00:00:00Z'}\nbmcSetup: Never\nbmcRequest: {id: b1, action: Rotate, requestedAt: '2026-01-01T00:00:00Z'}"), ""},
 		{"an unknown field is refused, not dropped", server("v-unknown", "acepted: true"), `unknown field "spec.acepted"`},
 		{"a name that fits no label", server(strings.Repeat("a", 64), "{}"), "at most 63 characters"},
 		{"an endpoint with a scheme", server("v-scheme", "bmc: {endpoint: 'https://10.0.0.7', credentialsSecret: s}"), "host name or an IP address"},
@@ -76,6 +76,7 @@ func TestValidation(t *testing.T) {
 		{"an identity twice", server("v-twice", "identity: {macs: ['52:54:00:00:00:01', '52:54:00:00:00:01']}"), "Duplicate"},
 		{"a power request without an id", server("v-power", "powerRequest: {action: 'On', requestedAt: '2026-01-01T00:00:00Z'}"), "powerRequest.id"},
 		{"an action that is none", server("v-action", "powerRequest: {id: a, action: Explode, requestedAt: '2026-01-01T00:00:00Z'}"), "powerRequest.action"},
+		{"a BMC action that is none", server("v-bmcaction", "bmcRequest: {id: a, action: Explode, requestedAt: '2026-01-01T00:00:00Z'}"), "bmcRequest.action"},
 		{"a date that is none", server("v-date", "powerRequest: {id: a, action: 'On', requestedAt: yesterday}"), "requestedAt"},
 		{"a patch of a megabyte", server("v-big", "patches: ['"+strings.Repeat("x", 1<<20)+"']"), "may not be more than 65536"},
 		{"a class with ranges", "apiVersion: metal.ingot.dev/v1alpha1\nkind: ServerClass\nmetadata: {name: c-good}\nspec: {requirements: {cores: {min: 4, max: 8}, memory: {min: 64Gi}, disks: [{count: {min: 1}, size: {min: 100G, max: 2T}, transports: [nvme]}]}, allowedNamespaces: {all: true}}", ""},

@@ -352,6 +352,9 @@ type ServerInventorySpec struct {
 	// TPM is the trusted platform module.
 	// +optional
 	TPM TPM `json:"tpm,omitempty"`
+	// IPMI says that the machine has a way to its BMC from within (/dev/ipmi0).
+	// +optional
+	IPMI bool `json:"ipmi,omitempty"`
 	// Agent that reported.
 	// +optional
 	Agent AgentInfo `json:"agent,omitempty"`

@@ -435,6 +435,13 @@ type ServerRecord struct {
 	// BMCPin is the pinned certificate of the BMC.
 	// +optional
 	BMCPin *BMCPin `json:"bmcPin,omitempty"`
+	// BMCAccount is Ingot's own account at the BMC.
+	// +optional
+	BMCAccount *BMCAccountRecord `json:"bmcAccount,omitempty"`
+	// BMCRequest is the id of the last BMC request that was begun or dropped.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	BMCRequest string `json:"bmcRequest,omitempty"`
 	// Boot is the boot that Ingot started and expects.
 	// +optional
 	Boot *BootRecord `json:"boot,omitempty"`

@@ -202,6 +202,37 @@ type QuarantineRequest struct {
 	RequestedAt metav1.Time `json:"requestedAt"`
 }
 
+// BMCSetup says whether Ingot may set up an account of its own at a BMC that the Server does not declare.
+//
+// +kubebuilder:validation:Enum=Auto;Never
+type BMCSetup string
+
+const (
+	// BMCSetupAuto lets the agent of an accepted server do it where none is declared.
+	BMCSetupAuto BMCSetup = "Auto"
+	// BMCSetupNever leaves the BMC alone, unless a person asks for an account.
+	BMCSetupNever BMCSetup = "Never"
+)
+
+// BMCAction is what a person asks about Ingot's account at the BMC.
+//
+// +kubebuilder:validation:Enum=Rotate
+type BMCAction string
+
+// BMCRotate replaces Ingot's account by a fresh one, or sets up the first.
+const BMCRotate BMCAction = "Rotate"
+
+// BMCRequest is the one-time wish of `ingot bmc rotate`.
+type BMCRequest struct {
+	// ID names the request; a new id is a new request.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][a-z0-9-]{0,62}$`
+	ID string `json:"id"`
+	// Action is Rotate.
+	Action BMCAction `json:"action"`
+	// RequestedAt is when the person asked.
+	RequestedAt metav1.Time `json:"requestedAt"`
+}
+
 // ReleaseRequest is the gesture of `ingot release --confirm-powered-off`: a person's one-time word that the machine does not run its workload any more,
 // for a machine whose BMC cannot say so, or whose claim is gone without having been released.
 type ReleaseRequest struct {
@@ -249,6 +280,7 @@ type DiskSelector struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.powerRequest) || !has(self.powerRequest) || self.powerRequest.id != oldSelf.powerRequest.id || self.powerRequest == oldSelf.powerRequest",message="a changed powerRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.acceptRequest) || !has(self.acceptRequest) || self.acceptRequest.id != oldSelf.acceptRequest.id || self.acceptRequest == oldSelf.acceptRequest",message="a changed acceptRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.releaseRequest) || !has(self.releaseRequest) || self.releaseRequest.id != oldSelf.releaseRequest.id || self.releaseRequest == oldSelf.releaseRequest",message="a changed releaseRequest needs a new id"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.bmcRequest) || !has(self.bmcRequest) || self.bmcRequest.id != oldSelf.bmcRequest.id || self.bmcRequest == oldSelf.bmcRequest",message="a changed bmcRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.quarantineRequest) || !has(self.quarantineRequest) || self.quarantineRequest.id != oldSelf.quarantineRequest.id || self.quarantineRequest == oldSelf.quarantineRequest",message="a changed quarantineRequest needs a new id"
 type ServerSpec struct {
 	// Accepted is the operator's yes. Before it nothing destructive ever happens to the server.
@@ -262,6 +294,14 @@ type ServerSpec struct {
 	// BMC says how the management controller is reached. Without it a person presses the power button.
 	// +optional
 	BMC *BMC `json:"bmc,omitempty"`
+
+	// BMCSetup is Auto or Never: whether the agent of this server, once accepted, may set up an account at a BMC that spec.bmc does not declare. Default: Auto.
+	// +optional
+	BMCSetup BMCSetup `json:"bmcSetup,omitempty"`
+
+	// BMCRequest is a person's one-time wish; see `ingot bmc`.
+	// +optional
+	BMCRequest *BMCRequest `json:"bmcRequest,omitempty"`
 
 	// Identity declares how the machine is recognised at its first boot.
 	// +optional

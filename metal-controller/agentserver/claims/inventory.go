@@ -37,6 +37,7 @@ func Inventory(in *protocol.Inventory) (metal.ServerInventorySpec, []string) {
 		NICs:  list(c, "nics", in.GetNics(), maxNICs, nic),
 		PCI:   list(c, "pci", in.GetPci(), maxPCI, pci),
 		TPM:   metal.TPM{Present: in.GetTpm().GetPresent(), Version: Text(in.GetTpm().GetVersion(), 8)},
+		IPMI:  in.GetIpmi(),
 		Agent: metal.AgentInfo{Version: Text(in.GetAgentVersion(), 64), Kernel: Text(in.GetKernel(), maxText)},
 	}
 	return out, c.cut

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/accounts"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/records"
@@ -46,7 +47,12 @@ type Events interface {
 	Event(server string, warning bool, reason, message string)
 }
 
-// Desk serves agents. All fields but Disks and DryRun are required.
+// Accounts reads Ingot's own accounts at BMCs.
+type Accounts interface {
+	Read(ctx context.Context, server string) (accounts.Held, error)
+}
+
+// Desk serves agents. All fields but Disks, Accounts and DryRun are required.
 type Desk struct {
 	// Client reads from the cache and writes; Live reads from the API server itself.
 	Client       client.Client
@@ -57,6 +63,8 @@ type Desk struct {
 	Now          func() time.Time
 	// Disks finds disks that other Servers show too; without a Reader it lists what Client knows.
 	Disks disks.Finder
+	// Accounts holds what an agent is told of an account at its BMC. It may be nil: then no account is handed out.
+	Accounts Accounts
 	// DryRun withholds every grant.
 	DryRun bool
 }

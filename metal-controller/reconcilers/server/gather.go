@@ -45,6 +45,9 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 	if err := r.workload(ctx, &o); err != nil {
 		return o, err
 	}
+	if o.Account, err = r.accountView(ctx, server); err != nil {
+		return o, err
+	}
 	o.Power, err = r.power(ctx, server, o.Inventory)
 	return o, err
 }

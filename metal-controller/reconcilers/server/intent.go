@@ -48,6 +48,9 @@ func (r *Reconciler) recordIntent(ctx context.Context, server *metal.Server, pla
 	}
 	before := server.DeepCopy()
 	server.Spec.Record = plan.Record
+	if plan.BMC != nil {
+		server.Spec.BMC = plan.BMC
+	}
 	if err := r.Client.Patch(ctx, server, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("recording the intent of Server %s: %w", server.Name, err)
 	}

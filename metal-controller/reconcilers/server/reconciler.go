@@ -21,6 +21,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/accounts"
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -78,7 +79,15 @@ type Idle interface {
 	Warm(ctx context.Context, server *metal.Server, inventory *metal.ServerInventorySpec) (bool, error)
 }
 
-// Reconciler reconciles Servers. All fields but Limit and DryRun are required. It is used by pointer, and safe for concurrent use; all that it keeps
+// Accounts keeps Ingot's own accounts at BMCs; see the package accounts.
+type Accounts interface {
+	Read(ctx context.Context, server string) (accounts.Held, error)
+	Keep(ctx context.Context, server, accountID, username string) error
+	Take(ctx context.Context, server, accountID string) error
+	Forget(ctx context.Context, server, accountID string) error
+}
+
+// Reconciler reconciles Servers. All fields but Limit and DryRun are required; Accounts where a record may name an account. It is used by pointer, and safe for concurrent use; all that it keeps
 // in memory may be lost at any moment.
 type Reconciler struct {
 	// Client reads from the cache and writes.
@@ -92,6 +101,7 @@ type Reconciler struct {
 	Eraser       Eraser
 	Workloads    Workloads
 	Idle         Idle
+	Accounts     Accounts
 	Installation string
 	Now          func() time.Time
 	// Random makes ids: 16 bytes for each reconcile.
@@ -109,6 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var server metal.Server
 	if err := r.Client.Get(ctx, req.NamespacedName, &server); apierrors.IsNotFound(err) {
 		r.Plane.Forget(req.Name)
+		r.Plane.Forget(trial(req.Name))
 		r.Sightings.Forget(req.Name)
 		return ctrl.Result{}, nil
 	} else if err != nil {
@@ -138,6 +149,9 @@ func (r *Reconciler) act(ctx context.Context, o lifecycle.Observation, action li
 		return nil
 	case action.Kind == lifecycle.PublishErase:
 		return r.publish(ctx, o)
+	}
+	if done, err := r.account(ctx, o, action); done {
+		return err
 	}
 	log.FromContext(ctx).Info("Ordering power", "action", action.Kind, "actionID", action.ID)
 	r.Plane.Submit(o.Server.Name, action)

@@ -142,7 +142,7 @@ func (b *BMC) setPrivilege(_ context.Context, s *session, data []byte) (uint8, [
 	case wanted == 0:
 	case wanted < User:
 		return codeBadField, nil
-	case wanted > min(b.config.Privilege, s.role&0x0f):
+	case wanted > min(b.privilegeOf(s), s.role&0x0f):
 		return codeTooHigh, nil
 	default:
 		s.level = wanted

@@ -36,7 +36,7 @@ func (b *BMC) openSession(p []byte, peer string) []byte {
 	if s == nil {
 		return short(statusNoRoom)
 	}
-	reply := append([]byte{p[0], 0, b.config.Privilege, 0}, p[4:8]...)
+	reply := append([]byte{p[0], 0, b.config.Privilege, 0}, p[4:8]...) // the most that anybody may do
 	reply = append(reply, le32(s.bmcID)...)
 	for kind, algorithm := range []uint8{chosen.auth, chosen.integrity, chosen.crypt} {
 		reply = append(reply, uint8(kind), 0, 0, 8, algorithm, 0, 0, 0)
@@ -78,7 +78,7 @@ func (b *BMC) rakp1(p []byte, peer string) []byte {
 	s.used = b.config.Now()
 	reply := append([]byte{p[0], 0, 0, 0}, le32(s.consoleID)...)
 	reply = append(append(reply, s.bmcRandom...), b.guid[:]...)
-	code := s.suite.mac(b.key(), le32(s.consoleID), le32(s.bmcID), s.consoleRandom, s.bmcRandom, b.guid[:], s.name())
+	code := s.suite.mac(b.key(s), le32(s.consoleID), le32(s.bmcID), s.consoleRandom, s.bmcRandom, b.guid[:], s.name())
 	return plus(payloadRAKP2, append(reply, code...))
 }
 
@@ -86,10 +86,10 @@ func (b *BMC) rakp1(p []byte, peer string) []byte {
 func (b *BMC) judge(p []byte) uint8 {
 	n := int(p[27])
 	switch {
-	case n > longestName || rakp1Size+n > len(p), string(p[rakp1Size:rakp1Size+n]) != b.config.Username:
+	case n > longestName || rakp1Size+n > len(p), b.find(string(p[rakp1Size:rakp1Size+n])) == 0:
 		b.table.tally.Presented++
 		return statusBadName
-	case p[24]&0x0f > b.config.Privilege && !b.config.LateRefusal:
+	case p[24]&0x0f > b.users[b.find(string(p[rakp1Size:rakp1Size+n]))].privilege && !b.config.LateRefusal:
 		return statusBadPrivilege
 	}
 	return 0
@@ -116,7 +116,7 @@ func (b *BMC) rakp3(p []byte, peer string) []byte {
 			b.table.remove(s)
 		}
 		return nil
-	case !hmac.Equal(s.suite.mac(b.key(), s.bmcRandom, le32(s.consoleID), s.name()), p[rakp3Size:]):
+	case !hmac.Equal(s.suite.mac(b.key(s), s.bmcRandom, le32(s.consoleID), s.name()), p[rakp3Size:]):
 		b.table.tally.Presented++
 		b.table.remove(s)
 		return short(statusBadCode, s.consoleID)
@@ -134,7 +134,7 @@ func (b *BMC) activate(s *session) {
 	s.active, s.used = true, b.config.Now()
 	b.table.tally.Opened++
 	b.table.tally.Presented++
-	s.sik = s.suite.mac(b.key(), s.consoleRandom, s.bmcRandom, s.name())
+	s.sik = s.suite.mac(b.key(s), s.consoleRandom, s.bmcRandom, s.name())
 	constant := func(x byte) []byte {
 		c := make([]byte, 20)
 		for i := range c {
@@ -148,10 +148,10 @@ func (b *BMC) activate(s *session) {
 // name is role, length and name of the user, as they go into codes.
 func (s *session) name() []byte { return append([]byte{s.role, uint8(len(s.user))}, s.user...) }
 
-// key is the password with zeros up to 20 bytes (13.31).
-func (b *BMC) key() []byte {
+// key is the password of the session's user with zeros up to 20 bytes (13.31).
+func (b *BMC) key(s *session) []byte {
 	key := make([]byte, maxPassword)
-	copy(key, b.password)
+	copy(key, b.users[b.find(string(s.user))].password)
 	return key
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,8 @@ type Config struct {
 	Machine machine.Machine
 	// Username and Password are the only account.
 	Username, Password string
+	// Address, where the BMC says in band that it is; the zero value says nothing. Its port is that of the LAN configuration.
+	Address netip.AddrPort
 	// Privilege is the most that the account may do: Administrator when 0.
 	Privilege uint8
 	// LateRefusal: what the account may do is looked at when a session asks for it, not when it is opened, as some BMCs do.
@@ -111,11 +114,12 @@ type BMC struct {
 	// sol is serial-over-LAN as it is set up; line is who has it, nil for nobody.
 	sol parameters
 
-	mu       sync.Mutex
-	line     *line
-	password string
-	table    table
-	log      []Command
+	mu     sync.Mutex
+	line   *line
+	users  [userSlots + 1]user
+	access ChannelAccess
+	table  table
+	log    []Command
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -153,10 +157,12 @@ func newBMC(config Config) (*BMC, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
-	return &BMC{
-		config: config, password: config.Password, guid: guidOf(config.Machine.Identity().UUID), busy: make(chan struct{}, maxBusy),
-		table: table{limit: config.SessionLimit, now: config.Now}, sol: config.SOL.parameters(),
-	}, nil
+	b := &BMC{
+		config: config, guid: guidOf(config.Machine.Identity().UUID), busy: make(chan struct{}, maxBusy),
+		table: table{limit: config.SessionLimit, now: config.Now}, sol: config.SOL.parameters(), access: ChannelAccess{Mode: alwaysOn, Limit: Administrator},
+	}
+	b.users[adminSlot] = user{name: config.Username, password: config.Password, status: userEnabled, messaging: true, privilege: config.Privilege}
+	return b, nil
 }
 
 // guidOf is the machine's UUID, or a random one.
@@ -237,7 +243,7 @@ func (b *BMC) DropSessions() {
 func (b *BMC) SetPassword(password string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.password = password
+	b.users[adminSlot].password = password
 }
 
 // Commands lists the commands so far, oldest first. The list is bounded; the oldest fall out.

@@ -55,7 +55,19 @@ func (l *Launch) Args() []string {
 	for i := range l.Spec.Disks {
 		args = append(args, l.disk(i, order)...)
 	}
-	return args
+	return append(args, l.bmcLine()...)
+}
+
+// bmcLine is a KCS interface, which firmware announces by SMBIOS and ACPI.
+func (l *Launch) bmcLine() []string {
+	host, port, ok := strings.Cut(l.Spec.BMCLine, ":")
+	if !ok {
+		return nil
+	}
+	return []string{
+		"-chardev", "socket,id=bmcline0,reconnect=1,host=" + escape(host) + ",port=" + escape(port),
+		"-device", "ipmi-bmc-extern,id=bmc0,chardev=bmcline0", "-device", "isa-ipmi-kcs,bmc=bmc0",
+	}
 }
 
 func (l *Launch) base() []string {

@@ -124,6 +124,8 @@ type Spec struct {
 	// HTTPBoot is a set-up with PXE switched off: network boot, also a Pxe
 	// override, then goes through HTTP.
 	HTTPBoot bool
+	// BMCLine is host:port of who plays the BMC towards the machine itself, in the words of QEMU's ipmi-bmc-extern; empty gives it no way to a BMC.
+	BMCLine string
 	// IPv6 leaves the firmware's IPv6 boot on; off saves a minute of attempts.
 	IPv6 bool
 	// Direct, if any, is booted by every start that has no Hdd override. A UEFI firmware starts it as an EFI program.

@@ -116,6 +116,9 @@ func validateRequests(was, is *metal.ServerSpec) (errs field.ErrorList) {
 	if a, b := was.QuarantineRequest, is.QuarantineRequest; a != nil && b != nil {
 		changed("quarantineRequest", a.ID != b.ID || a.Action == b.Action && a.Message == b.Message && a.RequestedAt.Equal(&b.RequestedAt))
 	}
+	if a, b := was.BMCRequest, is.BMCRequest; a != nil && b != nil {
+		changed("bmcRequest", a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt))
+	}
 	if a, b := was.ReleaseRequest, is.ReleaseRequest; a != nil && b != nil {
 		changed("releaseRequest", a.ID != b.ID || releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)))
 	}
