@@ -57,6 +57,8 @@ type BMC struct {
 
 	mu          sync.Mutex
 	certificate tls.Certificate
+	other       *tls.Certificate // of Fault.Swapped
+	bootSet     time.Time        // when the override was set, or a power order came after that
 	assetTag    string
 	conns       map[net.Conn]struct{}
 
@@ -144,6 +146,7 @@ func (b *BMC) newServer() *http.Server {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		ConnState:         b.track,
+		ConnContext:       withShown,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return b.ctx },
 		ErrorLog:          slog.NewLogLogger(b.config.Log.Handler(), slog.LevelDebug),

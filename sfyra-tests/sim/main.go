@@ -8,12 +8,14 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"time"
 
 	"ingot.dev/ingot/sfyra-tests/sim/engine"
@@ -35,6 +37,7 @@ type options struct {
 	seeds, servers int
 	trace, full    bool
 	disable        string
+	profile        string
 	workers        int
 }
 
@@ -48,6 +51,7 @@ func main() {
 	flag.BoolVar(&o.trace, "trace", false, "with --seed: print what happened")
 	flag.BoolVar(&o.full, "full", false, "do not shrink what failed")
 	flag.StringVar(&o.disable, "without", "", "kinds of faults and gestures to leave out, separated by commas")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to run at once")
 	flag.Parse()
 	debug.SetMemoryLimit(heap + int64(o.servers)*heapEach)
@@ -67,11 +71,31 @@ func run(o options, out io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	stop, err := profiled(o.profile)
+	if err != nil {
+		return false, err
+	}
+	defer stop()
 	cfg := engine.Config{Servers: o.servers, Disable: without, Forgers: true}
 	if o.seed != 0 {
 		return one(o, cfg, out), nil
 	}
 	return many(o, cfg, out), nil
+}
+
+// profiled profiles into a file, if one is named, until the function that it returns is called.
+func profiled(name string) (func(), error) {
+	if name == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, fmt.Errorf("profiling: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("profiling: %w", err), f.Close())
+	}
+	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
 }
 
 // one runs one seed and tells its story.

@@ -103,6 +103,9 @@ func (b *BMC) admit(packet []byte, peer string) (*session, request, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.table.expire()
+	if b.config.Faults.Get().EndsSessions() {
+		b.table.endActive()
+	}
 	s := b.table.find(binary.LittleEndian.Uint32(packet[6:]))
 	if s == nil || !s.active || s.peer != peer {
 		return nil, request{}, false
