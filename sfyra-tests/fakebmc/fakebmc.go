@@ -162,6 +162,9 @@ func (b *BMC) Requests() []Request { return b.requests.list() }
 // Sessions counts the sessions that are open now.
 func (b *BMC) Sessions() int { return b.sessions.count() }
 
+// Tally counts sessions since the start.
+func (b *BMC) Tally() Tally { return b.sessions.counted() }
+
 // DropSessions forgets all sessions, as a BMC does when it restarts.
 func (b *BMC) DropSessions() { b.sessions.drop() }
 

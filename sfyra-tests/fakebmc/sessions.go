@@ -24,9 +24,16 @@ type sessions struct {
 	limit int
 	now   func() time.Time
 
-	mu   sync.Mutex
-	next int
-	open []session
+	mu    sync.Mutex
+	next  int
+	open  []session
+	tally Tally
+}
+
+// Tally counts sessions since the start.
+type Tally struct {
+	// Opened were made, Refused found no room, Most were there at once.
+	Opened, Refused, Most int
 }
 
 func newSessions(limit int, now func() time.Time) *sessions {
@@ -39,11 +46,14 @@ func (s *sessions) create(user string) (id, token string, ok bool) {
 	defer s.mu.Unlock()
 	s.expire()
 	if len(s.open) >= s.limit {
+		s.tally.Refused++
 		return "", "", false
 	}
 	s.next++
+	s.tally.Opened++
 	id, token = strconv.Itoa(s.next), rand.Text()
 	s.open = append(s.open, session{id: id, token: sha256.Sum256([]byte(token)), user: user, used: s.now()})
+	s.tally.Most = max(s.tally.Most, len(s.open))
 	return id, token, true
 }
 
@@ -80,6 +90,12 @@ func (s *sessions) ids() []string {
 		ids = append(ids, x.id)
 	}
 	return ids
+}
+
+func (s *sessions) counted() Tally {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tally
 }
 
 func (s *sessions) count() int { return len(s.ids()) }
