@@ -47,6 +47,12 @@ func bmcVerdict(o *Observation) (Status, string) {
 	return False, reasons.BMCUnreachable
 }
 
+// bmcFails says that there is a BMC, and that it was asked and does not do what a BMC must.
+func bmcFails(o *Observation) bool {
+	status, _ := bmcVerdict(o)
+	return !noBMC(o) && status == False
+}
+
 // bmcMessage names the next actor for each verdict.
 func bmcMessage(o *Observation, reason string) string {
 	if reason == reasons.NoBMC {

@@ -61,6 +61,9 @@ func howToRegister(o *Observation) string {
 		return "Waiting for the agent, which is connected, to report the inventory."
 	case noBMC(o):
 		return "Waiting for the machine to netboot: press its power button."
+	case bmcFails(o):
+		_, reason := bmcVerdict(o)
+		return "Waiting for the machine to netboot, and Ingot cannot switch it on. " + bmcMessage(o, reason)
 	case poweredOn(o):
 		return "Waiting for the machine, which is on, to netboot: if it does not, run `ingot power cycle " + name + "` and check that the network is first in its boot order."
 	}

@@ -20,10 +20,12 @@ import (
 // operationTime bounds one operation: opening, reading, closing.
 const operationTime = 2 * time.Minute
 
-// job is what to read. All BMCs have the same account, and all are read at once.
+// job is what to read. All BMCs have the same account.
 type job struct {
 	Targets            []target
 	Username, Password string
+	// Parallel is how many are read at once.
+	Parallel int
 }
 
 // target is where a BMC is.
@@ -52,13 +54,16 @@ func main() {
 	}
 }
 
-// sweep reads all BMCs at once.
+// sweep reads all BMCs, so many at once.
 func sweep(j job) (r result) {
 	var work sync.WaitGroup
 	var mu sync.Mutex
+	room := make(chan struct{}, max(1, j.Parallel))
 	begun := time.Now()
 	for _, t := range j.Targets {
+		room <- struct{}{}
 		work.Go(func() {
+			defer func() { <-room }()
 			err := read(t, j.Username, j.Password)
 			mu.Lock()
 			defer mu.Unlock()
