@@ -19,7 +19,7 @@ const (
 	// SessionTimeout ends an idle session.
 	SessionTimeout = 30 * time.Minute
 
-	headerTime = 10 * time.Second
+	headerTime = time.Minute // handshakes included, a thousand at once on a busy machine
 	idleTime   = time.Minute
 	maxHeader  = 64 << 10
 )

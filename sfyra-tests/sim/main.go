@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"sync"
 	"time"
 
 	"ingot.dev/ingot/sfyra-tests/sim/engine"
@@ -83,7 +85,7 @@ func run(o options, out io.Writer) (bool, error) {
 	return many(o, cfg, out), nil
 }
 
-// profiled profiles into a file, if one is named, until the function that it returns is called.
+// profiled profiles into a file, if one is named, until the function that it returns is called, or somebody interrupts the run.
 func profiled(name string) (func(), error) {
 	if name == "" {
 		return func() {}, nil
@@ -95,8 +97,19 @@ func profiled(name string) (func(), error) {
 	if err := pprof.StartCPUProfile(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("profiling: %w", err), f.Close())
 	}
-	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
+	stop := sync.OnceFunc(func() { pprof.StopCPUProfile(); _ = f.Close() })
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() { // a profile of the first minutes says as much as one of all
+		<-interrupted
+		stop()
+		os.Exit(exitInterrupted)
+	}()
+	return stop, nil
 }
+
+// exitInterrupted is the shell's code for Ctrl-C.
+const exitInterrupted = 130
 
 // one runs one seed and tells its story.
 func one(o options, cfg engine.Config, out io.Writer) bool {
