@@ -14,7 +14,7 @@ const conflictRecheck = time.Minute
 // identity says whether evidence names this Server alone.
 func identity(o *Observation, p *Plan) {
 	others := rivals(o)
-	if b := p.record(o).Boot; b != nil && contested(b) {
+	if b := p.present(o).Boot; b != nil && contested(b) {
 		p.set(reasons.IdentityUnique, False, reasons.IdentityConflict,
 			"Two machines used the boot "+b.ID+" that Ingot had started for this one: one of them is an impostor, or the machine restarted by itself. That boot counts for neither; an operator should look who else is on the boot network.")
 		return
