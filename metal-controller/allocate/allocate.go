@@ -60,10 +60,14 @@ func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 	var fitting []Candidate
 	var unfit groups
 	for _, c := range sorted {
-		if obstacles := r.obstacles(c); len(obstacles) > 0 {
+		obstacles, reason := r.obstacles(c), unavailable(c.Server)
+		switch {
+		case len(obstacles) > 0:
 			unfit.add(c.Server.Name, obstacles)
-		} else {
+		case reason == "":
 			fitting = append(fitting, c)
+		case !unfit.count(reason, c.Server.Name): // words for the first of a kind only: nobody reads those of a thousand
+			unfit.add(c.Server.Name, Unavailable(c.Server))
 		}
 	}
 	if len(fitting) == 0 {
@@ -74,8 +78,8 @@ func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 	return &Choice{Server: best.Server.Name, Environment: environment}, unfit.list
 }
 
-// obstacles are why the claim cannot have the server, all of the first kind that is found. What can never fit comes before what may change by itself,
-// so that `Claimed` counts servers that would fit.
+// obstacles are why the claim cannot have the server whatever becomes of it, or since another claim was first; all of the first kind that is found. They
+// come before what may change by itself, which Unavailable says, so that `Claimed` counts servers that would fit.
 func (r *Request) obstacles(c Candidate) []Reason {
 	if want := r.Claim.Spec.ServerName; want != "" && want != c.Server.Name {
 		return one(reasons.OtherServerWanted, "the claim asks for the server "+want)
@@ -95,7 +99,7 @@ func (r *Request) obstacles(c Candidate) []Reason {
 	if c.TakenBy != nil && claimOf(c.Server) == nil {
 		return one(reasons.Claimed, "the claim "+c.TakenBy.String()+" has it")
 	}
-	return Unavailable(c.Server)
+	return nil
 }
 
 // reachableTrust is the highest trust level that a boot can prove in this release.

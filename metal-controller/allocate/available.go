@@ -26,38 +26,75 @@ func foreign(s *metal.Server, installation string) []Reason {
 // Unavailable says why a server cannot be taken now, whoever asks; nothing when it can. The record decides what is safe; the condition Ready, which the
 // server reconciler computes out of more than the record, decides what is ready.
 func Unavailable(s *metal.Server) []Reason {
+	reason := unavailable(s)
+	if reason == "" {
+		return nil
+	}
+	return one(reason, words(s, reason))
+}
+
+// unavailable is the reason alone; empty when the server can be taken.
+func unavailable(s *metal.Server) string {
 	r := recorded(s)
 	switch {
 	case r.Claim != nil:
-		return one(reasons.Claimed, "the claim "+r.Claim.Namespace+"/"+r.Claim.Name+" has it")
+		return reasons.Claimed
 	case r.Release != nil:
-		return one(reasons.Releasing, "it was given back by the claim "+r.Release.Namespace+"/"+r.Release.Name+" and is wiped before it is free")
+		return reasons.Releasing
 	case r.Quarantine != nil:
-		return one(reasons.Quarantined, "it is quarantined ("+r.Quarantine.Reason+"): `ingot lift "+s.Name+"` ends it")
+		return reasons.Quarantined
 	case s.Spec.Cordoned:
-		return one(reasons.Cordoned, "it is cordoned: `ingot uncordon "+s.Name+"` ends it")
+		return reasons.Cordoned
 	case has(s.Annotations, pausedAnnotation):
-		return one(reasons.Paused, "it is paused: `ingot resume "+s.Name+"` ends it")
+		return reasons.Paused
 	case !s.Spec.Accepted || r.Acceptance == nil:
-		return one(reasons.NotAccepted, "nobody has accepted it: `ingot accept "+s.Name+"`")
+		return reasons.NotAccepted
 	case r.Unverified != nil:
-		return one(reasons.Restored, "its record comes from a backup: `ingot accept "+s.Name+"` when it may be wiped")
+		return reasons.Restored
+	case s.DeletionTimestamp != nil, !wiped(r), !ready(meta.FindStatusCondition(s.Status.Conditions, reasons.Ready)):
+		return reasons.NotReady
 	}
-	return unready(s, r)
+	return ""
 }
 
-// unready says what keeps a server that nobody has from being ready.
-func unready(s *metal.Server, r *metal.ServerRecord) []Reason {
-	ready := meta.FindStatusCondition(s.Status.Conditions, reasons.Ready)
+// words are those of a reason that unavailable gave, with who ends it.
+func words(s *metal.Server, reason string) string {
+	r := recorded(s)
+	switch reason {
+	case reasons.Claimed:
+		return "the claim " + r.Claim.Namespace + "/" + r.Claim.Name + " has it"
+	case reasons.Releasing:
+		return "it was given back by the claim " + r.Release.Namespace + "/" + r.Release.Name + " and is wiped before it is free"
+	case reasons.Quarantined:
+		return "it is quarantined (" + r.Quarantine.Reason + "): `ingot lift " + s.Name + "` ends it"
+	case reasons.Cordoned:
+		return "it is cordoned: `ingot uncordon " + s.Name + "` ends it"
+	case reasons.Paused:
+		return "it is paused: `ingot resume " + s.Name + "` ends it"
+	case reasons.NotAccepted:
+		return "nobody has accepted it: `ingot accept " + s.Name + "`"
+	case reasons.Restored:
+		return "its record comes from a backup: `ingot accept " + s.Name + "` when it may be wiped"
+	}
+	return notReady(s, r)
+}
+
+// notReady says what keeps a server that nobody has from being ready.
+func notReady(s *metal.Server, r *metal.ServerRecord) string {
+	c := meta.FindStatusCondition(s.Status.Conditions, reasons.Ready)
 	switch {
 	case s.DeletionTimestamp != nil:
-		return one(reasons.NotReady, "it is being deleted")
-	case r.Wipe == nil || r.Wipe.VerifiedAt == nil:
-		return one(reasons.NotReady, "its wipe is not verified"+because(ready))
-	case ready == nil || ready.Status != metav1.ConditionTrue || ready.Reason != reasons.Available:
-		return one(reasons.NotReady, "it is not ready"+because(ready))
+		return "it is being deleted"
+	case !wiped(r):
+		return "its wipe is not verified" + because(c)
 	}
-	return nil
+	return "it is not ready" + because(c)
+}
+
+func wiped(r *metal.ServerRecord) bool { return r.Wipe != nil && r.Wipe.VerifiedAt != nil }
+
+func ready(c *metav1.Condition) bool {
+	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == reasons.Available
 }
 
 func because(c *metav1.Condition) string {

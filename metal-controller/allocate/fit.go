@@ -48,16 +48,22 @@ func selected(selector *metav1.LabelSelector, set map[string]string) []Reason {
 
 // unmetSystem are the requirements on the machine as a whole that it does not meet.
 func unmetSystem(want *metal.Requirements, i *metal.ServerInventorySpec) (unmet []string) {
-	add := func(fits bool, format string, args ...any) {
-		if !fits {
-			unmet = append(unmet, sprintf(format, args...))
-		}
+	add := func(format string, args ...any) { unmet = append(unmet, sprintf(format, args...)) }
+	if want.Arch != "" && want.Arch != i.Arch {
+		add("its architecture is %s, and the class wants %s", orNone(i.Arch), want.Arch)
 	}
-	add(want.Arch == "" || want.Arch == i.Arch, "its architecture is %s, and the class wants %s", orNone(i.Arch), want.Arch)
-	add(want.Manufacturer == "" || glob(want.Manufacturer, i.System.Manufacturer), "its manufacturer is %q, and the class wants %q", i.System.Manufacturer, want.Manufacturer)
-	add(want.Product == "" || glob(want.Product, i.System.Product), "its product is %q, and the class wants %q", i.System.Product, want.Product)
-	add(counts(want.Cores, Cores(i)), "it has %d cores, and the class wants %s", Cores(i), countText(want.Cores))
-	add(sized(want.Memory, i.Memory.TotalBytes), "it has %s of memory, and the class wants %s", bytesText(i.Memory.TotalBytes), sizeText(want.Memory))
+	if want.Manufacturer != "" && !glob(want.Manufacturer, i.System.Manufacturer) {
+		add("its manufacturer is %q, and the class wants %q", i.System.Manufacturer, want.Manufacturer)
+	}
+	if want.Product != "" && !glob(want.Product, i.System.Product) {
+		add("its product is %q, and the class wants %q", i.System.Product, want.Product)
+	}
+	if !counts(want.Cores, Cores(i)) {
+		add("it has %d cores, and the class wants %s", Cores(i), countText(want.Cores))
+	}
+	if !sized(want.Memory, i.Memory.TotalBytes) {
+		add("it has %s of memory, and the class wants %s", bytesText(i.Memory.TotalBytes), sizeText(want.Memory))
+	}
 	return unmet
 }
 

@@ -42,7 +42,7 @@ func Tally(class *metal.ServerClass, installation string, candidates []Candidate
 		switch {
 		case claimOf(c.Server) != nil:
 			n.Claimed++
-		case foreign(c.Server, installation) == nil && Unavailable(c.Server) == nil:
+		case foreign(c.Server, installation) == nil && unavailable(c.Server) == "":
 			n.Available++
 		}
 	}

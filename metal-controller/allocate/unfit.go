@@ -1,7 +1,6 @@
 package allocate
 
 import (
-	"slices"
 	"strings"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -19,16 +18,25 @@ type groups struct{ list []metal.Unfit }
 // add counts a server under the first of its reasons. Servers come sorted by name, so the message is of the first.
 func (g *groups) add(server string, obstacles []Reason) {
 	reason := obstacles[0].Reason
-	i := slices.IndexFunc(g.list, func(u metal.Unfit) bool { return u.Reason == reason })
-	if i < 0 {
-		i = len(g.list)
-		g.list = append(g.list, metal.Unfit{Reason: reason, Message: explain(server, obstacles)})
+	if !g.count(reason, server) {
+		g.list = append(g.list, metal.Unfit{Reason: reason, Message: explain(server, obstacles), Count: 1, Servers: []string{server}})
 	}
-	u := &g.list[i]
-	u.Count++
-	if len(u.Servers) < maxNames {
-		u.Servers = append(u.Servers, server)
+}
+
+// count adds a server to its group, if there is one.
+func (g *groups) count(reason, server string) bool {
+	for i := range g.list {
+		u := &g.list[i]
+		if u.Reason != reason {
+			continue
+		}
+		u.Count++
+		if len(u.Servers) < maxNames {
+			u.Servers = append(u.Servers, server)
+		}
+		return true
 	}
+	return false
 }
 
 // explain says all that is wrong with a server for its first reason.

@@ -30,7 +30,7 @@ func main() {
 	}
 	root := cli.New("ingot", env)
 	root.Long += "\n\nTry it without hardware: ingot lab\nUse it on a network:     ingot up --interface eth1"
-	root.AddCommand(cli.WithoutClientFlags(up.Command(&services.Network{}), lab.Command(), backup.Command(env), backup.RestoreCommand(env))...)
+	root.AddCommand(cli.WithoutClientFlags(up.Command(&services.Network{}), lab.Command(env), backup.Command(env), backup.RestoreCommand(env))...)
 	root.AddCommand(assets.Command(env))
 	pflag.CommandLine = pflag.NewFlagSet("ingot", pflag.ContinueOnError) // Kubernetes' libraries put a --version of theirs there, and cobra shows it
 	os.Exit(run(func(ctx context.Context) int { return cli.Main(ctx, root, env) }))

@@ -95,7 +95,7 @@ func pinBMC(o *Observation, p *Plan) {
 // quarantine does a person's wish once.
 func quarantine(o *Observation, p *Plan) {
 	q := o.Server.Spec.QuarantineRequest
-	if foreign(o) || q == nil || q.ID == p.record(o).QuarantineRequest {
+	if foreign(o) || q == nil || q.ID == p.present(o).QuarantineRequest {
 		return
 	}
 	p.edit(o, func(r *metal.ServerRecord) {

@@ -47,6 +47,12 @@ func bmcVerdict(o *Observation) (Status, string) {
 	return False, reasons.BMCUnreachable
 }
 
+// bmcFails says that there is a BMC, and that it was asked and does not do what a BMC must.
+func bmcFails(o *Observation) bool {
+	status, _ := bmcVerdict(o)
+	return !noBMC(o) && status == False
+}
+
 // bmcMessage names the next actor for each verdict.
 func bmcMessage(o *Observation, reason string) string {
 	if reason == reasons.NoBMC {
@@ -58,7 +64,7 @@ func bmcMessage(o *Observation, reason string) string {
 		reasons.BMCUnreachable:        "The BMC does not answer; an operator must check spec.bmc.endpoint, its port and the way to it.",
 		reasons.BMCUnauthorized:       "The BMC refuses the credentials; an operator must correct the Secret " + o.Server.Spec.BMC.CredentialsSecret + " in " + metal.SystemNamespace + ".",
 		reasons.BMCUnsupported:        "The BMC cannot do what Ingot needs; an operator must check spec.bmc.protocol and the BMC's firmware.",
-		reasons.BMCLied:               "The BMC acknowledged a command, and reading back shows otherwise; an operator must look at the machine.",
+		reasons.BMCLied:               "The BMC acknowledged a command, and reading back shows otherwise: it ignores orders, or reads the wrong way round. To find out, an operator must compare its word with the machine's own power lamp, then restart the BMC or update its firmware.",
 		reasons.BMCCertificateChanged: "The BMC shows another certificate than the pinned one and got no credentials; an operator must check it and correct spec.bmc.tlsFingerprint.",
 		reasons.CredentialsMissing:    "An operator must create the Secret " + o.Server.Spec.BMC.CredentialsSecret + " in " + metal.SystemNamespace + " with the keys username and password.",
 	}[reason]

@@ -10,7 +10,7 @@ import (
 // bootTarget decides what the machine gets when it netboots next. A claimed boot stays on offer: a second machine that takes it gives itself, or the
 // first, away. A machine with an operating system that Ingot has not been allowed to wipe is left alone.
 func bootTarget(o *Observation, p *Plan) {
-	r := p.record(o)
+	r := p.present(o)
 	switch {
 	case foreign(o):
 		p.boot(metal.BootTargetNoAnswer, reasons.UnmanagedHere)

@@ -122,11 +122,11 @@ func startBoot(o *Observation, p *Plan) {
 		return
 	}
 	if noBMC(o) { // its agent waits, so nothing else runs on it
-		p.expect(o, want, metal.BootRestarting, nextAttempt(o, p.record(o).Boot))
+		p.expect(o, want, metal.BootRestarting, nextAttempt(o, p.present(o).Boot))
 		p.again(stepTimeout + time.Second)
 		return
 	}
-	if !maySwitchOff(o, p.record(o)).ok() {
+	if !maySwitchOff(o, p.present(o)).ok() {
 		return
 	}
 	// A BMC that lied once is tried again with the next attempt: its readings contradict the last order until another one is obeyed.
@@ -137,7 +137,7 @@ func startBoot(o *Observation, p *Plan) {
 	if poweredOff(o) {
 		phase = metal.BootSwitchingOn
 	}
-	p.expect(o, want, phase, nextAttempt(o, p.record(o).Boot))
+	p.expect(o, want, phase, nextAttempt(o, p.present(o).Boot))
 	p.orderBoot(o)
 }
 
@@ -208,7 +208,7 @@ func voidBoot(o *Observation, r *metal.ServerRecord, reason string) {
 
 // requested says that a person's power request has the BMC.
 func requested(o *Observation, p *Plan) bool {
-	r := p.record(o).Power
+	r := p.present(o).Power
 	return r != nil && !settled(r.Step)
 }
 
@@ -228,7 +228,7 @@ func since(r *metal.ServerRecord, then time.Time) bool {
 func switching(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)
 	switch {
-	case stops(p.record(o), f) && !requested(o, p):
+	case stops(p.present(o), f) && !requested(o, p):
 		p.void(o, f.reason)
 	case bootReadBack(o, b) && b.Phase == metal.BootSwitchingOff:
 		p.phase(o, metal.BootSwitchingOn)
@@ -274,7 +274,7 @@ func bootPrefix(b *metal.BootRecord) string { return b.ID + "." + string(b.Phase
 
 // orderBoot gives the command of the phase, unless a person's request has the BMC.
 func (p *Plan) orderBoot(o *Observation) {
-	b := p.record(o).Boot
+	b := p.present(o).Boot
 	if requested(o, p) || p.Action.Kind != NoAction {
 		p.again(commandInterval)
 		return
@@ -291,7 +291,7 @@ func booting(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)
 	left := b.Deadline.Sub(o.Now)
 	switch {
-	case stops(p.record(o), f) && !requested(o, p):
+	case stops(p.present(o), f) && !requested(o, p):
 		p.void(o, f.reason)
 	case left <= 0 || left > patience(b.Target)+stepTimeout, wentOff(o, b.At.Time):
 		p.void(o, reasons.BootNotHonored)
@@ -403,7 +403,7 @@ func listen(o *Observation, p *Plan, r *metal.ServerRecord) {
 
 // bootExpected is the condition.
 func bootExpected(o *Observation, p *Plan) {
-	r := p.record(o)
+	r := p.present(o)
 	b, f := r.Boot, whyNoBoot(o, p)
 	live := b != nil && b.Phase != metal.BootVoid
 	switch {

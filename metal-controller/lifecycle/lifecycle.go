@@ -258,12 +258,20 @@ func (p *Plan) again(d time.Duration) {
 	}
 }
 
-// record is the record as planned so far, never nil and never the caller's.
+// record is the record as planned so far, never nil and never the caller's: it may be changed, and planned.
 func (p *Plan) record(o *Observation) *metal.ServerRecord {
 	if p.Record != nil {
 		return p.Record
 	}
 	return recorded(o).DeepCopy()
+}
+
+// present is the record as planned so far, never nil, to be read only: it may be the caller's.
+func (p *Plan) present(o *Observation) *metal.ServerRecord {
+	if p.Record != nil {
+		return p.Record
+	}
+	return recorded(o)
 }
 
 // recorded is the record as it is, never nil.

@@ -24,7 +24,7 @@ func purposeOf(b *metal.BootRecord) purpose {
 
 // need says which boot is needed now, or why none is, or may be, begun.
 func need(o *Observation, p *Plan) (purpose, refusal) {
-	r := p.record(o)
+	r := p.present(o)
 	want, f := wanted(o, r)
 	switch {
 	case !f.ok():
@@ -158,7 +158,7 @@ func looked(o *Observation, p *Plan, b *metal.BootRecord) {
 		p.again(min(settle-age, settle))
 		return
 	}
-	disks := judgeDisks(o, p.record(o))
+	disks := judgeDisks(o, p.present(o))
 	ids, _ := pick(disks, isOwn)
 	_, used := pick(disks, func(d metal.DiskStatus) bool { return d.Contents != metal.DiskBlank })
 	if len(ids) == 0 || len(used) > 0 || len(disks) >= maxDisks {

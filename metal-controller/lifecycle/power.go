@@ -46,12 +46,12 @@ func powerRequest(o *Observation, p *Plan) {
 
 // dropStale takes back a command that still waits in the BMC plane after its step ended: what was wanted then must not happen later.
 func dropStale(o *Observation, p *Plan) {
-	r := p.record(o).Power
+	r := p.present(o).Power
 	wanted := r != nil && !settled(r.Step) && strings.HasPrefix(o.Power.Pending, commandPrefix(r.ID, r.Step))
-	if b := p.record(o).Boot; b != nil && b.Phase != metal.BootVoid {
+	if b := p.present(o).Boot; b != nil && b.Phase != metal.BootVoid {
 		wanted = wanted || strings.HasPrefix(o.Power.Pending, bootPrefix(b))
 	}
-	if f := p.record(o).Release; f != nil && f.OffAt == nil {
+	if f := p.present(o).Release; f != nil && f.OffAt == nil {
 		wanted = wanted || strings.HasPrefix(o.Power.Pending, f.BindingID+".")
 	}
 	if o.Power.Pending != "" && !wanted && p.Action.Kind == NoAction && !foreign(o) {
@@ -181,7 +181,7 @@ func (p *Plan) order(o *Observation, id, prefix string, kind ActionKind) {
 // switchOn lets a machine that never registered netboot, or it would go on booting a disk that is first in its order and never be known.
 // A registered one keeps its order: it is left as it was found (rule 7 of DESIGN section 3).
 func switchOn(o *Observation, p *Plan) ActionKind {
-	if b := p.record(o).Boot; o.Inventory == nil || b != nil && b.Phase == metal.BootSwitchingOn {
+	if b := p.present(o).Boot; o.Inventory == nil || b != nil && b.Phase == metal.BootSwitchingOn {
 		return EnsurePowerOnFromNetwork
 	}
 	return EnsurePowerOn
@@ -212,7 +212,7 @@ func commandable(o *Observation) bool {
 
 // powerReady says how the last request went, out of the record as it will be.
 func powerReady(o *Observation, p *Plan) {
-	request, r := o.Server.Spec.PowerRequest, p.record(o).Power
+	request, r := o.Server.Spec.PowerRequest, p.present(o).Power
 	if request == nil || foreign(o) || r == nil {
 		p.set(reasons.PowerReady, True, reasons.NoPowerRequest, "Nobody asks for a change of power.")
 		return

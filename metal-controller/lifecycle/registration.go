@@ -14,7 +14,7 @@ const conflictRecheck = time.Minute
 // identity says whether evidence names this Server alone.
 func identity(o *Observation, p *Plan) {
 	others := rivals(o)
-	if b := p.record(o).Boot; b != nil && contested(b) {
+	if b := p.present(o).Boot; b != nil && contested(b) {
 		p.set(reasons.IdentityUnique, False, reasons.IdentityConflict,
 			"Two machines used the boot "+b.ID+" that Ingot had started for this one: one of them is an impostor, or the machine restarted by itself. That boot counts for neither; an operator should look who else is on the boot network.")
 		return
@@ -61,6 +61,9 @@ func howToRegister(o *Observation) string {
 		return "Waiting for the agent, which is connected, to report the inventory."
 	case noBMC(o):
 		return "Waiting for the machine to netboot: press its power button."
+	case bmcFails(o):
+		_, reason := bmcVerdict(o)
+		return "Waiting for the machine to netboot, and Ingot cannot switch it on. " + bmcMessage(o, reason)
 	case poweredOn(o):
 		return "Waiting for the machine, which is on, to netboot: if it does not, run `ingot power cycle " + name + "` and check that the network is first in its boot order."
 	}

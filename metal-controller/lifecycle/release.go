@@ -119,7 +119,7 @@ func fence(o *Observation, p *Plan, f *metal.ReleaseRecord) {
 	switch {
 	case wentOff(o, f.At.Time), poweredOff(o) && strings.HasPrefix(o.Power.Done, offPrefix(f)):
 		p.endBinding(o, metal.ProofPowerOff)
-	case noBMC(o) && p.record(o).Agent != nil:
+	case noBMC(o) && p.present(o).Agent != nil:
 		p.endBinding(o, metal.ProofAgent)
 	case paused(o), noBMC(o), requested(o, p):
 	case poweredOff(o) && !ahead(o, f.At.Time):

@@ -194,9 +194,9 @@ func restarting(o *Observation, p *Plan, b *metal.BootRecord) {
 	f := whyNoBoot(o, p)
 	left := b.Deadline.Sub(o.Now)
 	switch {
-	case stops(p.record(o), f):
+	case stops(p.present(o), f):
 		p.void(o, f.reason)
-	case left <= 0 || left > 2*stepTimeout, p.record(o).Agent == nil:
+	case left <= 0 || left > 2*stepTimeout, p.present(o).Agent == nil:
 		p.void(o, reasons.BootNotHonored)
 	default:
 		p.again(left + time.Second)

@@ -7,7 +7,7 @@ import (
 
 // state names the stage of life for people.
 func state(o *Observation, p *Plan) {
-	r := p.record(o)
+	r := p.present(o)
 	unknown := o.Inventory == nil && r.Acceptance == nil
 	switch {
 	case r.Unverified != nil, unknown, o.Server.Spec.Accepted && r.Acceptance == nil:
@@ -46,7 +46,7 @@ func needsPerson(clean string) bool {
 
 // ready sums up: what is most in the way, and who acts next.
 func ready(o *Observation, p *Plan) {
-	r := p.record(o)
+	r := p.present(o)
 	clean, boot := p.condition(reasons.Clean), p.condition(reasons.BootExpected)
 	copied := func(c Condition) { p.set(reasons.Ready, False, c.Reason, c.Message) }
 	switch {

@@ -138,7 +138,7 @@ func wipe(o *Observation, p *Plan) {
 		acceptByEvidence(o, p)
 		grant(o, p)
 	}
-	p.Disks = judgeDisks(o, p.record(o))
+	p.Disks = judgeDisks(o, p.present(o))
 	clean(o, p)
 }
 

@@ -81,6 +81,9 @@ func TestSessions(t *testing.T) {
 	c.want(200, "GET", system, "")
 	c.bmc.DropSessions()
 	c.want(401, "GET", system, "")
+	if got, want := c.bmc.Tally(), (fakebmc.Tally{Opened: 4, Refused: 1, Most: 4}); got != want {
+		t.Errorf("it counted %+v, want %+v", got, want)
+	}
 }
 
 func TestWithoutSessionService(t *testing.T) {

@@ -73,6 +73,7 @@ func overrideWords(override machine.BootOverride) (enabled, target string) {
 
 // patchBoot merges a patch into the machine's override.
 func (b *BMC) patchBoot(ctx context.Context, patch bootPatch) error {
+	b.expireBoot(ctx)
 	now, err := b.config.Machine.BootOverride(ctx)
 	if err != nil {
 		return err
@@ -84,7 +85,28 @@ func (b *BMC) patchBoot(ctx context.Context, patch bootPatch) error {
 	if err != nil || b.faults.Get().IgnoreBoot {
 		return err
 	}
+	b.touchBoot()
 	return b.config.Machine.SetBootOverride(ctx, wanted)
+}
+
+// touchBoot begins the time of the override anew.
+func (b *BMC) touchBoot() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bootSet = b.config.Now()
+}
+
+// expireBoot clears an override whose time is over, on a BMC whose overrides expire. It is looked at whenever somebody asks.
+func (b *BMC) expireBoot(ctx context.Context) {
+	b.mu.Lock()
+	over := b.config.Now().Sub(b.bootSet) >= FlagTime
+	b.mu.Unlock()
+	if !over || !b.faults.Get().FlagsExpire {
+		return
+	}
+	if now, err := b.config.Machine.BootOverride(ctx); err == nil && now.Pending() {
+		_ = b.config.Machine.SetBootOverride(ctx, machine.BootOverride{Target: machine.TargetNone}) // None is always taken
+	}
 }
 
 // merge is pure: the override that a patch asks for, or why it cannot be.

@@ -1,6 +1,7 @@
 package fakebmc
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,6 +52,39 @@ func (b *BMC) Fingerprint() string {
 	defer b.mu.Unlock()
 	sum := sha256.Sum256(b.certificate.Certificate[0])
 	return hex.EncodeToString(sum[:])
+}
+
+// present is the certificate to show now. The other one is made when it is needed first.
+func (b *BMC) present(swapped bool) (*tls.Certificate, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !swapped {
+		certificate := b.certificate
+		return &certificate, nil
+	}
+	if b.other == nil {
+		fresh, err := selfSigned(b.config.Now())
+		if err != nil {
+			return nil, err
+		}
+		b.other = &fresh
+	}
+	return b.other, nil
+}
+
+// shown is a connection's memory of which certificate it began with.
+type shown struct{ swapped atomic.Bool }
+
+type shownKey struct{}
+
+func withShown(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, shownKey{}, &shown{})
+}
+
+// stale says that a connection began with the certificate that is no longer shown.
+func (b *BMC) stale(ctx context.Context) bool {
+	s, ok := ctx.Value(shownKey{}).(*shown)
+	return ok && s.swapped.Load() != b.faults.Get().Swapped
 }
 
 // SwapCertificate makes the BMC show a new certificate to every connection made from now on, and drops those that
@@ -90,10 +125,11 @@ func (b *BMC) tlsConfig() *tls.Config {
 			if err := b.faults.Hang(hello.Context(), b.ctx); err != nil {
 				return nil, err
 			}
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			certificate := b.certificate
-			return &certificate, nil
+			swapped := b.faults.Get().Swapped
+			if s, ok := hello.Context().Value(shownKey{}).(*shown); ok {
+				s.swapped.Store(swapped)
+			}
+			return b.present(swapped)
 		},
 	}
 }

@@ -9,7 +9,7 @@
 //   - A graceful shutdown leaves the state On until the guest has ended.
 //   - The boot override is the machine's; "Once" disappears when a start consumed it.
 //   - Everything but /redfish and /redfish/v1/ needs credentials; only creating a session brings its own.
-//   - What it misbehaves in is set through Faults, by a test, and is off otherwise.
+//   - What it misbehaves in is set through Faults, by a test or by name (Kinds), and is off otherwise.
 //
 // The request log is for oracles; it never holds a password, a token or a body.
 package fakebmc

@@ -19,7 +19,7 @@ const (
 	// SessionTimeout ends an idle session.
 	SessionTimeout = 30 * time.Minute
 
-	headerTime = 10 * time.Second
+	headerTime = time.Minute // handshakes included, a thousand at once on a busy machine
 	idleTime   = time.Minute
 	maxHeader  = 64 << 10
 )
@@ -57,6 +57,8 @@ type BMC struct {
 
 	mu          sync.Mutex
 	certificate tls.Certificate
+	other       *tls.Certificate // of Fault.Swapped
+	bootSet     time.Time        // when the override was set, or a power order came after that
 	assetTag    string
 	conns       map[net.Conn]struct{}
 
@@ -144,6 +146,7 @@ func (b *BMC) newServer() *http.Server {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		ConnState:         b.track,
+		ConnContext:       withShown,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return b.ctx },
 		ErrorLog:          slog.NewLogLogger(b.config.Log.Handler(), slog.LevelDebug),
@@ -158,6 +161,9 @@ func (b *BMC) Requests() []Request { return b.requests.list() }
 
 // Sessions counts the sessions that are open now.
 func (b *BMC) Sessions() int { return b.sessions.count() }
+
+// Tally counts sessions since the start.
+func (b *BMC) Tally() Tally { return b.sessions.counted() }
 
 // DropSessions forgets all sessions, as a BMC does when it restarts.
 func (b *BMC) DropSessions() { b.sessions.drop() }

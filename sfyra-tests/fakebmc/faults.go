@@ -23,16 +23,28 @@ type Fault struct {
 	NoPxe, IgnoreURI bool
 	// NoShutdown: GracefulShutdown is neither offered nor taken.
 	NoShutdown bool
-	// Inverted reports a host that is on as off and the other way round. IPMI only, as the next two.
+	// Inverted reports a host that is on as off and the other way round. Orders do what they say.
 	Inverted bool
-	// FlagsExpire: the 60 s after which boot flags are cleared cannot be switched off.
+	// FlagsExpire: a boot override is cleared FlagTime after it was set, unless a power order came meanwhile, and nobody can switch that off.
 	FlagsExpire bool
 	// RefuseKeys: serial-over-LAN takes nothing of what is typed; TakeKeys it takes so many characters of a packet and refuses the rest, 0 for all.
 	RefuseKeys bool
 	TakeKeys   int
-	// Garbage: answers make no sense. Within a session they are signed as they should be.
+	// Garbage: answers make no sense. Within an IPMI session they are signed as they should be.
 	Garbage bool
+	// Full: others have all sessions. A login finds no room, and who had a session has it no longer. Basic authentication needs none.
+	Full bool
+	// Rotated: the account has another password than the one of Config, and what was let in with that has ended.
+	Rotated bool
+	// Swapped: Redfish shows another certificate, and connections from before are dropped. IPMI has none.
+	Swapped bool
 }
+
+// FlagTime is how long boot flags last that expire (IPMI v2.0, 28.13: 60 s +/- 10 %).
+const FlagTime = time.Minute
+
+// EndsSessions says that no session from before is good any more.
+func (f Fault) EndsSessions() bool { return f.Full || f.Rotated }
 
 // Faults is the port through which a test makes a BMC misbehave. It may be shared by many BMCs.
 type Faults struct {

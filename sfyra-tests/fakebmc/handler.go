@@ -27,10 +27,12 @@ func (b *BMC) guard(next http.Handler) http.Handler {
 		defer func() {
 			b.note(Request{Method: r.Method, Path: r.URL.Path, User: user, Presented: presented, Status: recorder.status})
 		}()
-		if b.faults.Hang(r.Context(), b.ctx) != nil {
+		if b.faults.Hang(r.Context(), b.ctx) != nil || b.stale(r.Context()) {
 			panic(http.ErrAbortHandler)
 		}
 		switch fault := b.faults.Get(); {
+		case fault.Garbage:
+			_, _ = recorder.Write([]byte("these are no Redfish bytes at all"))
 		case user == "" && !b.open(r):
 			w.Header().Set("WWW-Authenticate", `Basic realm="bmc"`)
 			fail(recorder, http.StatusUnauthorized, "Base.1.8.NoValidSession", "credentials are missing or wrong")

@@ -36,7 +36,10 @@ func (b *BMC) login(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusUnauthorized, "Base.1.8.NoValidSession", "credentials are missing or wrong")
 		return
 	}
-	id, token, ok := b.sessions.create(body.UserName)
+	id, token, ok := "", "", false
+	if !b.faults.Get().Full {
+		id, token, ok = b.sessions.create(body.UserName)
+	}
 	if !ok {
 		fail(w, http.StatusServiceUnavailable, "Base.1.8.SessionLimitExceeded", "all sessions are in use")
 		return

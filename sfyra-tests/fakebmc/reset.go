@@ -2,6 +2,7 @@ package fakebmc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -37,10 +38,17 @@ func (b *BMC) reset(ctx context.Context, kind string) error {
 	if !ok || !slices.Contains(b.resetTypes(), kind) {
 		return fmt.Errorf("%w: ResetType", machine.ErrInvalid)
 	}
-	if b.faults.Get().IgnorePower {
+	b.expireBoot(ctx)
+	b.touchBoot()
+	fault := b.faults.Get()
+	if fault.IgnorePower {
 		return nil
 	}
-	return order(ctx)
+	err := order(ctx)
+	if fault.Inverted && (errors.Is(err, machine.ErrPoweredOn) || errors.Is(err, machine.ErrPoweredOff)) {
+		return nil // it takes the host for what it is not, and so sees no reason to refuse
+	}
+	return err
 }
 
 func (b *BMC) orders() map[string]func(context.Context) error {

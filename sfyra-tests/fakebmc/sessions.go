@@ -24,9 +24,16 @@ type sessions struct {
 	limit int
 	now   func() time.Time
 
-	mu   sync.Mutex
-	next int
-	open []session
+	mu    sync.Mutex
+	next  int
+	open  []session
+	tally Tally
+}
+
+// Tally counts sessions since the start.
+type Tally struct {
+	// Opened were made, Refused found no room, Most were there at once.
+	Opened, Refused, Most int
 }
 
 func newSessions(limit int, now func() time.Time) *sessions {
@@ -39,11 +46,14 @@ func (s *sessions) create(user string) (id, token string, ok bool) {
 	defer s.mu.Unlock()
 	s.expire()
 	if len(s.open) >= s.limit {
+		s.tally.Refused++
 		return "", "", false
 	}
 	s.next++
+	s.tally.Opened++
 	id, token = strconv.Itoa(s.next), rand.Text()
 	s.open = append(s.open, session{id: id, token: sha256.Sum256([]byte(token)), user: user, used: s.now()})
+	s.tally.Most = max(s.tally.Most, len(s.open))
 	return id, token, true
 }
 
@@ -82,6 +92,12 @@ func (s *sessions) ids() []string {
 	return ids
 }
 
+func (s *sessions) counted() Tally {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tally
+}
+
 func (s *sessions) count() int { return len(s.ids()) }
 
 func (s *sessions) drop() {
@@ -99,7 +115,9 @@ func (s *sessions) expire() {
 // authenticate finds the user of a request. presented says that it brought credentials.
 func (b *BMC) authenticate(r *http.Request) (user string, presented bool) {
 	if token := r.Header.Get("X-Auth-Token"); token != "" {
-		user, _ = b.sessions.user(token)
+		if !b.faults.Get().EndsSessions() {
+			user, _ = b.sessions.user(token)
+		}
 		return user, true
 	}
 	name, password, ok := r.BasicAuth()
@@ -113,5 +131,5 @@ func (b *BMC) authenticate(r *http.Request) (user string, presented bool) {
 func (b *BMC) known(name, password string) bool {
 	given := sha256.Sum256([]byte(name + "\x00" + password))
 	right := sha256.Sum256([]byte(b.config.Username + "\x00" + b.config.Password))
-	return subtle.ConstantTimeCompare(given[:], right[:]) == 1
+	return subtle.ConstantTimeCompare(given[:], right[:]) == 1 && !b.faults.Get().Rotated
 }

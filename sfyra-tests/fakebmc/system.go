@@ -16,6 +16,7 @@ func (b *BMC) routeSystem(mux *http.ServeMux) {
 }
 
 func (b *BMC) getSystem(w http.ResponseWriter, r *http.Request) {
+	b.expireBoot(r.Context())
 	on, err := b.config.Machine.PowerState(r.Context())
 	if err != nil {
 		failMachine(w, err)
@@ -26,7 +27,7 @@ func (b *BMC) getSystem(w http.ResponseWriter, r *http.Request) {
 		failMachine(w, err)
 		return
 	}
-	reply(w, http.StatusOK, b.system(on, override))
+	reply(w, http.StatusOK, b.system(on != b.faults.Get().Inverted, override))
 }
 
 func (b *BMC) system(on bool, override machine.BootOverride) object {

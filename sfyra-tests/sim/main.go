@@ -8,12 +8,16 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
+	"sync"
 	"time"
 
 	"ingot.dev/ingot/sfyra-tests/sim/engine"
@@ -35,6 +39,7 @@ type options struct {
 	seeds, servers int
 	trace, full    bool
 	disable        string
+	profile        string
 	workers        int
 }
 
@@ -48,6 +53,7 @@ func main() {
 	flag.BoolVar(&o.trace, "trace", false, "with --seed: print what happened")
 	flag.BoolVar(&o.full, "full", false, "do not shrink what failed")
 	flag.StringVar(&o.disable, "without", "", "kinds of faults and gestures to leave out, separated by commas")
+	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to run at once")
 	flag.Parse()
 	debug.SetMemoryLimit(heap + int64(o.servers)*heapEach)
@@ -67,12 +73,43 @@ func run(o options, out io.Writer) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	stop, err := profiled(o.profile)
+	if err != nil {
+		return false, err
+	}
+	defer stop()
 	cfg := engine.Config{Servers: o.servers, Disable: without, Forgers: true}
 	if o.seed != 0 {
 		return one(o, cfg, out), nil
 	}
 	return many(o, cfg, out), nil
 }
+
+// profiled profiles into a file, if one is named, until the function that it returns is called, or somebody interrupts the run.
+func profiled(name string) (func(), error) {
+	if name == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, fmt.Errorf("profiling: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("profiling: %w", err), f.Close())
+	}
+	stop := sync.OnceFunc(func() { pprof.StopCPUProfile(); _ = f.Close() })
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	go func() { // a profile of the first minutes says as much as one of all
+		<-interrupted
+		stop()
+		os.Exit(exitInterrupted)
+	}()
+	return stop, nil
+}
+
+// exitInterrupted is the shell's code for Ctrl-C.
+const exitInterrupted = 130
 
 // one runs one seed and tells its story.
 func one(o options, cfg engine.Config, out io.Writer) bool {

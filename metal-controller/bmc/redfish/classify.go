@@ -15,7 +15,7 @@ func classify(err error) *bmc.Error {
 	switch {
 	case errors.As(err, &classified):
 		return &bmc.Error{Class: classified.Class, Detail: classified.Detail}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), timedOut(err):
 		return bmc.Fail(bmc.ErrUnreachable, "", "no answer in time; check its address and the network")
 	case errors.Is(err, context.Canceled):
 		return bmc.Fail(bmc.ErrUnreachable, "", "given up, since the request is no longer wanted")
@@ -26,6 +26,12 @@ func classify(err error) *bmc.Error {
 		return bmc.Fail(bmc.ErrUnreachable, "", "%s: %v", op.Op, op.Err)
 	}
 	return bmc.Fail(bmc.ErrUnreachable, "", "%v", err)
+}
+
+// timedOut says that a limit of the network below passed, for instance that of a handshake.
+func timedOut(err error) bool {
+	var limit net.Error
+	return errors.As(err, &limit) && limit.Timeout()
 }
 
 // judgeStatus turns the status of an answer into a class (DSP0266, 8.6 HTTP status codes). nil is success.

@@ -41,6 +41,7 @@ func declareServer(ctx context.Context, c client.Client, b *bmc, secret string) 
 		s.Annotations = map[string]string{}
 	}
 	s.Annotations["metal.ingot.dev/console"] = "unix:" + b.console
+	annotate(s, b.kinds)
 	s.Spec.BMC = &metal.BMC{Protocol: metal.BMCRedfish, Endpoint: b.host, Port: b.port, CredentialsSecret: secret, TLSFingerprint: b.fingerprint}
 	s.Spec.Identity = &metal.Identity{MACs: b.macs}
 	s.Spec.Location = &metal.Location{Site: "lab", Rack: "rack1"}

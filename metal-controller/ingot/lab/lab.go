@@ -46,10 +46,12 @@ type config struct {
 	untilRegistered bool
 	story           bool
 	testOS          string
+	faultWords      []string
+	faults          faults
 }
 
 // Command is `ingot lab`.
-func Command() *cobra.Command {
+func Command(env *cli.Env) *cobra.Command {
 	c := &config{}
 	cmd := &cobra.Command{
 		Use:   "lab",
@@ -57,12 +59,14 @@ func Command() *cobra.Command {
 		Long: "Rack virtual servers (QEMU with UEFI firmware, each with a Redfish BMC) in a network\n" +
 			"namespace of their own, start Ingot's control plane and boot services for them, and\n" +
 			"switch them on. They netboot and register, live. Ctrl-C ends it and leaves nothing\n" +
-			"behind, except for the folder that --state-dir names.",
-		Example: "  ingot lab\n\n  # keeps its state; switch on with: ingot power on rack1-01\n  ingot lab --servers 1 --power-on=false --state-dir ~/lab",
-		Args:    cobra.NoArgs,
+			"behind, except for the folder that --state-dir names.\n\n" +
+			"With --faults BMCs misbehave, to see what Ingot makes of that; `ingot lab faults` switches\nthem while the lab runs. The kinds:\n\n" + faultHelp(),
+		Example: "  ingot lab\n\n  # keeps its state; switch on with: ingot power on rack1-01\n  ingot lab --servers 1 --power-on=false --state-dir ~/lab\n\n" +
+			"  # the first BMC never answers, the second says yes and does nothing\n  ingot lab --faults rack1-01=dead,rack1-02=lying",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if c.servers < 1 || c.servers > rack.MaxServers {
-				return &cli.ExitError{Code: cli.CodeUsage, Err: fmt.Errorf("--servers %d: a lab has 1 to %d servers", c.servers, rack.MaxServers)}
+			if err := c.check(); err != nil {
+				return &cli.ExitError{Code: cli.CodeUsage, Err: err}
 			}
 			if !netns.Inside() {
 				return c.outside(cmd)
@@ -78,7 +82,21 @@ func Command() *cobra.Command {
 	f.BoolVar(&c.story, "story", false, "lead the first server on: accept it, wipe it, claim it, and let it run a small test OS")
 	f.StringVar(&c.testOS, "test-os", "", "`folder` of the test OS for --story (default: beside the program; 'make images' builds it)")
 	f.BoolVar(&c.untilRegistered, "until-registered", false, "end when every server has registered")
+	f.StringSliceVar(&c.faultWords, "faults", nil, "`SERVER=KIND,...`: BMCs that misbehave, and how; several kinds for one server add up")
+	_ = cmd.RegisterFlagCompletionFunc("faults", c.flagFaults) // fails for a flag that does not exist only
+	cmd.AddCommand(newFaults(env))
 	return cmd
+}
+
+// check says what of the flags cannot be meant.
+func (c *config) check() (err error) {
+	if c.servers < 1 || c.servers > rack.MaxServers {
+		return fmt.Errorf("--servers %d: a lab has 1 to %d servers", c.servers, rack.MaxServers)
+	}
+	if c.faults, err = parseFaults(c.faultWords, c.servers); err != nil {
+		return fmt.Errorf("--faults: %w", err)
+	}
+	return nil
 }
 
 // outside prepares what belongs to the host, and runs this program again inside a new network namespace.
@@ -162,7 +180,7 @@ func (c *config) inside(cmd *cobra.Command) error {
 	if err := network.Fill(); err != nil {
 		return err
 	}
-	machines := &machinesService{count: c.servers}
+	machines := &machinesService{count: c.servers, faults: c.faults}
 	show := &showService{config: c, machines: machines, out: cmd.OutOrStdout()}
 	all := append([]up.Service{{Name: "virtual rack", Start: machines.start}}, network.Services()...)
 	all = append(all, up.Service{Name: "servers", Start: show.start})
@@ -184,6 +202,7 @@ func (c *config) inside(cmd *cobra.Command) error {
 // machinesService is the rack as a part of `ingot up`.
 type machinesService struct {
 	count    int
+	faults   faults
 	machines *machines
 }
 
@@ -196,6 +215,11 @@ func (s *machinesService) start(ctx context.Context, env up.Env) (func() error, 
 	m, err := startMachines(ctx, dir, s.count, rand.Text, log)
 	if err != nil {
 		return nil, err
+	}
+	for _, b := range m.bmcs {
+		if err := b.misbehave(s.faults[b.name]); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
 	}
 	s.machines = m
 	return func() error { <-ctx.Done(); return m.Close() }, nil

@@ -45,7 +45,7 @@ func TestSpecs(t *testing.T) {
 
 func TestCountOfServers(t *testing.T) {
 	for _, count := range []string{"0", "17", "-1"} {
-		cmd := Command()
+		cmd := Command(&cli.Env{})
 		cmd.SetArgs([]string{"--servers", count})
 		cmd.SilenceErrors, cmd.SilenceUsage = true, true
 		exit := &cli.ExitError{}

@@ -28,6 +28,9 @@ type bmc struct {
 	fingerprint string
 	console     string
 	macs        []string
+	faults      *fakebmc.Faults
+	kinds       []string // of faults that are on
+	refused     string   // the annotation that was no fault
 	close       func()
 }
 
@@ -61,7 +64,8 @@ func startMachines(ctx context.Context, dir string, count int, password func() s
 func startBMC(ctx context.Context, dir string, i int, s *rack.Server, password string, log *slog.Logger) (*bmc, error) {
 	id := s.Identity()
 	host := fmt.Sprintf("127.0.77.%d", i)
-	fake, err := fakebmc.Start(ctx, fakebmc.Config{Addr: net.JoinHostPort(host, "443"), Machine: s, Username: bmcUser, Password: password, Log: log})
+	faults := &fakebmc.Faults{}
+	fake, err := fakebmc.Start(ctx, fakebmc.Config{Addr: net.JoinHostPort(host, "443"), Machine: s, Username: bmcUser, Password: password, Faults: faults, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("starting the BMC of %s: %w", id.Name, err)
 	}
@@ -76,7 +80,7 @@ func startBMC(ctx context.Context, dir string, i int, s *rack.Server, password s
 	closeAll := func() { _ = listener.Close(); fake.Close() }
 	return &bmc{
 		server: s, name: id.Name, host: host, port: 443, password: password, fingerprint: fake.Fingerprint(),
-		console: socket, macs: id.MACs, close: closeAll,
+		console: socket, macs: id.MACs, faults: faults, close: closeAll,
 	}, nil
 }
 

@@ -75,6 +75,7 @@ func (s *showService) prepare(ctx context.Context, c client.Client, env up.Env) 
 
 // follow shows the servers until the lab ends, and says what to try once all have registered.
 func (s *showService) follow(ctx context.Context, c client.WithWatch, kubeconfig string) error {
+	fmt.Fprint(s.out, faultIntro(os.Args[0], kubeconfig, s.machines.machines.bmcs))
 	v := newView(s.out, s.size(), time.Now(), s.ending())
 	servers := map[string]*metal.Server{}
 	tick := time.NewTicker(time.Second)
@@ -105,7 +106,7 @@ func (s *showService) follow(ctx context.Context, c client.WithWatch, kubeconfig
 				s.tell(kubeconfig, servers)
 			case e, more := <-w.ResultChan():
 				open = more
-				keep(servers, e)
+				s.obey(keep(servers, e), v.say)
 			}
 			if !playing && !told && len(servers) >= s.config.servers && registered(servers) {
 				v.show(rows(servers), time.Now())
@@ -145,16 +146,27 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return fmt.Errorf("watching the servers: %w", err)
 }
 
-func keep(servers map[string]*metal.Server, e watch.Event) {
+// keep takes over what a watch told, and gives the Server as it is now; nil when it is gone.
+func keep(servers map[string]*metal.Server, e watch.Event) *metal.Server {
 	server, ok := e.Object.(*metal.Server)
 	if !ok {
-		return
+		return nil
 	}
 	if e.Type == watch.Deleted {
 		delete(servers, server.Name)
-		return
+		return nil
 	}
 	servers[server.Name] = server
+	return server
+}
+
+// obey makes the BMC of a Server misbehave as its annotation says.
+func (s *showService) obey(server *metal.Server, say func(string)) {
+	for _, b := range s.machines.machines.bmcs {
+		if server != nil && b.name == server.Name {
+			b.obey(server.Annotations[faultsAnnotation], say)
+		}
+	}
 }
 
 // registered is whether every server has an inventory.

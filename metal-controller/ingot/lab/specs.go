@@ -20,9 +20,12 @@ func specs(count int) []rack.Spec {
 	return all
 }
 
+// nameOf is the name of the i-th server, from 1.
+func nameOf(i int) string { return fmt.Sprintf("rack1-%02d", i) }
+
 func spec(i int) rack.Spec {
 	return rack.Spec{
-		Name: fmt.Sprintf("rack1-%02d", i), UUID: fmt.Sprintf("1a60701a-b000-4000-8000-%012d", i),
+		Name: nameOf(i), UUID: fmt.Sprintf("1a60701a-b000-4000-8000-%012d", i),
 		Manufacturer: "Ingot", Product: "Virtual Server", Serial: fmt.Sprintf("LAB%05d", i), Family: "Lab",
 		Board: rack.Board{Manufacturer: "Ingot", Product: "Virtual Board", Serial: fmt.Sprintf("LABB%04d", i), AssetTag: fmt.Sprintf("asset-%02d", i)},
 		CPUs:  1, MemoryMiB: 1024,

@@ -20,11 +20,13 @@ func (r *Reconciler) recordOutcome(ctx context.Context, server *metal.Server, pl
 	if plan.Silent {
 		return nil
 	}
-	before := server.DeepCopy()
+	was := server.Status.DeepCopy()
 	r.status(server, plan)
-	if equality.Semantic.DeepEqual(before.Status, server.Status) {
+	if equality.Semantic.DeepEqual(was, &server.Status) {
 		return nil
 	}
+	before := server.DeepCopy()
+	before.Status = *was
 	if err := r.Client.Status().Patch(ctx, server, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("recording the outcome for Server %s: %w", server.Name, err)
 	}

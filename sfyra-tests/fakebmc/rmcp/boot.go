@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"ingot.dev/ingot/sfyra-tests/fakebmc"
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
 )
 
@@ -16,9 +17,6 @@ const (
 )
 
 const (
-	// flagTime is after how long flags are cleared when no Chassis Control came (parameter 3, bit 3).
-	flagTime = 60 * time.Second
-
 	flagValid, flagPersist, flagUEFI = 0x80, 0x40, 0x20
 	keepOverTime                     = 0x08
 	parameterVersion                 = 1
@@ -123,7 +121,7 @@ func (b *BMC) presentFlags(ctx context.Context) ([5]uint8, error) {
 
 // expireFlags clears flags whose time is over (28.13).
 func (b *BMC) expireFlags(ctx context.Context) {
-	if b.boot.flags[0]&flagValid == 0 || b.boot.keep&keepOverTime != 0 || b.config.Now().Sub(b.boot.set) < flagTime {
+	if b.boot.flags[0]&flagValid == 0 || b.boot.keep&keepOverTime != 0 || b.config.Now().Sub(b.boot.set) < fakebmc.FlagTime {
 		return
 	}
 	if b.boot.heeded {

@@ -108,6 +108,9 @@ func (b *BMC) admit(packet []byte, peer string) (*session, []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.table.expire()
+	if b.config.Faults.Get().EndsSessions() {
+		b.table.endActive()
+	}
 	s := b.table.find(binary.LittleEndian.Uint32(packet[6:]))
 	if s == nil || !s.active || s.peer != peer {
 		return nil, nil

@@ -32,6 +32,10 @@ func (b *BMC) openSession(p []byte, peer string) []byte {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.config.Faults.Get().Full {
+		b.table.tally.Refused++
+		return short(statusNoRoom)
+	}
 	s := b.table.add(&session{suite: chosen, peer: peer, consoleID: binary.LittleEndian.Uint32(p[4:])})
 	if s == nil {
 		return short(statusNoRoom)
@@ -150,8 +154,12 @@ func (s *session) name() []byte { return append([]byte{s.role, uint8(len(s.user)
 
 // key is the password of the session's user with zeros up to 20 bytes (13.31).
 func (b *BMC) key(s *session) []byte {
+	password := b.users[b.find(string(s.user))].password
+	if b.config.Faults.Get().Rotated {
+		password = "\x00" + password // nobody's: no password begins so
+	}
 	key := make([]byte, maxPassword)
-	copy(key, b.users[b.find(string(s.user))].password)
+	copy(key, password)
 	return key
 }
 

@@ -166,6 +166,15 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
+	for _, fault := range []fakebmc.Fault{{Full: true}, {Rotated: true}} {
+		l.faults.Set(fault)
+		if out, err := l.tool(user, password, "power", "status"); err == nil {
+			t.Errorf("%+v: %s", fault, out)
+		}
+		if n := l.bmc.Sessions(); n != 0 && fault.Full { // the password is looked at when a session is half open
+			t.Errorf("%+v: %d sessions", fault, n)
+		}
+	}
 	l.faults.Set(fakebmc.Fault{Latency: 300 * time.Millisecond})
 	begun := time.Now()
 	l.says("is off", "power", "status")

@@ -95,6 +95,11 @@ func (t *table) remove(s *session) {
 	t.sessions = slices.DeleteFunc(t.sessions, func(x *session) bool { return x == s })
 }
 
+// endActive ends the sessions that are open; those that are being opened go on.
+func (t *table) endActive() {
+	t.sessions = slices.DeleteFunc(t.sessions, func(x *session) bool { return x.active })
+}
+
 // again says that a request was answered before, and how.
 func (s *session) again(r request) []byte {
 	if bytes.Equal(s.last, r.raw) {

@@ -46,6 +46,7 @@ type process struct {
 	records      records.Store
 	desk         *desk.Desk
 	plane        *plane
+	memo         tableMemo
 	due          map[string]time.Duration
 	news         map[string]lifecycle.PowerReading
 	ids          stream
@@ -296,8 +297,22 @@ func (p *process) Event(server string, warning bool, reason, message string) {
 	p.w.log(server, "event %s: %s", reason, message)
 }
 
-// table is what this replica knows of all servers.
-func (p *process) table() []boot.Server { return p.tableOf(p.cached) }
+// tableMemo is a table with what it was made of.
+type tableMemo struct {
+	view                 *store.View
+	servers, inventories int // changes that the view had seen
+	table                []boot.Server
+}
+
+// table is what this replica knows of all servers. It is only read, and made anew when its cache has learned something.
+func (p *process) table() []boot.Server {
+	now := tableMemo{view: p.view, servers: p.view.Seen("Server"), inventories: p.view.Seen("ServerInventory")}
+	if m := &p.memo; m.view != now.view || m.servers != now.servers || m.inventories != now.inventories {
+		now.table = p.tableOf(p.cached)
+		p.memo = now
+	}
+	return p.memo.table
+}
 
 func (p *process) tableOf(c client.Reader) []boot.Server {
 	var servers metal.ServerList

@@ -41,6 +41,7 @@ func (v *View) IndexField(_ context.Context, obj client.Object, field string, ex
 
 // put sets or removes an object of the view.
 func (l *lane) put(key types.NamespacedName, o client.Object) {
+	l.whole = nil
 	if len(l.indexes) > 0 {
 		old := l.objects.get(key)
 		for _, i := range l.indexes {

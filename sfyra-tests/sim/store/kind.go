@@ -36,6 +36,9 @@ type traits struct {
 	isList     func(client.ObjectList) bool
 	// fill sets the items of a list.
 	fill func(list client.ObjectList, objects []client.Object, deep bool)
+	// items are those of a list, and setItems gives them to another list, which shares them.
+	items    func(list client.ObjectList) any
+	setItems func(list client.ObjectList, all any)
 
 	metaShape, contentShape, statusShape shape
 
@@ -70,6 +73,15 @@ func define[T any, P object[T], L client.ObjectList](gvk schema.GroupVersionKind
 		fill: func(list client.ObjectList, objects []client.Object, deep bool) {
 			if l, ok := list.(L); ok {
 				*items(l) = itemsOf[T, P](objects, deep)
+			}
+		},
+		items: func(list client.ObjectList) any {
+			l, _ := list.(L)
+			return (*items(l))[:len(*items(l)):len(*items(l))] // who appends gets a copy
+		},
+		setItems: func(list client.ObjectList, all any) {
+			if l, ok := list.(L); ok {
+				*items(l), _ = all.([]T)
 			}
 		},
 	}

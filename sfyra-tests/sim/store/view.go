@@ -41,6 +41,7 @@ type View struct {
 type lane struct {
 	objects table
 	seen    int // how many entries of the kind's log it has applied
+	whole   any // the items of a list of everything, which is handed out until something changes; nil before it is asked for
 	indexes map[string]*index
 }
 
@@ -91,6 +92,14 @@ func (v *View) Advance(kind string, n int) int {
 	l.seen += n
 	v.learn(l, changes)
 	return n
+}
+
+// Seen is how many changes of a kind the view has seen since the store was made: as long as it is the same, so is all that the view shows of the kind.
+func (v *View) Seen(kind string) int {
+	if k := v.store.named(kind); k != nil {
+		return v.lanes[k.number].seen
+	}
+	return 0
 }
 
 // AdvanceAll applies all changes of all kinds, kind by kind.
@@ -159,6 +168,13 @@ func (v *View) list(k *kind, list client.ObjectList, o *client.ListOptions) erro
 		return errors.New("continue list option is not supported by the cache")
 	}
 	l := &v.lanes[k.number]
+	shared := o.UnsafeDisableDeepCopy != nil && *o.UnsafeDisableDeepCopy
+	everything := shared && empty(o) && o.Namespace == "" && o.Limit == 0
+	if everything && l.whole != nil {
+		k.setItems(list, l.whole)
+		list.SetContinue("continue-not-supported")
+		return nil
+	}
 	sorted := l.objects.sorted
 	if o.FieldSelector != nil {
 		var err error
@@ -175,7 +191,10 @@ func (v *View) list(k *kind, list client.ObjectList, o *client.ListOptions) erro
 	if o.Limit > 0 && int64(len(chosen)) > o.Limit {
 		chosen = chosen[:o.Limit]
 	}
-	k.fill(list, chosen, o.UnsafeDisableDeepCopy == nil || !*o.UnsafeDisableDeepCopy)
+	k.fill(list, chosen, !shared)
+	if everything {
+		l.whole = k.items(list)
+	}
 	list.SetContinue("continue-not-supported")
 	return nil
 }
