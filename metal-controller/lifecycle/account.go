@@ -358,7 +358,9 @@ func accountWaits(o *Observation, a *metal.BMCAccountRecord) string {
 // forfeitAccount ends an account that is not used yet when a boot is contradicted: whoever got its password may be anybody. Its name stays, to be dropped.
 func forfeitAccount(r *metal.ServerRecord, at metav1.Time) {
 	a := r.BMCAccount
-	if a == nil || a.Using == a.Username || a.Step == metal.BMCAccountKeeping {
+	// One that a declared BMC let in was set up on its machine, whoever else came meanwhile; and the Secret may hold it as the one in use already.
+	proved := a != nil && a.Step == metal.BMCAccountTaking && a.After == nil
+	if a == nil || proved || a.Using == a.Username || a.Step == metal.BMCAccountKeeping {
 		return
 	}
 	a.Step, a.At, a.Endpoint, a.Port, a.Forfeited = metal.BMCAccountFailed, at, "", 0, true

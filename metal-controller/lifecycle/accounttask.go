@@ -107,7 +107,7 @@ func ReportAccount(s *metal.Server, c Caller, rep AccountReport, now time.Time) 
 	default:
 		a.Step, a.Slot, a.Channel, a.Endpoint, a.Port = metal.BMCAccountChecking, rep.Slot, rep.Channel, address, rep.Port
 		if b := out.Boot; byAgent(b) {
-			after := whole(b.ClaimedAt.Add(bootTimeout))
+			after := whole(claimedAt(b).Add(bootTimeout))
 			a.After = &after
 		}
 	}

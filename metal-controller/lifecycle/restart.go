@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 )
@@ -206,7 +208,7 @@ func restarting(o *Observation, p *Plan, b *metal.BootRecord) {
 // witnessed ends a wipe with a good receipt where no BMC can say that the machine switched itself off: when nobody contradicts the claimant for a while. The
 // agent waits on; the boot stays open to contradiction until any machine that it was meant for would have come up.
 func witnessed(o *Observation, p *Plan, r *metal.ServerRecord) {
-	age := o.Now.Sub(r.Boot.ClaimedAt.Time)
+	age := o.Now.Sub(claimedAt(r.Boot).Time)
 	switch {
 	case r.Wipe.VerifiedAt != nil && age.Abs() < bootTimeout:
 		p.again(min(bootTimeout-age, bootTimeout))
@@ -225,6 +227,14 @@ func witnessed(o *Observation, p *Plan, r *metal.ServerRecord) {
 		p.again(commandInterval)
 		p.Action = Action{Kind: PublishErase, ID: r.Wipe.ID}
 	}
+}
+
+// claimedAt is when a boot was claimed; records of before that was written say when its phase began, which is the same or later.
+func claimedAt(b *metal.BootRecord) metav1.Time {
+	if b.ClaimedAt != nil {
+		return *b.ClaimedAt
+	}
+	return b.At
 }
 
 // stays gives up a claimed boot whose agent is gone.
