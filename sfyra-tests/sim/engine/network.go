@@ -77,7 +77,7 @@ func (n *network) refresh() {
 	}
 	if p := n.w.anyProcess(); p != nil {
 		n.by = p
-		n.view = boot.View{Policy: boot.RegisterOnce, Servers: p.table()}
+		n.view = boot.View{Policy: boot.RegisterOnce, Servers: p.table(), Images: []string{boot.AMD64}}
 	}
 }
 
