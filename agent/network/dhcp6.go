@@ -51,9 +51,7 @@ func (v IPv6) Renew(ctx context.Context, l Lease) (Lease, error) {
 	if l.ByKernel {
 		return v.Request(ctx, l.Interface)
 	}
-	return again(l, dhcpv6.MessageTypeRenew, func(ctx context.Context, c *nclient6.Client, m *dhcpv6.Message) (*dhcpv6.Message, error) {
-		return c.SendAndRead(ctx, c.RemoteAddr(), m, nclient6.IsMessageType(dhcpv6.MessageTypeReply))
-	})(ctx)
+	return again(ctx, l, dhcpv6.MessageTypeRenew)
 }
 
 // Decline tells the server that somebody else uses the address, so that it gives another one next.
@@ -61,39 +59,35 @@ func (IPv6) Decline(ctx context.Context, l Lease) error {
 	if l.ByKernel {
 		return nil
 	}
-	_, err := again(l, dhcpv6.MessageTypeDecline, func(ctx context.Context, c *nclient6.Client, m *dhcpv6.Message) (*dhcpv6.Message, error) {
-		return c.SendAndRead(ctx, c.RemoteAddr(), m, nclient6.IsMessageType(dhcpv6.MessageTypeReply))
-	})(ctx)
+	_, err := again(ctx, l, dhcpv6.MessageTypeDecline)
 	if errors.Is(err, ErrRefused) {
 		return nil // its answer names no address any more
 	}
 	return err
 }
 
-type talk6 func(context.Context, *nclient6.Client, *dhcpv6.Message) (*dhcpv6.Message, error)
-
 // again sends a message about a lease that DHCPv6 gave to the server that gave it.
-func again(l Lease, typ dhcpv6.MessageType, talk talk6) func(context.Context) (Lease, error) {
-	return func(ctx context.Context) (Lease, error) {
-		old, ok := l.handle.(*dhcpv6.Message)
-		if !ok {
-			return Lease{}, errors.New("renewing a lease that DHCPv6 did not give")
-		}
-		link, err := net.InterfaceByName(l.Interface)
-		if err != nil {
-			return Lease{}, fmt.Errorf("finding %s: %w", l.Interface, err)
-		}
-		m, err := dhcpv6.NewMessage()
-		if err != nil {
-			return Lease{}, fmt.Errorf("writing a DHCPv6 message: %w", err)
-		}
-		m.MessageType = typ
-		for _, code := range []dhcpv6.OptionCode{dhcpv6.OptionClientID, dhcpv6.OptionServerID, dhcpv6.OptionIANA} {
-			m.AddOption(old.GetOneOption(code))
-		}
-		m.AddOption(dhcpv6.OptElapsedTime(0))
-		return exchange6(link, func(c *nclient6.Client) (*dhcpv6.Message, error) { return talk(ctx, c, m) })
+func again(ctx context.Context, l Lease, typ dhcpv6.MessageType) (Lease, error) {
+	old, ok := l.handle.(*dhcpv6.Message)
+	if !ok {
+		return Lease{}, errors.New("renewing a lease that DHCPv6 did not give")
 	}
+	link, err := net.InterfaceByName(l.Interface)
+	if err != nil {
+		return Lease{}, fmt.Errorf("finding %s: %w", l.Interface, err)
+	}
+	m, err := dhcpv6.NewMessage()
+	if err != nil {
+		return Lease{}, fmt.Errorf("writing a DHCPv6 message: %w", err)
+	}
+	m.MessageType = typ
+	for _, code := range []dhcpv6.OptionCode{dhcpv6.OptionClientID, dhcpv6.OptionServerID, dhcpv6.OptionIANA} {
+		m.AddOption(old.GetOneOption(code))
+	}
+	m.AddOption(dhcpv6.OptElapsedTime(0))
+	return exchange6(link, func(c *nclient6.Client) (*dhcpv6.Message, error) {
+		return c.SendAndRead(ctx, c.RemoteAddr(), m, nclient6.IsMessageType(dhcpv6.MessageTypeReply))
+	})
 }
 
 // acquire gets an address in four messages. The DUID is made of the MAC (DUID-LL, RFC 8415 section 11.4), so that every boot of the machine is the same client.

@@ -53,10 +53,15 @@ func New(cfg Config) (*Server, error) {
 }
 
 // Under is the same server for machines that reach it under another address: its scripts name that one, and loaders has the first script for it. Both share
-// what is remembered of boots, so that one boot's script goes to one address wherever it is asked for, and the limits of scripts.
-func (s *Server) Under(addr netip.AddrPort, loaders *cache.Store) (*Server, error) {
+// what is remembered of boots, so that one boot's script goes to one address wherever it is asked for, and the limits of scripts for all. What one source may ask for
+// is shared, too, unless other says something else for those machines.
+func (s *Server) Under(addr netip.AddrPort, loaders *cache.Store, other Limits) (*Server, error) {
 	o := *s
 	o.cfg.Addr, o.cfg.Loaders = addr, loaders
+	if other != (Limits{}) {
+		o.cfg.Limits = other.withDefaults()
+		o.scripts = limits.NewBuckets[netip.Prefix](o.cfg.Limits.Scripts, rememberHosts, o.cfg.Now)
+	}
 	if err := o.cfg.check(); err != nil {
 		return nil, err
 	}

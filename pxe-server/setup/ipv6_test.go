@@ -242,3 +242,40 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// TestBothFamilies: one network is served over IPv4 and another over IPv6. Over IPv6 a source is the whole network, so it may ask for more than one machine could.
+func TestBothFamilies(t *testing.T) {
+	if !island.Inside(t, "-test.timeout=60s") {
+		return
+	}
+	six := &running{wire: newWireCalled(t, "eth1", server6+"/64", "2001:db8::9/64")}
+	eth1, err := netlink.LinkByName("eth1")
+	ok(t, err)
+	address(t, eth1, server6+"/64") // it went when the link was renamed
+	four := &running{wire: newWire(t, serverIP+"/24", "192.0.2.9/24")}
+	four.controller = &fakeController{events: make(chan *protocol.BootEvent, 256), view: &protocol.View{UnknownPolicy: "hold", Revision: 1, Agent: &protocol.AgentBoot{Url: "https://192.0.2.1:7443", Pin: agentPin}}}
+	pool := func(from, to string) DHCP {
+		return DHCP{Network: dhcp.Subnet{Pools: []dhcp.Range{{From: netip.MustParseAddr(from), To: netip.MustParseAddr(to)}}}}
+	}
+	four.cfg = Config{
+		Interface: "eth0", StateDir: t.TempDir(), AgentImage: image(t), Controller: four.controller, DHCP: pool("192.0.2.100", "192.0.2.199"),
+		More: []Network{{Interface: "eth1", DHCP: pool("2001:db8::1000", "2001:db8::1fff")}},
+	}
+	four.start(t)
+	const path = catalog.ScriptPath + "?mac=52-54-00-78-00-01&arch=x86_64&platform=efi"
+	served := func(r *running, base string) (n int) {
+		for range 60 {
+			if code, text := r.get(t, base+path); code == 200 && strings.Contains(string(text), base+catalog.FirstStagePath) {
+				n++
+			}
+		}
+		return n
+	}
+	if n := served(six, "http://["+server6+"]:7480"); n != 60 {
+		t.Errorf("over IPv6 %d of 60 scripts", n)
+	}
+	if n := served(four, "http://"+serverIP+":7480"); n < 20 || n == 60 {
+		t.Errorf("control: over IPv4 one machine got %d of 60 scripts", n)
+	}
+	ok(t, four.stop())
+}

@@ -89,7 +89,7 @@ func (s *server) openSegment(n *segment, first *httpboot.Server) (err error) {
 	if first == nil {
 		n.http, err = httpboot.New(s.httpConfig(n))
 	} else {
-		n.http, err = first.Under(n.addr, n.loaders)
+		n.http, err = first.Under(n.addr, n.loaders, s.httpConfig(n).Limits)
 	}
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ func TestIPv6Only(t *testing.T) {
 	s := newBareSiteOn(t, switch6, http, pxe)
 	s.serves = []string{"--interface", s.rack.Bridge(), "--agent-image", os.Getenv("INGOT_AGENT_IMAGE"), "--announce-prefix"}
 	s.begin()
+	s.declare("h1")
+	s.declare("p1")
 	for _, c := range []struct {
 		spec                 rack.Spec
 		firmware, class, url string
@@ -38,7 +40,6 @@ func TestIPv6Only(t *testing.T) {
 	} {
 		s.step(c.firmware, func(t *testing.T) {
 			ear := s.hearSix(c.spec)
-			s.declare(c.spec.Name)
 			s.ingot("power", "on", c.spec.Name)
 			v := s.awaitServer(c.spec.Name, "it registers", 3*bootLimit, func(v *metal.Server) bool { return discovered(v) && len(v.Status.Addresses) > 0 })
 			if len(v.Status.Boots) == 0 || v.Status.Boots[0].Firmware != c.firmware || v.Status.Boots[0].Stages[0].Stage != metal.StageDHCP {
