@@ -49,7 +49,7 @@ func TestContractOfTheCRDs(t *testing.T) {
 		}
 		versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
 		v := versions[0].(map[string]any)
-		if _, ok := v["subresources"]; len(versions) != 1 || v["name"] != "v1alpha1" || v["storage"] != true || ok != hasStatus {
+		if _, ok, _ := unstructured.NestedMap(v, "subresources", "status"); len(versions) != 1 || v["name"] != "v1alpha1" || v["storage"] != true || ok != hasStatus {
 			t.Errorf("%s: versions %v", plural, versions)
 		}
 	}

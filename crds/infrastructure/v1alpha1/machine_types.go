@@ -6,14 +6,8 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
-// IngotMachineSpec is the server that is wanted. Nothing of it changes but providerID, which Ingot writes: another server is another machine.
-//
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.providerID) || (has(self.providerID) && self.providerID == oldSelf.providerID)",message="providerID is immutable once it is set"
-// +kubebuilder:validation:XValidation:rule="self.className == oldSelf.className",message="className is immutable: roll out a new template"
-// +kubebuilder:validation:XValidation:rule="has(self.serverName) == has(oldSelf.serverName) && (!has(self.serverName) || self.serverName == oldSelf.serverName)",message="serverName is immutable"
-// +kubebuilder:validation:XValidation:rule="has(self.environmentName) == has(oldSelf.environmentName) && (!has(self.environmentName) || self.environmentName == oldSelf.environmentName)",message="environmentName is immutable: roll out a new template"
-// +kubebuilder:validation:XValidation:rule="has(self.patches) == has(oldSelf.patches) && (!has(self.patches) || self.patches == oldSelf.patches)",message="patches are immutable: roll out a new template"
-// +kubebuilder:validation:XValidation:rule="has(self.installDisk) == has(oldSelf.installDisk) && (!has(self.installDisk) || self.installDisk == oldSelf.installDisk)",message="installDisk is immutable: roll out a new template"
+// IngotMachineSpec is the server that is wanted. Nothing of it changes but providerID, which Ingot writes: another server is another machine. The rules for that
+// stand at IngotMachine, since a dry run may change the spec in a template.
 type IngotMachineSpec struct {
 	// ProviderID is what the Node of the machine is known by, `ingot://SERVER`. Written by Ingot, once a server is bound.
 	// +kubebuilder:validation:MinLength=1
@@ -110,6 +104,13 @@ type IngotMachine struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is what is wanted.
+	//
+	// +kubebuilder:validation:XValidation:rule="!has(oldSelf.providerID) || (has(self.providerID) && self.providerID == oldSelf.providerID)",message="providerID is immutable once it is set"
+	// +kubebuilder:validation:XValidation:rule="self.className == oldSelf.className",message="className is immutable: roll out a new template"
+	// +kubebuilder:validation:XValidation:rule="has(self.serverName) == has(oldSelf.serverName) && (!has(self.serverName) || self.serverName == oldSelf.serverName)",message="serverName is immutable"
+	// +kubebuilder:validation:XValidation:rule="has(self.environmentName) == has(oldSelf.environmentName) && (!has(self.environmentName) || self.environmentName == oldSelf.environmentName)",message="environmentName is immutable: roll out a new template"
+	// +kubebuilder:validation:XValidation:rule="has(self.patches) == has(oldSelf.patches) && (!has(self.patches) || self.patches == oldSelf.patches)",message="patches are immutable: roll out a new template"
+	// +kubebuilder:validation:XValidation:rule="has(self.installDisk) == has(oldSelf.installDisk) && (!has(self.installDisk) || self.installDisk == oldSelf.installDisk)",message="installDisk is immutable: roll out a new template"
 	Spec IngotMachineSpec `json:"spec"`
 	// Status is what was observed.
 	// +optional
