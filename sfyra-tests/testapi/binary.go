@@ -14,7 +14,7 @@ func Binary() (string, error) {
 	if bin := os.Getenv("INGOT_BIN"); bin != "" {
 		return filepath.Abs(bin)
 	}
-	root, err := repository()
+	root, err := Repository()
 	if err != nil {
 		return "", err
 	}
@@ -30,8 +30,8 @@ func Binary() (string, error) {
 // module is the folder of the program's module in the repository.
 const module = "metal-controller/ingot"
 
-// repository finds the root above the working folder, which is the tested package's.
-func repository() (string, error) {
+// Repository finds the root above the working folder, which is the tested package's.
+func Repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
