@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -236,12 +235,16 @@ func (w *tenant) goesOff(name string) {
 // TestClusterAPI drives Ingot by the real core of Cluster API: what the contract promises is read from the objects of Cluster API.
 func TestClusterAPI(t *testing.T) {
 	w := newTenant(t)
-	for i, rack := range []string{"r1", "r2"} {
+	for i, rack := range []string{"r2", "r2", "r1"} {
 		w.server(fmt.Sprintf("%s-%d", w.ns, i), rack)
 	}
+	foreign := &infra.IngotCluster{ObjectMeta: w.meta("foreign"), Spec: infra.IngotClusterSpec{ControlPlaneEndpoint: infra.APIEndpoint{Host: "a", Port: 1}}}
+	foreign.Labels = map[string]string{clusterv1.ManagedByAnnotation: "somebody"}
+	w.create(foreign)
 	cluster, own := w.cluster("c1")
 	w.until("it waits for an endpoint", own, func() bool { return reason(own.Status.Conditions, "Ready") == reasons.EndpointMissing })
-	m, machine := w.machine("c1", "m1", func(m *clusterv1.Machine) { m.Spec.FailureDomain = "r2" })
+	controlPlane := map[string]string{clusterv1.MachineControlPlaneLabel: ""}
+	m, machine := w.machine("c1", "m1", func(m *clusterv1.Machine) { m.Spec.FailureDomain, m.Labels = "r2", controlPlane })
 	w.until("it waits for its Cluster", machine, func() bool { return reason(machine.Status.Conditions, "Ready") == reasons.ClusterNotProvisioned })
 
 	patchOf(t, own, `{"spec":{"controlPlaneEndpoint":{"host":"api.example.org","port":6443}}}`)
@@ -257,8 +260,10 @@ func TestClusterAPI(t *testing.T) {
 		i := m.Status.Initialization.InfrastructureProvisioned
 		return i != nil && *i && m.Spec.ProviderID == "ingot://"+s.Name && m.Status.FailureDomain == "r2" && reason(m.Status.Conditions, "InfrastructureReady") == reasons.Running
 	})
-	t.Run("ten hundred reconciles after that write nothing", func(t *testing.T) { w.quiet(t, machine) })
-	t.Run("paused, nothing is given back", func(t *testing.T) { w.paused(t, cluster, machine) })
+	t.Run("a thousand reconciles after that write nothing", func(t *testing.T) { w.quiet(t, machine) })
+	t.Run("the next control plane stands apart, and its claim stays its own", func(t *testing.T) { w.apart(t, "c1", controlPlane) })
+	t.Run("what a template makes", w.capacity)
+	t.Run("paused, nothing is given back", func(t *testing.T) { w.paused(t, cluster, own, machine) })
 
 	if err := w.admin.Delete(t.Context(), cluster); err != nil {
 		t.Fatal(err)
@@ -267,13 +272,16 @@ func TestClusterAPI(t *testing.T) {
 	for _, o := range []client.Object{&metal.ServerClaim{ObjectMeta: w.meta("m1")}, machine, m, own, cluster} {
 		w.gone(o)
 	}
+	if w.until("it is there", foreign, func() bool { return true }); len(foreign.Status.Conditions) > 0 || foreign.Status.Initialization.Provisioned != nil {
+		t.Errorf("what somebody else manages got the status %+v", foreign.Status)
+	}
 	after := eventually(t, s.Name, func(s *metal.Server) bool { return s.Spec.Record.Claim == nil })
 	if r := after.Spec.Record.Release; r == nil || r.OffAt == nil || r.Proof != metal.ProofPowerOff {
 		t.Errorf("the machine was given back by %+v", r)
 	}
 }
 
-// quiet counts the writes of a reconciler that has nothing to do. The control is that one with something to do writes.
+// quiet counts the writes of a reconciler that has nothing to do.
 func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
 	writes := 0
 	counting := interceptor.NewClient(w.admin, interceptor.Funcs{
@@ -304,16 +312,54 @@ func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
 	if writes != 0 {
 		t.Errorf("%d writes", writes)
 	}
-	patchOf(t, machine, `{"metadata":{"finalizers":null}}`)
-	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(machine)}); err != nil {
+	if err := counting.Patch(t.Context(), machine.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{}`))); err != nil || writes != 1 {
+		t.Errorf("control: one write counts as %d: %v", writes, err)
+	}
+}
+
+// apart is a second control plane, which is not put beside the first though a server there comes first by name. Whoever deletes its claim does not get its server
+// released: the Machine still wants it. Once that is deleted, it is.
+func (w *tenant) apart(t *testing.T, cluster string, labels map[string]string) {
+	m, own := w.machine(cluster, "m2", func(m *clusterv1.Machine) { m.Labels = labels })
+	s := w.installs(own)
+	if s.Labels["rack"] != "r1" {
+		t.Errorf("it stands in %s, beside the other", s.Labels["rack"])
+	}
+	claim := &metal.ServerClaim{ObjectMeta: w.meta("m2")}
+	if err := w.admin.Delete(t.Context(), claim); err != nil {
 		t.Fatal(err)
 	}
-	w.until("its finalizer is back", machine, func() bool { return slices.Contains(machine.Finalizers, infra.MachineFinalizer) })
+	held := eventually(t, s.Name, func(s *metal.Server) bool { return hasReason(s, reasons.Released, reasons.ReleasePaused) })
+	w.until("the machine says so", own, func() bool { return reason(own.Status.Conditions, "Ready") == reasons.ReleasePaused })
+	if held.Spec.Record.Release != nil || held.Spec.Record.Claim == nil {
+		t.Errorf("it is released: %+v", held.Spec.Record)
+	}
+	if err := w.admin.Delete(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	w.goesOff(s.Name)
+	for _, o := range []client.Object{claim, own, m} {
+		w.gone(o)
+	}
+}
+
+// capacity is what the cluster autoscaler reads.
+func (w *tenant) capacity(t *testing.T) {
+	template := &infra.IngotMachineTemplate{ObjectMeta: w.meta("small"), Spec: infra.IngotMachineTemplateSpec{
+		Template: infra.IngotMachineTemplateResource{Spec: infra.IngotMachineSpec{ClassName: w.ns}},
+	}}
+	w.create(template)
+	w.until("its capacity", template, func() bool {
+		s := template.Status
+		cpu, memory := s.Capacity["cpu"], s.Capacity["memory"]
+		return cpu.Value() == 8 && memory.Value() == 16<<30 && s.NodeInfo == infra.NodeInfo{Architecture: "amd64", OperatingSystem: "linux"}
+	})
 }
 
 // paused deletes a Machine of a paused Cluster: its IngotMachine, claim and server stay. The end of TestClusterAPI is the control.
-func (w *tenant) paused(t *testing.T, cluster *clusterv1.Cluster, machine *infra.IngotMachine) {
+func (w *tenant) paused(t *testing.T, cluster *clusterv1.Cluster, own *infra.IngotCluster, machine *infra.IngotMachine) {
 	patchOf(t, cluster, `{"spec":{"paused":true}}`)
+	w.until("its infrastructure says that it is paused", own, func() bool { return meta.IsStatusConditionTrue(own.Status.Conditions, clusterv1.PausedCondition) })
 	w.until("it says that it is paused", machine, func() bool { return meta.IsStatusConditionTrue(machine.Status.Conditions, clusterv1.PausedCondition) })
 	claim := &metal.ServerClaim{ObjectMeta: w.meta(machine.Name)}
 	if err := w.admin.Delete(t.Context(), machine.DeepCopy()); err != nil { // the core is paused, so somebody else does it

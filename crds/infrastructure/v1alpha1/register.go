@@ -12,6 +12,9 @@ var GroupVersion = schema.GroupVersion{Group: "infrastructure.cluster.x-k8s.io",
 // MachineFinalizer keeps an IngotMachine until its server is given back.
 const MachineFinalizer = "infrastructure.cluster.x-k8s.io/ingotmachine"
 
+// ProviderIDPrefix stands before the name of the Server in a providerID.
+const ProviderIDPrefix = "ingot://"
+
 // DefaultFailureDomainKey is the label of Servers whose values are failure domains, unless an IngotCluster names another one.
 const DefaultFailureDomainKey = "topology.kubernetes.io/zone"
 

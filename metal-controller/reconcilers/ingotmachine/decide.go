@@ -11,7 +11,6 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/clusterapi"
-	"ingot.dev/ingot/metal-controller/machineconfig"
 )
 
 // Observation is what one decision rests on. It is only read.
@@ -129,7 +128,7 @@ func follow(o *Observation, p *Plan) {
 	if b == nil {
 		return
 	}
-	p.ProviderID = machineconfig.ProviderID(b.Server)
+	p.ProviderID = infra.ProviderIDPrefix + b.Server
 	p.Status.Server, p.Status.Addresses = b.Server, addresses(claim.Status.Addresses)
 	if s := o.Server; s != nil {
 		p.Status.FailureDomain = s.Labels[o.Infra.DomainKey()]
