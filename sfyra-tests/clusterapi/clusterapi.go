@@ -75,22 +75,42 @@ func Start(ctx context.Context, api *testapi.API, dir string) (*Core, error) {
 	return c, c.run(ctx, bin)
 }
 
+// module is the nested module that names the programs, from the root of the repository.
+const module = "sfyra-tests/clusterapi/core"
+
 // program builds the core, and says where its sources are.
 func program() (bin, source string, err error) {
-	root, err := testapi.Repository()
-	if err != nil {
+	if bin, err = tool("capi-core", "sigs.k8s.io/cluster-api/core"); err != nil {
 		return "", "", err
 	}
-	module := filepath.Join(root, "sfyra-tests", "clusterapi", "core")
-	bin = filepath.Join(root, "build", "bin", "capi-core")
-	if out, err := run(module, "go", "build", "-o", bin, "sigs.k8s.io/cluster-api/core"); err != nil {
-		return "", "", fmt.Errorf("building the core of Cluster API: %w\n%s", err, out)
-	}
-	out, err := run(module, "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api")
+	source, err = sources()
+	return bin, source, err
+}
+
+// tool builds a program of the nested module into the folder of programs.
+func tool(name, path string) (bin string, err error) {
+	root, err := testapi.Repository()
 	if err != nil {
-		return "", "", fmt.Errorf("looking for Cluster API's sources: %w\n%s", err, out)
+		return "", err
 	}
-	return bin, strings.TrimSpace(out), nil
+	bin = filepath.Join(root, "build", "bin", name)
+	if out, err := run(filepath.Join(root, filepath.FromSlash(module)), "go", "build", "-o", bin, path); err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+	}
+	return bin, nil
+}
+
+// sources is the folder of Cluster API's module.
+func sources() (string, error) {
+	root, err := testapi.Repository()
+	if err != nil {
+		return "", err
+	}
+	out, err := run(filepath.Join(root, filepath.FromSlash(module)), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/cluster-api")
+	if err != nil {
+		return "", fmt.Errorf("looking for Cluster API's sources: %w\n%s", err, out)
+	}
+	return strings.TrimSpace(out), nil
 }
 
 func run(dir, name string, args ...string) (string, error) {
