@@ -182,6 +182,25 @@ func (c *Core) install(ctx context.Context) error {
 	return c.established(ctx, objects)
 }
 
+// Kinds installs more CRDs of Cluster API's module, of a provider that nobody runs.
+func (c *Core) Kinds(ctx context.Context, patterns ...string) error {
+	objects, err := manifests.Read(c.source, patterns...)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		o.SetLabels(contractLabels())
+		if err := c.apply(ctx, o); err != nil {
+			return err
+		}
+	}
+	return c.established(ctx, objects)
+}
+
+func contractLabels() map[string]string {
+	return map[string]string{"cluster.x-k8s.io/provider": "cluster-api", "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"}
+}
+
 func (c *Core) apply(ctx context.Context, o *unstructured.Unstructured) error {
 	if err := c.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership); err != nil {
 		return fmt.Errorf("applying %s %s: %w", o.GetKind(), o.GetName(), err)
@@ -193,7 +212,7 @@ func (c *Core) apply(ctx context.Context, o *unstructured.Unstructured) error {
 func (c *Core) localise(o *unstructured.Unstructured) error {
 	switch o.GetKind() {
 	case "CustomResourceDefinition":
-		o.SetLabels(map[string]string{"cluster.x-k8s.io/provider": "cluster-api", "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"})
+		o.SetLabels(contractLabels())
 		return unstructured.SetNestedMap(o.Object, map[string]any{"strategy": "Webhook", "webhook": map[string]any{
 			"conversionReviewVersions": []any{"v1", "v1beta1"}, "clientConfig": c.clientConfig("/convert"),
 		}}, "spec", "conversion")
