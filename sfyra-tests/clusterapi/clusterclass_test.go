@@ -99,6 +99,7 @@ func TestClusterClass(t *testing.T) {
 	ok(t, clusterv1.AddToScheme(scheme))
 	c, err := client.New(p.AdminConfig, client.Options{Scheme: scheme})
 	ok(t, err)
+	t.Run("what clusterctl generates is taken", func(t *testing.T) { generated(t, p.Kubeconfig, c) })
 	for _, text := range strings.Split(class, "\n---\n") {
 		o := &unstructured.Unstructured{}
 		ok(t, yaml.Unmarshal([]byte(text), &o.Object))

@@ -6,12 +6,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"ingot.dev/ingot/metal-controller/config/clusterctl"
 	"ingot.dev/ingot/sfyra-tests/clusterapi"
@@ -32,14 +36,13 @@ func repository(t *testing.T) (config string) {
 	dir := t.TempDir()
 	core, err := clusterapi.Release(dir)
 	ok(t, err)
-	components, err := clusterctl.Components(image)
-	ok(t, err)
-	metadata, err := clusterctl.Metadata()
+	files, err := clusterctl.Release(image)
 	ok(t, err)
 	own := filepath.Join(dir, clusterctl.Label, release)
 	ok(t, os.MkdirAll(own, 0o755))
-	ok(t, os.WriteFile(filepath.Join(own, "metadata.yaml"), metadata, 0o600))
-	ok(t, os.WriteFile(filepath.Join(own, "infrastructure-components.yaml"), components, 0o600))
+	for name, text := range files {
+		ok(t, os.WriteFile(filepath.Join(own, name), text, 0o600))
+	}
 	config = filepath.Join(dir, "clusterctl.yaml")
 	ok(t, os.WriteFile(config, fmt.Appendf(nil, "providers:\n- {name: cluster-api, type: CoreProvider, url: 'file://%s'}\n- {name: ingot, type: InfrastructureProvider, url: 'file://%s'}\n",
 		core, filepath.Join(own, "infrastructure-components.yaml")), 0o600))
@@ -77,13 +80,8 @@ func TestClusterctlInit(t *testing.T) {
 	}
 	config := repository(t)
 	initialise := func(env ...string) (string, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, bin, "init", "--config", config, "--kubeconfig", testapi.Config(t).Kubeconfig, "--core", "cluster-api:"+clusterapi.Version,
+		return call(t, bin, env, "init", "--config", config, "--kubeconfig", testapi.Config(t).Kubeconfig, "--core", "cluster-api:"+clusterapi.Version,
 			"--infrastructure", "ingot:"+release, "--bootstrap", "-", "--control-plane", "-")
-		cmd.Env = append(os.Environ(), append(env, "CLUSTERCTL_DISABLE_VERSIONCHECK=true", "HOME="+t.TempDir())...)
-		out, err := cmd.CombinedOutput()
-		return string(out), err
 	}
 	if out, err := initialise(); err == nil || !strings.Contains(out, "INGOT_AGENT_URL") {
 		t.Errorf("without the address it says %v %s", err, out)
@@ -109,5 +107,52 @@ func TestClusterctlInit(t *testing.T) {
 		if text := fmt.Sprint(o.Object); want.kind == "Deployment" && !strings.Contains(text, image) {
 			t.Errorf("it does not run %s: %s", image, text)
 		}
+	}
+}
+
+// call runs clusterctl.
+func call(t *testing.T, bin string, env []string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Env = append(os.Environ(), append(env, "CLUSTERCTL_DISABLE_VERSIONCHECK=true", "HOME="+t.TempDir())...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// generated checks a cluster that clusterctl makes from our template on an API server with the real core: each object is taken, but for those of the Talos
+// providers, which are not there.
+func generated(t *testing.T, kubeconfig string, c client.Client) {
+	bin, err := clusterapi.Clusterctl()
+	ok(t, err)
+	args := []string{
+		"generate", "cluster", "lab", "--config", repository(t), "--kubeconfig", kubeconfig, "--infrastructure", "ingot:" + release, "--target-namespace", "default",
+		"--kubernetes-version", "v1.37.1", "--control-plane-machine-count", "3", "--worker-machine-count", "2",
+	}
+	if out, err := call(t, bin, nil, args...); err == nil || !strings.Contains(out, "CONTROL_PLANE_HOST") || !strings.Contains(out, "WORKER_CLASS") {
+		t.Errorf("without its variables: %v %s", err, out)
+	}
+	text, err := call(t, bin, []string{"CONTROL_PLANE_HOST=api.example.org", "CONTROL_PLANE_CLASS=small", "WORKER_CLASS=big", "TALOS_VERSION=v1.13"}, args...)
+	if err != nil {
+		t.Fatalf("%v %s", err, text)
+	}
+	var unknown, taken []string
+	for _, document := range strings.Split(text, "\n---\n") {
+		o := &unstructured.Unstructured{}
+		ok(t, yaml.Unmarshal([]byte(document), &o.Object))
+		switch err := client.WithFieldValidation(c, metav1.FieldValidationStrict).Create(t.Context(), o, client.DryRunAll); {
+		case meta.IsNoMatchError(err):
+			unknown = append(unknown, o.GetKind())
+		case err != nil:
+			t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+		default:
+			taken = append(taken, o.GetKind())
+		}
+	}
+	slices.Sort(unknown)
+	slices.Sort(taken)
+	if !slices.Equal(unknown, []string{"TalosConfigTemplate", "TalosControlPlane"}) || !slices.Equal(taken, []string{"Cluster", "IngotCluster", "IngotMachineTemplate", "IngotMachineTemplate", "MachineDeployment"}) {
+		t.Errorf("taken %v, unknown %v", taken, unknown)
 	}
 }

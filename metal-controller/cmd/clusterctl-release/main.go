@@ -26,11 +26,7 @@ func write(out, version, image string) error {
 	if out == "" || version == "" || image == "" {
 		return errors.New("--out, --version and --image are needed")
 	}
-	components, err := clusterctl.Components(image)
-	if err != nil {
-		return err
-	}
-	metadata, err := clusterctl.Metadata()
+	files, err := clusterctl.Release(image)
 	if err != nil {
 		return err
 	}
@@ -38,8 +34,10 @@ func write(out, version, image string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "metadata.yaml"), metadata, 0o644); err != nil {
-		return err
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(filepath.Join(dir, "infrastructure-components.yaml"), components, 0o644)
+	return nil
 }

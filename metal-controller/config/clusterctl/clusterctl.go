@@ -1,4 +1,5 @@
-// Package clusterctl makes what clusterctl installs Ingot from: the same manifests as for kubectl, in one file, and the metadata of its releases.
+// Package clusterctl makes what clusterctl installs Ingot from: the same manifests as for kubectl, in one file, the metadata of its releases, and a template of
+// clusters.
 //
 // Layer 0: data.
 package clusterctl
@@ -24,11 +25,23 @@ const Label = "infrastructure-ingot"
 // image is what the manifests name for somebody to replace.
 const image = "ingot/metal-controller"
 
-// Metadata is the file metadata.yaml.
-func Metadata() ([]byte, error) { return files.ReadFile("metadata.yaml") }
+// Release are the files of a release by name, with the container image that runs metal-controller.
+func Release(controller string) (map[string][]byte, error) {
+	components, err := components(controller)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]byte{"infrastructure-components.yaml": components}
+	for _, name := range []string{"metadata.yaml", "cluster-template.yaml"} {
+		if out[name], err = files.ReadFile(name); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
 
-// Components is the file infrastructure-components.yaml, with the container image that runs metal-controller.
-func Components(controller string) ([]byte, error) {
+// components is the file infrastructure-components.yaml.
+func components(controller string) ([]byte, error) {
 	objects, err := objects()
 	if err != nil {
 		return nil, err
