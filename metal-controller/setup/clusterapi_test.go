@@ -263,6 +263,7 @@ func TestClusterAPI(t *testing.T) {
 	t.Run("a thousand reconciles after that write nothing", func(t *testing.T) { w.quiet(t, machine) })
 	t.Run("the next control plane stands apart, and its claim stays its own", func(t *testing.T) { w.apart(t, "c1", controlPlane) })
 	t.Run("what a template makes", w.capacity)
+	t.Run("a MachineDeployment grows and shrinks", w.deployment)
 	t.Run("paused, nothing is given back", func(t *testing.T) { w.paused(t, cluster, own, machine) })
 
 	if err := w.admin.Delete(t.Context(), cluster); err != nil {
@@ -354,6 +355,35 @@ func (w *tenant) capacity(t *testing.T) {
 		cpu, memory := s.Capacity["cpu"], s.Capacity["memory"]
 		return cpu.Value() == 8 && memory.Value() == 16<<30 && s.NodeInfo == infra.NodeInfo{Architecture: "amd64", OperatingSystem: "linux"}
 	})
+}
+
+// deployment grows a MachineDeployment to one machine, and shrinks it again: its server is given back.
+func (w *tenant) deployment(t *testing.T) {
+	labels := map[string]string{"md": "workers"}
+	d := &clusterv1.MachineDeployment{ObjectMeta: w.meta("workers"), Spec: clusterv1.MachineDeploymentSpec{ClusterName: "c1", Replicas: ptr(int32(1)), Selector: metav1.LabelSelector{MatchLabels: labels}}}
+	d.Spec.Template = clusterv1.MachineTemplateSpec{ObjectMeta: clusterv1.ObjectMeta{Labels: labels}, Spec: clusterv1.MachineSpec{
+		ClusterName: "c1", Bootstrap: clusterv1.Bootstrap{DataSecretName: ptr("config")}, InfrastructureRef: w.ref("IngotMachineTemplate", "small"),
+	}}
+	w.create(d)
+	var own infra.IngotMachine
+	w.until("its machine", d, func() bool {
+		var all infra.IngotMachineList
+		if err := w.admin.List(t.Context(), &all, client.InNamespace(w.ns), client.MatchingLabels{clusterv1.MachineDeploymentNameLabel: d.Name}); err != nil || len(all.Items) != 1 {
+			return false
+		}
+		own = all.Items[0]
+		return true
+	})
+	s := w.installs(&own)
+	claim := &metal.ServerClaim{ObjectMeta: w.meta(own.Name)}
+	w.until("its claim", claim, func() bool {
+		return claim.Labels[metal.ClusterRoleLabel] == metal.RoleWorker && claim.Labels[metal.DeploymentLabel] == d.Name && claim.Labels[metal.ClusterAPILabel] == "c1"
+	})
+	patchOf(t, d, `{"spec":{"replicas":0}}`)
+	w.goesOff(s.Name)
+	for _, o := range []client.Object{claim, &own, &clusterv1.Machine{ObjectMeta: w.meta(own.Name)}} {
+		w.gone(o)
+	}
 }
 
 // paused deletes a Machine of a paused Cluster: its IngotMachine, claim and server stay. The end of TestClusterAPI is the control.
