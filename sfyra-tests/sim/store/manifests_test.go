@@ -34,7 +34,9 @@ func held(o *unstructured.Unstructured, objects []*unstructured.Unstructured) bo
 		return group != others
 	case "ValidatingAdmissionPolicyBinding":
 		name, _, _ := unstructured.NestedString(o.Object, "spec", "policyName")
-		i := slices.IndexFunc(objects, func(p *unstructured.Unstructured) bool { return p.GetKind() == "ValidatingAdmissionPolicy" && p.GetName() == name })
+		i := slices.IndexFunc(objects, func(p *unstructured.Unstructured) bool {
+			return p.GetKind() == "ValidatingAdmissionPolicy" && p.GetName() == name
+		})
 		return i < 0 || held(objects[i], objects)
 	}
 	rules, _, _ := unstructured.NestedSlice(o.Object, "spec", "matchConstraints", "resourceRules")
