@@ -2,6 +2,7 @@ package setup_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -15,7 +16,7 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
 
 	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -282,40 +283,72 @@ func TestClusterAPI(t *testing.T) {
 	}
 }
 
-// quiet counts the writes of a reconciler that has nothing to do.
+// quiet counts the writes of a reconciler that has nothing to do, with a cache as it has in a manager.
 func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
-	writes := 0
-	counting := interceptor.NewClient(w.admin, interceptor.Funcs{
-		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			writes++
-			return c.Patch(ctx, o, p, opts...)
-		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-			writes++
-			return c.SubResource(sub).Patch(ctx, o, p, opts...)
-		},
-		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
-			writes++
-			return nil
-		},
-		Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
-			writes++
-			return nil
-		},
-	})
 	w.until("it has converged", machine, func() bool { return reason(machine.Status.Conditions, "Ready") == reasons.Running })
+	cached, err := cluster.New(testapi.Config(t).AdminConfig, func(o *cluster.Options) { o.Scheme = w.admin.Scheme() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- cached.Start(ctx) }()
+	if !cached.GetCache().WaitForCacheSync(ctx) {
+		t.Fatal("the cache did not start")
+	}
+	counting := &countingClient{Client: cached.GetClient()}
 	r := &ingotmachine.Reconciler{Client: counting, Live: w.admin, Events: noEvents{}, Now: time.Now}
 	for range 1000 {
 		if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(machine)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if writes != 0 {
-		t.Errorf("%d writes", writes)
+	if counting.writes != 0 {
+		t.Errorf("%d writes", counting.writes)
 	}
-	if err := counting.Patch(t.Context(), machine.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{}`))); err != nil || writes != 1 {
-		t.Errorf("control: one write counts as %d: %v", writes, err)
+	empty := client.RawPatch("application/merge-patch+json", []byte(`{}`))
+	if err := errors.Join(counting.Patch(t.Context(), machine.DeepCopy(), empty), counting.Status().Patch(t.Context(), machine.DeepCopy(), empty)); err != nil || counting.writes != 2 {
+		t.Errorf("control: two writes count as %d: %v", counting.writes, err)
 	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// countingClient counts writes.
+type countingClient struct {
+	client.Client
+	writes int
+}
+
+func (c *countingClient) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {
+	c.writes++
+	return c.Client.Create(ctx, o, opts...)
+}
+
+func (c *countingClient) Delete(ctx context.Context, o client.Object, opts ...client.DeleteOption) error {
+	c.writes++
+	return c.Client.Delete(ctx, o, opts...)
+}
+
+func (c *countingClient) Patch(ctx context.Context, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+	c.writes++
+	return c.Client.Patch(ctx, o, p, opts...)
+}
+
+func (c *countingClient) Status() client.SubResourceWriter {
+	return &countingStatus{SubResourceWriter: c.Client.Status(), of: c}
+}
+
+type countingStatus struct {
+	client.SubResourceWriter
+	of *countingClient
+}
+
+func (c *countingStatus) Patch(ctx context.Context, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+	c.of.writes++
+	return c.SubResourceWriter.Patch(ctx, o, p, opts...)
 }
 
 // apart is a second control plane, which is not put beside the first though a server there comes first by name. Whoever deletes its claim does not get its server

@@ -94,6 +94,11 @@ func tool(name, path string) (bin string, err error) {
 		return "", err
 	}
 	bin = filepath.Join(root, "build", "bin", name)
+	unlock, err := testapi.Lock(bin)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	if out, err := run(filepath.Join(root, filepath.FromSlash(module)), "go", "build", "-o", bin, path); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}

@@ -19,7 +19,7 @@ func Binary() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(root, "build", "bin", "ingot")
-	unlock, err := lock(bin)
+	unlock, err := Lock(bin)
 	if err != nil {
 		return "", err
 	}
@@ -48,8 +48,8 @@ func Repository() (string, error) {
 	}
 }
 
-// lock lets one test binary at a time build.
-func lock(bin string) (unlock func(), err error) {
+// Lock lets one test binary at a time build a program.
+func Lock(bin string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		return nil, err
 	}
