@@ -41,16 +41,16 @@ type tenant struct {
 
 func newTenant(t *testing.T) *tenant {
 	t.Helper()
-	core, err := clusterapi.Start(t.Context(), testapi.Config(t), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(core.Kill)
 	w := &tenant{t: t, ns: testapi.Namespace(t), admin: admin(t), bmcs: map[string]*fakeBMC{}}
 	w.controller = start(t, func(c *setup.Config) {
 		c.ConfigListen = "127.0.0.1:0"
 		c.OpenBMC = func(_ context.Context, target bmc.Target) (bmc.Driver, error) { return w.bmc(target.Host), nil }
 	})
+	core, err := clusterapi.Start(t.Context(), testapi.Config(t), t.TempDir()) // it comes after Ingot
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(core.Kill)
 	asset := &metal.Asset{URL: "http://127.0.0.1:1/a", SHA256: strings.Repeat("0", 64)}
 	create(t,
 		&metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: metal.EnvironmentSpec{Boot: []metal.BootAssets{{Arch: "amd64", Kernel: asset, Initramfs: asset}}}},
@@ -236,7 +236,7 @@ func (w *tenant) goesOff(name string) {
 // TestClusterAPI drives Ingot by the real core of Cluster API: what the contract promises is read from the objects of Cluster API.
 func TestClusterAPI(t *testing.T) {
 	w := newTenant(t)
-	for i, rack := range []string{"r2", "r2", "r1"} {
+	for i, rack := range []string{"r2", "r2", "r1", "r2", "r2"} {
 		w.server(fmt.Sprintf("%s-%d", w.ns, i), rack)
 	}
 	foreign := &infra.IngotCluster{ObjectMeta: w.meta("foreign"), Spec: infra.IngotClusterSpec{ControlPlaneEndpoint: infra.APIEndpoint{Host: "a", Port: 1}}}
@@ -263,6 +263,7 @@ func TestClusterAPI(t *testing.T) {
 	})
 	t.Run("a thousand reconciles after that write nothing", func(t *testing.T) { w.quiet(t, machine) })
 	t.Run("the next control plane stands apart, and its claim stays its own", func(t *testing.T) { w.apart(t, "c1", controlPlane) })
+	t.Run("what never got its config, or lost its owner, goes", w.unfinished)
 	t.Run("what a template makes", w.capacity)
 	t.Run("a MachineDeployment grows and shrinks", w.deployment)
 	t.Run("paused, nothing is given back", func(t *testing.T) { w.paused(t, cluster, own, machine) })
@@ -374,6 +375,23 @@ func (w *tenant) apart(t *testing.T, cluster string, labels map[string]string) {
 	w.goesOff(s.Name)
 	for _, o := range []client.Object{claim, own, m} {
 		w.gone(o)
+	}
+}
+
+// unfinished are two machines whose Secret never came. One's Machine is deleted, the other's is gone by force. Neither hangs.
+func (w *tenant) unfinished(t *testing.T) {
+	for _, name := range []string{"m3", "m4"} {
+		m, own := w.machine("c1", name, func(m *clusterv1.Machine) { m.Spec.Bootstrap.DataSecretName = ptr("never") })
+		w.until("it says what it waits for", own, func() bool { return reason(own.Status.Conditions, "Ready") == reasons.ConfigMissing })
+		if name == "m4" {
+			patchOf(t, m, `{"metadata":{"finalizers":null}}`)
+		}
+		if err := w.admin.Delete(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []client.Object{m, &metal.ServerClaim{ObjectMeta: w.meta(name)}, own} {
+			w.gone(o)
+		}
 	}
 }
 
