@@ -114,7 +114,7 @@ generate: ## Generate deep copies, CRD manifests and protocol code again (needs 
 	@GOBIN=$(TOOLS) go install $(PROTOC_GO)
 	@GOBIN=$(TOOLS) go install $(PROTOC_GRPC)
 	@$(TOOLS)/controller-gen object paths=./crds/...
-	@$(TOOLS)/controller-gen crd paths=./crds/metal/... output:crd:dir=crds/manifests/crd
+	@$(TOOLS)/controller-gen crd paths=./crds/metal/... paths=./crds/infrastructure/... output:crd:dir=crds/manifests/crd
 	@for p in agent/protocol/agent.proto pxe-server/protocol/pxe.proto; do \
 	  PATH="$(TOOLS):$$PATH" protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$p; done
 

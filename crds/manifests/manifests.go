@@ -1,5 +1,5 @@
 // Package manifests embeds what an API server needs to serve Ingot's API: CustomResourceDefinitions, generated from the Go types, and
-// ValidatingAdmissionPolicies, written by hand. It is layer 0: apimachinery only.
+// ValidatingAdmissionPolicies and the rights of Cluster API, written by hand. It is layer 0: apimachinery only.
 package manifests
 
 import (
@@ -14,12 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-//go:embed crd/*.yaml policy/*.yaml
+//go:embed crd/*.yaml policy/*.yaml rbac/*.yaml
 var files embed.FS
 
 // Objects are all manifests in an order in which they can be applied: CustomResourceDefinitions first.
 func Objects() ([]*unstructured.Unstructured, error) {
-	return Read(files, "crd/*.yaml", "policy/*.yaml")
+	return Read(files, "crd/*.yaml", "policy/*.yaml", "rbac/*.yaml")
 }
 
 // Read decodes the YAML documents of the files that the patterns match, in that order; files of one pattern are in the order of their names.

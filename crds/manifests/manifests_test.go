@@ -28,8 +28,8 @@ func TestEveryFieldExplainsItself(t *testing.T) {
 			}
 		}
 	}
-	if kinds != 5 {
-		t.Errorf("found %d kinds, not 5", kinds)
+	if kinds != 9 {
+		t.Errorf("found %d kinds, not 9", kinds)
 	}
 }
 

@@ -251,6 +251,27 @@ const (
 	// ConfigDoubted: the machine itself says that it could not load its machine config, or does not take it. Nothing proves that.
 	ConfigDoubted = "ConfigDoubted"
 
+	// MachineMissing: no Machine of Cluster API owns the IngotMachine.
+	MachineMissing = "MachineMissing"
+	// ClusterMissing: the Cluster that a machine belongs to does not exist, or no Cluster owns the IngotCluster.
+	ClusterMissing = "ClusterMissing"
+	// ClusterNotProvisioned: Cluster API has not taken over the infrastructure of the machine's Cluster yet.
+	ClusterNotProvisioned = "ClusterNotProvisioned"
+	// BootstrapDataMissing: the Machine does not name the Secret with its machine config yet.
+	BootstrapDataMissing = "BootstrapDataMissing"
+	// Claiming: the claim of a machine is made and has no answer yet.
+	Claiming = "Claiming"
+	// ClaimNotOurs: a claim of the machine's name belongs to somebody else.
+	ClaimNotOurs = "ClaimNotOurs"
+	// EndpointMissing: nothing says where the API of a cluster is to be reached.
+	EndpointMissing = "EndpointMissing"
+	// EndpointKnown is the reason for Ready of an IngotCluster.
+	EndpointKnown = "EndpointKnown"
+	// OtherFailureDomain: the claim asks for another failure domain than the server's.
+	OtherFailureDomain = "OtherFailureDomain"
+	// SpreadUnmet: the server would put too many machines of a cluster into one failure domain.
+	SpreadUnmet = "SpreadUnmet"
+
 	// CabledAsPlanned is the reason for Cabled.
 	CabledAsPlanned = "CabledAsPlanned"
 	// WrongCable: a port of the server is plugged in elsewhere than planned, or is not there.

@@ -39,7 +39,7 @@ type Request struct {
 	Installation string
 	// Environments by name.
 	Environments map[string]*metal.Environment
-	// Siblings are the claims of the same owner, over whose servers the class spreads; see Siblings.
+	// Siblings are the claims of the same owner, over whose servers the class or the claim itself spreads; see Siblings.
 	Siblings map[types.NamespacedName]struct{}
 	// Fit says why a server does not fit a class; it answers as the function Fit does.
 	Fit func(*metal.ServerClass, *metal.Server, *metal.ServerInventory) []Reason
@@ -52,15 +52,19 @@ type Choice struct {
 }
 
 // Choose says which server the claim gets, nil when it can have none now, and why it cannot have the others. A server that could be had and was not
-// chosen is in no group. Of the servers that can be had it prefers the smallest, since the class says what is needed; then the one whose value of the
-// class's spread key the fewest siblings have; then the first by name.
+// chosen is in no group. Of the servers that can be had it prefers those of the failure domain that needs one most, where the claim is spread; then the
+// smallest, since the class says what is needed; then the one whose value of the class's spread key the fewest siblings have; then the first by name.
 func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 	sorted := slices.Clone(candidates)
 	slices.SortFunc(sorted, func(a, b Candidate) int { return strings.Compare(a.Server.Name, b.Server.Name) })
 	var fitting []Candidate
 	var unfit groups
+	skew := r.skew(sorted)
 	for _, c := range sorted {
 		obstacles, reason := r.obstacles(c), unavailable(c.Server)
+		if len(obstacles) == 0 && reason == "" {
+			obstacles = skew.refuses(c.Server)
+		}
 		switch {
 		case len(obstacles) > 0:
 			unfit.add(c.Server.Name, obstacles)
@@ -73,6 +77,7 @@ func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 	if len(fitting) == 0 {
 		return nil, unfit.list
 	}
+	fitting = skew.best(fitting)
 	best := fitting[first(fitting, r.spread(sorted))]
 	environment, _ := resolve(r.Claim, r.Class, best.Server)
 	return &Choice{Server: best.Server.Name, Environment: environment}, unfit.list
@@ -81,8 +86,22 @@ func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 // obstacles are why the claim cannot have the server whatever becomes of it, or since another claim was first; all of the first kind that is found. They
 // come before what may change by itself, which Unavailable says, so that `Claimed` counts servers that would fit.
 func (r *Request) obstacles(c Candidate) []Reason {
+	if found := r.unsuited(c); found != nil {
+		return found
+	}
+	if c.TakenBy != nil && claimOf(c.Server) == nil {
+		return one(reasons.Claimed, "the claim "+c.TakenBy.String()+" has it")
+	}
+	return nil
+}
+
+// unsuited is why the claim could never have the server.
+func (r *Request) unsuited(c Candidate) []Reason {
 	if want := r.Claim.Spec.ServerName; want != "" && want != c.Server.Name {
 		return one(reasons.OtherServerWanted, "the claim asks for the server "+want)
+	}
+	if want := r.Claim.Spec.FailureDomain; want != nil && c.Server.Labels[want.Key] != want.Name {
+		return one(reasons.OtherFailureDomain, "the claim asks for "+want.Key+" "+want.Name)
 	}
 	if found := foreign(c.Server, r.Installation); found != nil {
 		return found
@@ -93,13 +112,7 @@ func (r *Request) obstacles(c Candidate) []Reason {
 	if r.Class.Spec.MinimumTrust > reachableTrust {
 		return one(reasons.TrustNotReachable, sprintf("the class asks for trust level %d, and Ingot can prove level %d", r.Class.Spec.MinimumTrust, reachableTrust))
 	}
-	if found := r.bootable(c); found != nil {
-		return found
-	}
-	if c.TakenBy != nil && claimOf(c.Server) == nil {
-		return one(reasons.Claimed, "the claim "+c.TakenBy.String()+" has it")
-	}
-	return nil
+	return r.bootable(c)
 }
 
 // reachableTrust is the highest trust level that a boot can prove in this release.

@@ -88,8 +88,9 @@ func (c Candidate) holder() types.NamespacedName {
 	return types.NamespacedName{}
 }
 
-// Siblings are the claims, the claim itself left out, that have the same controller as owner; without one those of its namespace and class that have none
-// either. All claims are of its namespace.
+// Siblings are the claims, the claim itself left out, that belong together: for machines of Cluster API those of the same cluster, role and MachineDeployment,
+// since each of them has a controller of its own; else those that have the same controller as owner; without one those of its namespace and class that have
+// none either. All claims are of its namespace.
 func Siblings(claim *metal.ServerClaim, all []metal.ServerClaim) map[types.NamespacedName]struct{} {
 	out := map[types.NamespacedName]struct{}{}
 	for i := range all {
@@ -102,9 +103,21 @@ func Siblings(claim *metal.ServerClaim, all []metal.ServerClaim) map[types.Names
 }
 
 func kin(a, b *metal.ServerClaim) bool {
+	if x, y := set(a), set(b); x != y || x != "" {
+		return x == y
+	}
 	x, y := metav1.GetControllerOf(a), metav1.GetControllerOf(b)
 	if x == nil || y == nil {
 		return x == nil && y == nil && a.Spec.ClassName == b.Spec.ClassName
 	}
 	return x.UID == y.UID
+}
+
+// set names the machines of Cluster API that a claim is one of; empty when it is of none.
+func set(c *metal.ServerClaim) string {
+	cluster := c.Labels[metal.ClusterAPILabel]
+	if cluster == "" {
+		return ""
+	}
+	return cluster + "/" + c.Labels[metal.ClusterRoleLabel] + "/" + c.Labels[metal.DeploymentLabel]
 }

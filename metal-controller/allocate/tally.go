@@ -1,6 +1,7 @@
 package allocate
 
 import (
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -21,6 +22,8 @@ type Numbers struct {
 	Total, Available, Claimed int32
 	// Capacity that each of them has at least: cores and bytes of memory. Nil without a server.
 	Capacity map[string]resource.Quantity
+	// Architectures of them, sorted.
+	Architectures []string
 	// Trouble with evaluating an expression for a server, the first by name; empty when there is none.
 	Trouble string
 }
@@ -28,6 +31,7 @@ type Numbers struct {
 // Tally counts the servers of a class.
 func Tally(class *metal.ServerClass, installation string, candidates []Candidate, eval Eval) (n Numbers) {
 	var cores, memory []int64
+	architectures := map[string]struct{}{}
 	trouble := ""
 	for _, c := range candidates {
 		found := Fit(class, c.Server, c.Inventory, eval)
@@ -38,6 +42,9 @@ func Tally(class *metal.ServerClass, installation string, candidates []Candidate
 			continue
 		}
 		n.Total++
+		if arch := c.Inventory.Spec.Arch; arch != "" {
+			architectures[arch] = struct{}{}
+		}
 		cores, memory = append(cores, int64(Cores(&c.Inventory.Spec))), append(memory, max(c.Inventory.Spec.Memory.TotalBytes, 0))
 		switch {
 		case claimOf(c.Server) != nil:
@@ -46,6 +53,7 @@ func Tally(class *metal.ServerClass, installation string, candidates []Candidate
 			n.Available++
 		}
 	}
+	n.Architectures = slices.Sorted(maps.Keys(architectures))
 	if n.Total > 0 {
 		n.Capacity = map[string]resource.Quantity{CapacityCPU: *resource.NewQuantity(slices.Min(cores), resource.DecimalSI), CapacityMemory: *resource.NewQuantity(slices.Min(memory), resource.BinarySI)}
 	}

@@ -12,7 +12,8 @@ type ClaimView struct {
 	Deleting bool
 	// Moving says that it has clusterctl's delete-for-move annotation.
 	Moving bool
-	// ClusterHeld says why its Cluster keeps anything from being released: it is paused or missing. Empty when nothing does, or it has none.
+	// ClusterHeld says why Cluster API keeps anything from being released: its Cluster is paused or missing, or its machine is not deleted. Empty when nothing does,
+	// or it has none.
 	ClusterHeld string
 	// LoseMember is a person's word that the server need not leave the etcd of its cluster before it is released.
 	LoseMember bool

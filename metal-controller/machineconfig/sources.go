@@ -5,6 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
@@ -56,4 +57,4 @@ func (c Callback) Patch() (Patch, error) {
 }
 
 // ProviderID is what the node of a server is known by.
-func ProviderID(server string) string { return "ingot://" + server }
+func ProviderID(server string) string { return infra.ProviderIDPrefix + server }

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/bmc/drivers"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
@@ -76,11 +79,19 @@ func checkAPI(cfg *rest.Config) error {
 	if err != nil {
 		return fmt.Errorf("reaching the API server %s: %w; check --kubeconfig", cfg.Host, err)
 	}
-	list, err := d.ServerResourcesForGroupVersion(metal.GroupVersion.String())
-	if err == nil && len(list.APIResources) > 0 {
-		return nil
+	for _, version := range []string{metal.GroupVersion.String(), infra.GroupVersion.String()} {
+		if !serves(d, version) {
+			return fmt.Errorf("the API server %s does not serve %s: install Ingot's CRDs first: kubectl apply --server-side -f crds/manifests/crd -f crds/manifests/policy -f crds/manifests/rbac",
+				cfg.Host, version)
+		}
 	}
-	return fmt.Errorf("the API server %s does not serve %s: install Ingot's CRDs first: kubectl apply --server-side -f crds/manifests/crd -f crds/manifests/policy", cfg.Host, metal.GroupVersion)
+	return nil
+}
+
+// serves says that the API server has kinds of ours in this version; other providers of Cluster API share its group.
+func serves(d discovery.DiscoveryInterface, version string) bool {
+	list, err := d.ServerResourcesForGroupVersion(version)
+	return err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Kind == "Server" || r.Kind == "IngotMachine" })
 }
 
 // uncached are kinds that are read one by one from the API server: the rights to list and watch them are neither needed nor wanted.

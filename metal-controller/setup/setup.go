@@ -14,10 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/accounts"
 	"ingot.dev/ingot/metal-controller/allocate/expr"
@@ -131,7 +133,7 @@ func Run(ctx context.Context, cfg Config) error {
 // Scheme knows the kinds that the controller reads and writes.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), metal.AddToScheme(scheme))
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), metal.AddToScheme(scheme), infra.AddToScheme(scheme), clusterv1.AddToScheme(scheme))
 }
 
 func newManager(cfg Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
@@ -191,6 +193,9 @@ func (a *app) assemble(ctx context.Context) error {
 		return fmt.Errorf("setting up the Server reconciler: %w", err)
 	}
 	if err := a.addClaims(ctx, cel); err != nil {
+		return err
+	}
+	if err := a.addClusterAPI(); err != nil {
 		return err
 	}
 	if err := a.addProof(events); err != nil {

@@ -30,7 +30,7 @@ var effects = []string{"os", "os/exec", "net", "net/http", "math/rand", "math/ra
 // deep rules look at everything that is reached; shallow ones only at what is imported directly, since apimachinery itself reaches net and os.
 var deep = []rule{
 	{from: "crds", to: []string{module}, except: []string{module + "crds/"}, reason: "the API is a leaf that others build on"},
-	{from: "crds", to: []string{"sigs.k8s.io/controller-runtime", "k8s.io/client-go"}, reason: "layer 0 is data"},
+	{from: "crds", to: []string{"sigs.k8s.io/controller-runtime", "sigs.k8s.io/cluster-api", "k8s.io/client-go"}, reason: "layer 0 is data"},
 	{from: "agent", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "the agent runs on machines of strangers and stays small"},
 	{from: "pxe-server", to: []string{module + "metal-controller", "k8s.io/"}, reason: "a site's boot server needs no Kubernetes"},
 	{from: "boot-assets", to: []string{module + "metal-controller", module + "pxe-server", "k8s.io/"}, reason: "assets cross layers as io/fs.FS plus digest"},
@@ -66,6 +66,10 @@ var shallow = []rule{
 	{from: "metal-controller/allocate", to: append([]string{"context", "k8s.io/client-go", "sigs.k8s.io", "github.com/go-logr"}, effects...), reason: "which server a claim gets is decided purely; allocate/expr only remembers what it compiled"},
 	{from: "metal-controller/reconcilers/claim", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/claim"}, reason: "reconcilers meet through API objects, and binding needs nothing of lifecycle"},
 	{from: "metal-controller/reconcilers/class", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/allocate", module + "metal-controller/reconcilers/class"}, reason: "reconcilers meet through API objects"},
+	{from: "metal-controller/clusterapi", to: []string{module}, except: []string{module + "crds/", module + "metal-controller/allocate"}, reason: "it reads Cluster API's objects, and decides nothing"},
+	{from: "metal-controller/reconcilers/ingotmachine", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/clusterapi"}, reason: "reconcilers meet through API objects: a machine knows its claim, and nothing of lifecycle"},
+	{from: "metal-controller/reconcilers/ingotcluster", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/clusterapi"}, reason: "reconcilers meet through API objects"},
+	{from: "metal-controller/reconcilers/ingottemplate", to: []string{module + "metal-controller"}, except: []string{module + "metal-controller/clusterapi"}, reason: "reconcilers meet through API objects"},
 	{from: "metal-controller/machineconfig", to: append([]string{"context", "k8s.io", "sigs.k8s.io"}, effects...), reason: "the same patches make the same bytes: no I/O, clock, randomness or logging"},
 	{from: "metal-controller/capability", to: append([]string{"context", "time"}, slices.DeleteFunc(slices.Clone(effects), func(e string) bool { return e == "log/slog" })...), reason: "a token rests on its key alone; log/slog only to hide that"},
 	{from: "metal-controller/records", to: []string{module}, except: []string{module + "crds/"}, reason: "it reads and writes; it decides nothing"},

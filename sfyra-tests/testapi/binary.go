@@ -14,12 +14,12 @@ func Binary() (string, error) {
 	if bin := os.Getenv("INGOT_BIN"); bin != "" {
 		return filepath.Abs(bin)
 	}
-	root, err := repository()
+	root, err := Repository()
 	if err != nil {
 		return "", err
 	}
 	bin := filepath.Join(root, "build", "bin", "ingot")
-	unlock, err := lock(bin)
+	unlock, err := Lock(bin)
 	if err != nil {
 		return "", err
 	}
@@ -30,8 +30,8 @@ func Binary() (string, error) {
 // module is the folder of the program's module in the repository.
 const module = "metal-controller/ingot"
 
-// repository finds the root above the working folder, which is the tested package's.
-func repository() (string, error) {
+// Repository finds the root above the working folder, which is the tested package's.
+func Repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
@@ -48,8 +48,8 @@ func repository() (string, error) {
 	}
 }
 
-// lock lets one test binary at a time build.
-func lock(bin string) (unlock func(), err error) {
+// Lock lets one test binary at a time build a program.
+func Lock(bin string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		return nil, err
 	}

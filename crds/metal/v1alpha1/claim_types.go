@@ -16,6 +16,50 @@ type Binding struct {
 	BindingID string `json:"bindingID"`
 }
 
+// FailureDomain is a set of servers that may fail together: those with one value of a label.
+type FailureDomain struct {
+	// Key is a label of Servers.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key"`
+	// Name of the domain: the label's value.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+}
+
+// SpreadMode says what to do where a claim cannot be spread as wanted.
+//
+// +kubebuilder:validation:Enum=DoNotSchedule;ScheduleAnyway
+type SpreadMode string
+
+// The modes, named as those of Kubernetes' topology spread constraints.
+const (
+	// DoNotSchedule waits for a server that keeps the skew.
+	DoNotSchedule SpreadMode = "DoNotSchedule"
+	// ScheduleAnyway takes one of the domain with the fewest.
+	ScheduleAnyway SpreadMode = "ScheduleAnyway"
+)
+
+// Spread spreads claims over failure domains. It counts claims of the same Cluster API cluster and role, or else of the same owner. The domains are those of
+// the servers that fit, taken or not.
+type Spread struct {
+	// Key is a label of Servers; each of its values is a domain. DoNotSchedule takes no server without it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key"`
+	// MaxSkew is by how many a domain may be ahead of the one with the fewest.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	MaxSkew int32 `json:"maxSkew,omitempty"`
+	// WhenUnsatisfiable says what to do where no free server keeps the skew: DoNotSchedule (default) waits, ScheduleAnyway takes the best that there is.
+	// +kubebuilder:default=DoNotSchedule
+	// +optional
+	WhenUnsatisfiable SpreadMode `json:"whenUnsatisfiable,omitempty"`
+}
+
 // ServerClaimSpec asks for one server.
 //
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.binding) || (has(self.binding) && self.binding == oldSelf.binding)",message="binding is immutable: delete the claim to release the server"
@@ -52,6 +96,12 @@ type ServerClaimSpec struct {
 	// cluster, and on none that joins one which exists: a second bootstrap makes a second cluster.
 	// +optional
 	BootstrapEtcd bool `json:"bootstrapEtcd,omitempty"`
+	// FailureDomain, when set, takes only servers of that domain.
+	// +optional
+	FailureDomain *FailureDomain `json:"failureDomain,omitempty"`
+	// Spread, when set, keeps the claims of a cluster apart. It comes before the class's spreadKey and before the size of servers.
+	// +optional
+	Spread *Spread `json:"spread,omitempty"`
 	// Binding is written by Ingot.
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`

@@ -307,6 +307,11 @@ type ServerClassStatus struct {
 	// Capacity that every server of this class has at least.
 	// +optional
 	Capacity map[string]resource.Quantity `json:"capacity,omitempty"`
+	// Architectures of the servers of this class, such as amd64.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=set
+	// +optional
+	Architectures []string `json:"architectures,omitempty"`
 	// Conditions say what is so and why.
 	// +listType=map
 	// +listMapKey=type

@@ -21,7 +21,10 @@ const (
 	ClusterAPILabel = "cluster.x-k8s.io/cluster-name"
 )
 
-// ClusterRoleLabel says what a claim of `ingot cluster` is in its cluster: one of the roles below.
+// DeploymentLabel is Cluster API's own: the MachineDeployment that a machine is of.
+const DeploymentLabel = "cluster.x-k8s.io/deployment-name"
+
+// ClusterRoleLabel says what a claim of `ingot cluster`, or of a machine of Cluster API, is in its cluster: one of the roles below.
 const (
 	ClusterRoleLabel = "metal.ingot.dev/cluster-role"
 	RoleControlPlane = "control-plane"

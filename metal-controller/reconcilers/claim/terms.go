@@ -63,7 +63,7 @@ func (r *Reconciler) offers(ctx context.Context, claim *metal.ServerClaim, class
 	if wrong := allocate.EnvironmentWish(claim, class, t.request.Environments); len(wrong) > 0 {
 		return nil, refuse(wrong[0].Reason, "Waiting for an operator, or for the claim to name another one: "+wrong[0].Message+"."), nil
 	}
-	if class.Spec.SpreadKey == "" {
+	if class.Spec.SpreadKey == "" && claim.Spec.Spread == nil {
 		return t, nil, nil
 	}
 	var claims metal.ServerClaimList

@@ -87,6 +87,6 @@ func (r *Reconciler) status(class *metal.ServerClass, n allocate.Numbers) {
 	}
 	c.ObservedGeneration, c.LastTransitionTime = class.Generation, metav1.NewTime(r.Now())
 	s := &class.Status
-	s.Total, s.Available, s.Claimed, s.Capacity, s.ObservedGeneration = n.Total, n.Available, n.Claimed, n.Capacity, class.Generation
+	s.Total, s.Available, s.Claimed, s.Capacity, s.Architectures, s.ObservedGeneration = n.Total, n.Available, n.Claimed, n.Capacity, n.Architectures, class.Generation
 	meta.SetStatusCondition(&s.Conditions, c)
 }

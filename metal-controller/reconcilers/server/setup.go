@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/metal-controller/identity"
 )
@@ -33,6 +35,7 @@ func (r *Reconciler) SetupWithManager(m ctrl.Manager, wakes <-chan string) error
 		For(&metal.Server{}).
 		Watches(&metal.ServerInventory{}, handler.EnqueueRequestsFromMapFunc(r.concerned)).
 		Watches(&metal.ServerClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
+		Watches(&infra.IngotMachine{}, handler.EnqueueRequestsFromMapFunc(provided)).
 		WatchesRawSource(r.sightingSource()).
 		WatchesRawSource(wakeSource(wakes)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &skip}).
@@ -60,6 +63,16 @@ func (r *Reconciler) concerned(ctx context.Context, o client.Object) []reconcile
 func claimed(_ context.Context, o client.Object) []reconcile.Request {
 	if c, ok := o.(*metal.ServerClaim); ok && c.Spec.Binding != nil {
 		return []reconcile.Request{request(c.Spec.Binding.Server)}
+	}
+	return nil
+}
+
+// provided is the Server of a machine of Cluster API, which holds back a release until it is deleted itself, or not paused any more.
+func provided(_ context.Context, o client.Object) []reconcile.Request {
+	if m, ok := o.(*infra.IngotMachine); ok {
+		if name, ok := strings.CutPrefix(m.Spec.ProviderID, infra.ProviderIDPrefix); ok {
+			return []reconcile.Request{request(name)}
+		}
 	}
 	return nil
 }

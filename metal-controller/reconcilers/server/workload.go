@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +24,12 @@ const (
 	clusterGroup   = "cluster.x-k8s.io"
 	clusterKind    = "Cluster"
 	clusterVersion = "v1beta2"
+)
+
+// What makes claims for Cluster API.
+const (
+	machineKind    = "IngotMachine"
+	machineVersion = "infrastructure.cluster.x-k8s.io/v1alpha1"
 )
 
 // workload reads what the record's claim says, and what its workload told; for a server without a claim, whether it may wait in the agent.
@@ -97,6 +104,9 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 	if view.Deleting {
 		view.ClusterHeld, err = r.clusterHeld(ctx, &c)
 	}
+	if view.Deleting && view.ClusterHeld == "" && err == nil {
+		view.ClusterHeld, err = r.machineHeld(ctx, &c)
+	}
 	return view, err
 }
 
@@ -104,6 +114,28 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 func binds(c *metal.ServerClaim, server *metal.Server) bool {
 	b := c.Spec.Binding
 	return b != nil && b.Server == server.Name && b.BindingID == server.Spec.Record.Claim.BindingID
+}
+
+// machineHeld says that the machine of Cluster API that made the claim still wants it; empty when it does not, or the claim has none. The garbage collector deletes
+// claims whose owner has another UID than they say, as after a restore, and that is no wish of anybody.
+func (r *Reconciler) machineHeld(ctx context.Context, c *metal.ServerClaim) (string, error) {
+	owner := metav1.GetControllerOf(c)
+	if owner == nil || owner.Kind != machineKind || owner.APIVersion != machineVersion {
+		return "", nil
+	}
+	machine := &unstructured.Unstructured{}
+	machine.SetAPIVersion(owner.APIVersion)
+	machine.SetKind(owner.Kind)
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: owner.Name}, machine)
+	switch {
+	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("reading IngotMachine %s/%s: %w", c.Namespace, owner.Name, err)
+	case machine.GetDeletionTimestamp() == nil:
+		return "The IngotMachine " + c.Namespace + "/" + owner.Name + " that made the claim is not being deleted, so nothing is released. Delete its Machine.", nil
+	}
+	return "", nil
 }
 
 // clusterHeld says why the claim's Cluster keeps it from being released; empty when nothing does, or it has none.

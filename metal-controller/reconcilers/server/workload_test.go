@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -106,7 +108,20 @@ func TestReleased(t *testing.T) {
 	}
 }
 
-// TestNotReleased: a claim that is gone, moved, or whose Cluster is not there is no release. The control is TestReleased.
+// ingotMachine is a machine of Cluster API that nobody deletes.
+func (w *world) ingotMachine(name string) *unstructured.Unstructured {
+	w.t.Helper()
+	m := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"className": "class"}}}
+	m.SetAPIVersion("infrastructure.cluster.x-k8s.io/v1alpha1")
+	m.SetKind("IngotMachine")
+	m.SetNamespace("default")
+	m.SetName(name)
+	must(w, w.admin.Create(w.t.Context(), m))
+	w.t.Cleanup(func() { _ = w.admin.Delete(context.Background(), m) })
+	return m
+}
+
+// TestNotReleased: a claim that is gone, moved, or whose Cluster is not there or whose machine stays is no release. The control is TestReleased.
 func TestNotReleased(t *testing.T) {
 	for name, c := range map[string]struct {
 		labels map[string]string
@@ -121,6 +136,13 @@ func TestNotReleased(t *testing.T) {
 		}, reasons.ReleasePaused},
 		"no-cluster": {map[string]string{"cluster.x-k8s.io/cluster-name": "prod"}, func(w *world, c *metal.ServerClaim) {
 			must(w, w.admin.Delete(w.t.Context(), c))
+		}, reasons.ReleasePaused},
+		"machine-stays": {nil, func(w *world, c *metal.ServerClaim) {
+			m := w.ingotMachine(c.Name)
+			yes := true
+			c.OwnerReferences = []metav1.OwnerReference{{APIVersion: m.GetAPIVersion(), Kind: m.GetKind(), Name: m.GetName(), UID: "that-of-another-life", Controller: &yes}}
+			must(w, w.admin.Update(w.t.Context(), c)) // the garbage collector deletes it, too
+			must(w, client.IgnoreNotFound(w.admin.Delete(w.t.Context(), c)))
 		}, reasons.ReleasePaused},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,4 +1,5 @@
-package v1alpha1
+// Package crds_test checks what all kinds of Ingot's API have in common.
+package crds_test
 
 import (
 	"bufio"
@@ -6,16 +7,22 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 )
 
 // factsFile has a row for every persisted field: its one writer, its evidence, and whether it survives a move.
-const factsFile = "../../../docs/facts.md"
+const factsFile = "../docs/facts.md"
 
 // TestFactsCoverEveryField fails on a field of the API without a row in docs/facts.md, and on a row without a field.
 func TestFactsCoverEveryField(t *testing.T) {
 	rows := readFacts(t)
 	used := map[string]bool{}
-	for _, kind := range []any{Server{}, ServerInventory{}, ServerClass{}, ServerClaim{}, Environment{}} {
+	for _, kind := range []any{
+		metal.Server{}, metal.ServerInventory{}, metal.ServerClass{}, metal.ServerClaim{}, metal.Environment{},
+		infra.IngotCluster{}, infra.IngotClusterTemplate{}, infra.IngotMachine{}, infra.IngotMachineTemplate{},
+	} {
 		typ := reflect.TypeOf(kind)
 		for _, path := range fields(typ, typ.Name()) {
 			row, ok := rowFor(rows, path)
@@ -89,7 +96,7 @@ func fields(typ reflect.Type, path string) []string {
 	for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
 		typ = typ.Elem()
 	}
-	if typ.Kind() != reflect.Struct || typ.PkgPath() != reflect.TypeFor[Server]().PkgPath() {
+	if typ.Kind() != reflect.Struct || !strings.HasPrefix(typ.PkgPath(), "ingot.dev/ingot/crds/") {
 		return []string{path}
 	}
 	var all []string
