@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,18 +158,22 @@ func (f *benchFleet) kept(t *testing.T) time.Duration {
 		open = append(open, d)
 	}
 	var times []time.Duration
+	var failed atomic.Int64
 	for range benchRounds {
 		var work sync.WaitGroup
 		start := time.Now()
 		for _, d := range open {
 			work.Go(func() {
 				if state, err := d.Power(t.Context()); err != nil || state != bmc.Off {
-					t.Errorf("%s, %v", state, err)
+					failed.Add(1)
 				}
 			})
 		}
 		work.Wait()
 		times = append(times, time.Since(start))
+	}
+	if n := failed.Load(); n > 0 {
+		t.Errorf("%d of %d readings through open sessions failed: is the machine too busy?", n, benchRounds*len(open))
 	}
 	return median(times)
 }

@@ -2,7 +2,8 @@
 //
 // It is for one goroutine and has no clock, randomness or waiting of its own, so a run is the same every time. Objects in it are never changed
 // in place: each write makes a new object and shares what did not change, so a journal entry, a lagging view and a snapshot are pointers.
-// What Peek, All, a Write or client.UnsafeDisableDeepCopy hand out is therefore shared: read it, never change it.
+// What Peek, All, a Write or client.UnsafeDisableDeepCopy hand out is therefore shared: read it, never change it. That holds for the items of a list, too:
+// a view hands out the same list of everything until it learns something.
 //
 // The contract suite (storetest) runs against this store and against a real API server. Where the store differs on purpose:
 //   - Kinds: those of New, and only the metal API has schema, defaults, CEL rules and admission policies. Namespaces need not exist.

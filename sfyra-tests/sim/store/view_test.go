@@ -90,6 +90,43 @@ func change(t *testing.T, c client.Client, dice *rand.Rand) {
 	must(t, err)
 }
 
+// TestSharedLists: a list of everything is the same one until the view learns something; what one reader appends, or filters out of his copy, no other
+// sees; and as long as Seen is the same, so is the list.
+func TestSharedLists(t *testing.T) {
+	s := store.New(clock)
+	c, v := s.Client(ingot), s.Cached(store.Told)
+	bySeen := map[int]string{}
+	dice := rand.New(rand.NewPCG(2, 0))
+	for range 300 {
+		change(t, c, dice)
+		switch dice.IntN(3) {
+		case 0:
+			v.Advance("Server", dice.IntN(4))
+		case 1:
+			v.Rewind("Server", dice.IntN(4))
+		}
+		var one, two metal.ServerList
+		must(t, v.Client(ingot).List(t.Context(), &one, client.UnsafeDisableDeepCopy))
+		one.Items = append(one.Items, *server("mine"))
+		must(t, v.Client(ingot).List(t.Context(), &two, client.UnsafeDisableDeepCopy))
+		if len(one.Items) > 1 && &one.Items[0] == &two.Items[0] || len(two.Items) != len(one.Items)-1 {
+			t.Fatal("what one reader appended is in the list of another")
+		}
+		now := fmt.Sprint(shown(t, v.Client(ingot)))
+		if before, ok := bySeen[v.Seen("Server")]; ok && before != now {
+			t.Fatalf("after %d changes it showed %s, and shows %s", v.Seen("Server"), before, now)
+		}
+		bySeen[v.Seen("Server")] = now
+	}
+	var deep, shared metal.ServerList
+	must(t, v.Client(ingot).List(t.Context(), &shared, client.UnsafeDisableDeepCopy))
+	must(t, v.Client(ingot).List(t.Context(), &deep))
+	deep.Items[0].Labels = map[string]string{"class": "mine"}
+	if shared.Items[0].Labels["class"] == "mine" || v.Seen("Nothing") != 0 {
+		t.Error("control: a copy is not a copy")
+	}
+}
+
 // TestLagBounds: a view with a bound is never further behind, and one without an index for a field says so.
 func TestLagBounds(t *testing.T) {
 	s := store.New(clock)
