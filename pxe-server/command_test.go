@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"--address":                {"--address", "here"},
-		"address: ::1 is not":      {"--address", "::1"},
+		"address: ::1 is neither":  {"--address", "::1"},
 		"HOST:PORT":                {"--controller", "nowhere"},
 		"FIRST-LAST":               {"--dhcp-pool", "192.0.2.9"},
 		"httpPort: 99999":          {"--http-port", "99999"},

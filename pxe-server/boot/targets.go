@@ -163,7 +163,7 @@ func (s script) askAgain(p Params) script {
 		do("chain", "--replace", p.FirstStage).orGoto("gone"),
 		label("gone"),
 		say("the boot server is gone, asking who else there is."),
-		do("ifconf", "--configurator", "dhcp").orGoto("leave"),
+		do("ifconf", "--configurator", configurator(p.FirstStage)).orGoto("leave"),
 		statement{verbatim: named},
 		statement{verbatim: follow},
 		label("leave"),

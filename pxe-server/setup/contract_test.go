@@ -142,7 +142,7 @@ func (r *running) get(t *testing.T, address string) (code int, body []byte) {
 	u, err := url.Parse(address)
 	ok(t, err)
 	r.do(t, func() {
-		conn, err := net.Dial("tcp4", u.Host)
+		conn, err := net.Dial("tcp", u.Host)
 		if err != nil {
 			t.Errorf("GET %s: %v", address, err)
 			return

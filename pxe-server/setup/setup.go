@@ -32,7 +32,7 @@ const DefaultHTTPPort = 7480
 type Config struct {
 	// Interface is the network interface that machines boot through.
 	Interface string
-	// Address is the IPv4 address to serve on; the interface's first one when unset.
+	// Address is the one to serve on, IPv4 or IPv6; when unset the interface's first IPv4 address, or, when it has none, its first IPv6 address.
 	Address netip.Addr
 	// HTTPPort is DefaultHTTPPort when zero.
 	HTTPPort int
@@ -65,7 +65,7 @@ type Config struct {
 // Network is one that machines boot through.
 type Network struct {
 	Interface string
-	// Address is the IPv4 address to serve on; the interface's first one when unset.
+	// Address is the one to serve on, IPv4 or IPv6; when unset the interface's first IPv4 address, or, when it has none, its first IPv6 address.
 	Address netip.Addr
 	DHCP    DHCP
 }
@@ -83,6 +83,9 @@ type DHCP struct {
 	Proxy bool
 	// NoRouterAnswers leaves the router solicitations of machines that netboot unanswered; iPXE in older network cards then waits about 15 s for IPv6.
 	NoRouterAnswers bool
+	// Announce sends router advertisements on a network that is served over IPv6: that the prefix is on the link, and that addresses come from DHCPv6. It is for
+	// networks without a router; where one is heard, it is left to that.
+	Announce bool
 	// Peers are the addresses of further pxe-servers on the network, which are not to be warned of.
 	Peers []netip.Addr
 	// Network holds pools, router, name servers and lease time of the interface's own network. Its prefix comes from the interface.
@@ -153,8 +156,8 @@ func (c Config) checkNetworks() (all []error) {
 			all = append(all, fmt.Errorf("%sinterface: %s is served already; name another, or remove this one", at, n.Interface))
 		}
 		names[n.Interface] = true
-		if n.Address.IsValid() && !n.Address.Is4() {
-			all = append(all, fmt.Errorf("%saddress: %v is not an IPv4 address", at, n.Address))
+		if a := n.Address; a.IsValid() && !a.Is4() && (!a.IsGlobalUnicast() || a.Is4In6() || a.Zone() != "") {
+			all = append(all, fmt.Errorf("%saddress: %v is neither an IPv4 address nor an IPv6 address beyond the link", at, a))
 		}
 		if err := n.DHCP.check(); err != nil {
 			all = append(all, fmt.Errorf("%s%w", at, err))

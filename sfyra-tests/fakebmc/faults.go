@@ -19,12 +19,17 @@ type Fault struct {
 	IgnorePower bool
 	// IgnoreBoot acknowledges boot overrides and does nothing.
 	IgnoreBoot bool
+	// NoPxe: the firmware offers network boot over HTTP alone. IgnoreURI acknowledges an HttpBootUri and keeps another. Redfish only.
+	NoPxe, IgnoreURI bool
 	// NoShutdown: GracefulShutdown is neither offered nor taken.
 	NoShutdown bool
 	// Inverted reports a host that is on as off and the other way round. IPMI only, as the next two.
 	Inverted bool
 	// FlagsExpire: the 60 s after which boot flags are cleared cannot be switched off.
 	FlagsExpire bool
+	// RefuseKeys: serial-over-LAN takes nothing of what is typed; TakeKeys it takes so many characters of a packet and refuses the rest, 0 for all.
+	RefuseKeys bool
+	TakeKeys   int
 	// Garbage: answers make no sense. Within a session they are signed as they should be.
 	Garbage bool
 }

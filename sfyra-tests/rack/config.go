@@ -56,7 +56,7 @@ type Config struct {
 	Dir string
 	// Bridge is the name of the switch's device.
 	Bridge string
-	// Prefix is the address of the switch with the length of its network.
+	// Prefix is the address of the switch with the length of its network. With one of IPv6 the rack has no IPv4.
 	Prefix netip.Prefix
 	// Servers, at most MaxServers.
 	Servers []Spec

@@ -50,7 +50,7 @@ func TestFill(t *testing.T) {
 		"limits":                   {Network{FileMiB: 100, CacheMiB: 1000}, nil},
 		"boot port":                {Network{BootPort: 70000}, []string{"--boot-port 70000", "0 for none"}},
 		"sites":                    {Network{BootPort: 7444, Address: "192.0.2.1"}, nil},
-		"address":                  {Network{Address: "example.org"}, []string{"--address", "IPv4"}},
+		"address":                  {Network{Address: "example.org"}, []string{"--address", "no address"}},
 		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
 		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},
 		"metrics with a word":      {Network{MetricsAddr: "localhost:http"}, []string{"--metrics-address"}},
