@@ -36,6 +36,9 @@ func TestRegisterARM64(t *testing.T) {
 	spec.NICs = append(spec.NICs, rack.NIC{MAC: mac(0x74), Model: qemu.E1000e})
 	http.HTTPBoot = true
 	s := newSiteWith(t, []string{"--agent-image", image}, spec, http, other)
+	for _, name := range []string{"r1", "h1", "x1"} { // here, since the BMCs live as long as the step that declares them
+		s.declare(name)
+	}
 	s.step("UEFI PXE", func(t *testing.T) { s.registerArm(t, spec, "uefi-pxe") })
 	s.step("accepted, wiped, Available", func(t *testing.T) { s.wipeArm(t, spec) })
 	s.step("UEFI HTTP boot", func(t *testing.T) {
@@ -43,7 +46,8 @@ func TestRegisterARM64(t *testing.T) {
 		s.ingot("power", "off", "h1")
 	})
 	s.step("amd64 beside it", func(t *testing.T) {
-		s.register("x1")
+		s.ingot("power", "on", "x1")
+		s.awaitServer("x1", "it registers", bootLimit, discovered)
 		if i := s.inventory("x1").Spec; i.Arch != "amd64" || !strings.HasSuffix(i.Agent.Kernel, "-amd64") {
 			t.Errorf("its architecture is %s, its kernel %s", i.Arch, i.Agent.Kernel)
 		}
@@ -52,7 +56,6 @@ func TestRegisterARM64(t *testing.T) {
 
 // registerArm switches an arm64 server on and compares what it reports.
 func (s *site) registerArm(t *testing.T, spec rack.Spec, firmware string) {
-	s.declare(spec.Name)
 	s.ingot("power", "on", spec.Name)
 	v := s.awaitServer(spec.Name, "it registers", armFactor*bootLimit, discovered)
 	i := s.inventory(spec.Name).Spec
