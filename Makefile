@@ -8,6 +8,7 @@ export CGO_ENABLED := 0
 BIN     := build/bin
 TOOLS   := $(CURDIR)/build/tools
 IMAGE   := build/assets/agent-amd64
+IMAGE_ARM64 := build/assets/agent-arm64
 TESTOS  := build/assets/testos-amd64
 TALOS   := build/assets/talos-amd64
 PHASES  := $(CURDIR)/build/phases.tsv
@@ -24,6 +25,8 @@ TALOS_kubernetes := $(TALOS_install)|TestNode
 RUN ?=
 SKIP ?=
 LDFLAGS := -s -w
+# Scenarios of arm64 need an image and an emulator of their own.
+E2E_ARM64 := $(if $(findstring ARM64,$(SKIP)),,$(if $(RUN),$(findstring ARM64,$(RUN)),ARM64))
 
 GOLANGCI       := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.8.0
 CONTROLLER_GEN := sigs.k8s.io/controller-tools/cmd/controller-gen@v0.22.0
@@ -48,9 +51,9 @@ test: ## Run all tests that need no virtual machine
 
 .PHONY: e2e
 e2e: ## Run the scenarios on the virtual rack: real firmware, real protocols (RUN=TestName for one, SKIP=TestName|TestName)
-	@.ci/setup e2e
-	@$(MAKE) images
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_TESTOS_IMAGE=$(CURDIR)/$(TESTOS) go test -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(or $(RUN),.)' -skip '$(or $(SKIP),^$$)' ./sfyra-tests/rack/... ./sfyra-tests/guest/... ./sfyra-tests/scenarios/...
+	@.ci/setup $(if $(E2E_ARM64),e2e-arm64,e2e)
+	@$(MAKE) images $(if $(E2E_ARM64),images-arm64)
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_AGENT_IMAGE_ARM64=$(CURDIR)/$(IMAGE_ARM64) INGOT_TESTOS_IMAGE=$(CURDIR)/$(TESTOS) go test -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(or $(RUN),.)' -skip '$(or $(SKIP),^$$)' ./sfyra-tests/rack/... ./sfyra-tests/guest/... ./sfyra-tests/scenarios/...
 
 .PHONY: talos
 talos: ## Build the test guest of the real Talos into build/assets: SLICE=apid, install or kubernetes (the first time 10, 11 or 21 CPU-minutes, then seconds)
@@ -131,6 +134,12 @@ kubectl: ## Build the real kubectl from its module, for tests
 images: build testos ## Build the boot images of the agent and of the test OS into build/assets
 	@echo "images: agent image into $(IMAGE) (the first time downloads a kernel and firmware: about 150 MB)"
 	@go run ./boot-assets/initramfs/mkimage --arch amd64 --agent $(BIN)/agent --out $(IMAGE)
+
+.PHONY: images-arm64
+images-arm64: ## Build the agent's boot image for arm64 servers into build/assets; `ingot up` finds it there
+	@echo "images-arm64: agent image into $(IMAGE_ARM64) (the first time downloads a kernel: about 90 MB)"
+	@mkdir -p $(BIN); GOARCH=arm64 go build -ldflags '$(LDFLAGS)' -o $(BIN)/agent-arm64 ./agent
+	@go run ./boot-assets/initramfs/mkimage --arch arm64 --agent $(BIN)/agent-arm64 --out $(IMAGE_ARM64)
 
 .PHONY: testos
 testos: ## Build the test OS that scenarios install: the agent's kernel with a small program

@@ -90,7 +90,7 @@ func talk(ctx context.Context, log *slog.Logger, args boot.Args, pin session.Pin
 func converse(ctx context.Context, log *slog.Logger, args boot.Args, r *reporter, found <-chan struct{}, s *session.Session) (session.Leave, error) {
 	kernel := network.Netlink{Sys: "/sys", Resolver: "/etc/resolv.conf"}
 	net := &network.Network{
-		Kernel: kernel, Client: network.DHCP{}, BootMAC: args.MAC, After: time.After, Log: log, Changed: r.address,
+		Kernel: kernel, Client: network.For(args.URL, network.DHCP{}, network.IPv6{}), BootMAC: args.MAC, After: time.After, Log: log, Changed: r.address,
 	}
 	lease, err := net.Connect(ctx)
 	if err != nil {

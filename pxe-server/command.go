@@ -23,7 +23,7 @@ It gives them addresses (DHCP; or --proxy-dhcp beside a DHCP server that there i
 the agent (HTTP). What a machine gets is the controller's decision. While the controller cannot be heard, servers with a system boot
 their own disk, as it said last, also after a restart of pxe-server; nothing is begun, and what was seen is told later.
 
-It needs to bind the ports 67 and 69 (as a proxy 4011 as well) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW. A proxy without CAP_NET_RAW serves; it then hears no other DHCP servers and answers no
+It needs to bind the ports 67 and 69 (as a proxy 4011 as well; on a network with IPv6 alone 547 and 69) and to open packet sockets: root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW. A proxy without CAP_NET_RAW serves; it then hears no other DHCP servers and answers no
 router solicitations.
 
 Settings come from a file (--config), from flags, or from both; a flag wins. Beside a DHCP server that there is already, the file's
@@ -33,7 +33,8 @@ dhcp part is {proxy: true}; that server needs no setting. The file:
   kind: ` + setup.Kind + `
   interface: eth1
   stateDir: /var/lib/ingot/pxe-server
-  agentImage: /usr/share/ingot/agent
+  agentImage: /usr/share/ingot/agent-amd64
+  moreImages: [/usr/share/ingot/agent-arm64]
   metricsAddress: 127.0.0.1:7491
   assets: {maxFileMiB: 4096, budgetMiB: 65536}
   controller:
@@ -64,7 +65,7 @@ const example = `  # check a configuration, open nothing
 // options are the flags.
 type options struct {
 	config, address, metrics, logLevel string
-	pools                              []string
+	pools, images                      []string
 	file                               setup.File
 }
 
@@ -122,10 +123,10 @@ func (o *options) addFlags(c *cobra.Command) {
 	f := c.PersistentFlags()
 	f.StringVarP(&o.config, "config", "c", "", "configuration file")
 	f.StringVar(&o.file.Interface, "interface", "", "network interface that machines boot through")
-	f.StringVar(&o.address, "address", "", "IPv4 address to serve on (default: the first one of the interface)")
+	f.StringVar(&o.address, "address", "", "address to serve on, IPv4 or IPv6 (default: the first IPv4 address of the interface; without one, its first IPv6 address beyond the link)")
 	f.IntVar(&o.file.HTTPPort, "http-port", setup.DefaultHTTPPort, "port for scripts and boot files")
 	f.StringVar(&o.file.StateDir, "state-dir", "/var/lib/ingot/pxe-server", "folder that keeps leases, boot files, and what the controller said last")
-	f.StringVar(&o.file.AgentImage, "agent-image", "", "folder with the agent image (vmlinuz, initramfs.zst, manifest.json)")
+	f.StringArrayVar(&o.images, "agent-image", nil, "folder with the agent image (vmlinuz, initramfs.zst, manifest.json); again for another architecture")
 	f.StringVar(&o.file.Controller.Address, "controller", "", "controller, HOST:PORT")
 	f.StringVar(&o.file.Controller.Certificate, "cert", "", "own certificate for the controller (PEM file)")
 	f.StringVar(&o.file.Controller.Key, "key", "", "key of the certificate (PEM file)")
@@ -133,6 +134,7 @@ func (o *options) addFlags(c *cobra.Command) {
 	f.BoolVar(&o.file.DHCP.Disabled, "no-dhcp", false, "serve no DHCP at all: another server gives addresses and names our boot files")
 	f.BoolVar(&o.file.DHCP.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
 	f.BoolVar(&o.file.DHCP.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
+	f.BoolVar(&o.file.DHCP.Announce, "announce-prefix", false, "on a network that is served over IPv6 and has no router: advertise its prefix, and that addresses come from DHCPv6")
 	f.StringArrayVar(&o.pools, "dhcp-pool", nil, "addresses to give away, FIRST-LAST; may be repeated")
 	f.StringVar(&o.metrics, "metrics-address", setup.DefaultMetricsAddr, "address for metrics and health (/metrics, /healthz, /readyz); empty for none")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -175,7 +177,7 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("address", func() { file.Address, err = netip.ParseAddr(o.address) })
 	set("http-port", func() { file.HTTPPort = o.file.HTTPPort })
 	set("state-dir", func() { file.StateDir = o.file.StateDir })
-	set("agent-image", func() { file.AgentImage = o.file.AgentImage })
+	set("agent-image", func() { file.AgentImage, file.MoreImages = o.images[0], o.images[1:] })
 	set("controller", func() { file.Controller.Address = o.file.Controller.Address })
 	set("cert", func() { file.Controller.Certificate = o.file.Controller.Certificate })
 	set("key", func() { file.Controller.Key = o.file.Controller.Key })
@@ -183,6 +185,7 @@ func (o *options) overlay(cmd *cobra.Command, file *setup.File) error {
 	set("no-dhcp", func() { file.DHCP.Disabled = o.file.DHCP.Disabled })
 	set("proxy-dhcp", func() { file.DHCP.Proxy = o.file.DHCP.Proxy })
 	set("no-router-answers", func() { file.DHCP.NoRouterAnswers = o.file.DHCP.NoRouterAnswers })
+	set("announce-prefix", func() { file.DHCP.Announce = o.file.DHCP.Announce })
 	set("metrics-address", func() { file.MetricsAddress = &o.metrics })
 	set("dhcp-pool", func() { file.DHCP.Network.Pools = o.pools })
 	if err != nil {

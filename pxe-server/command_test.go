@@ -76,6 +76,7 @@ func TestCheck(t *testing.T) {
 	for name, args := range map[string][]string{
 		"file":          {"check", "--config", config},
 		"flags":         flags,
+		"two images":    append(flags[:len(flags):len(flags)], "--agent-image", "j"),
 		"DHCP disabled": append(flags[:len(flags)-2:len(flags)-2], "--no-dhcp"),
 	} {
 		if out, err := run(t, args...); err != nil || !strings.Contains(out, "The configuration is good.") {
@@ -84,7 +85,7 @@ func TestCheck(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"--address":                {"--address", "here"},
-		"address: ::1 is not":      {"--address", "::1"},
+		"address: ::1 is neither":  {"--address", "::1"},
 		"HOST:PORT":                {"--controller", "nowhere"},
 		"FIRST-LAST":               {"--dhcp-pool", "192.0.2.9"},
 		"httpPort: 99999":          {"--http-port", "99999"},
@@ -95,6 +96,7 @@ func TestCheck(t *testing.T) {
 		"interface: name":          {"--interface", ""},
 		"stateDir: name":           {"--state-dir", ""},
 		"agentImage: name":         {"--agent-image", ""},
+		"moreImages: one":          {"--agent-image", "i", "--agent-image", ""},
 	} {
 		if _, err := run(t, append([]string{"check", "--config", config}, args...)...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v, want %q", args, err, want)

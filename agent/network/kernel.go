@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -60,14 +61,22 @@ func (Netlink) Carrier(name string) bool {
 	return err == nil && link.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
 }
 
-// Configure is part of Kernel.
+// Configure is part of Kernel. An IPv6 address works, and nobody else of the link uses it, when this returns (RFC 4862 section 5.4).
 func (k Netlink) Configure(l Lease) error {
 	link, err := netlink.LinkByName(l.Interface)
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", l.Interface, err)
 	}
+	if l.ByKernel {
+		return k.resolver(l.DNS)
+	}
 	if err := netlink.AddrReplace(link, address(l)); err != nil {
 		return fmt.Errorf("setting address %s: %w", l.Address, err)
+	}
+	if l.Address.Addr().Is6() {
+		if err := k.settle(link, l); err != nil {
+			return err
+		}
 	}
 	if l.Router.IsValid() {
 		if err := netlink.RouteReplace(route(link, l)); err != nil {
@@ -77,8 +86,48 @@ func (k Netlink) Configure(l Lease) error {
 	return k.resolver(l.DNS)
 }
 
+// Detecting a duplicate takes the kernel one second after a random delay of up to one (RFC 4862 section 5.4.2).
+const (
+	settlePoll = 100 * time.Millisecond
+	settleMost = 5 * time.Second
+)
+
+// settle waits until the kernel found out whether somebody else uses the address.
+func (k Netlink) settle(link netlink.Link, l Lease) error {
+	for waited := time.Duration(0); ; waited += settlePoll {
+		switch flags, err := flagsOf(link, l.Address.Addr()); {
+		case err != nil:
+			return err
+		case flags&unix.IFA_F_DADFAILED != 0:
+			return errors.Join(fmt.Errorf("%w: %s", ErrInUse, l.Address.Addr()), k.Remove(l))
+		case flags&unix.IFA_F_TENTATIVE == 0:
+			return nil
+		case waited >= settleMost:
+			return fmt.Errorf("setting address %s: the kernel did not say within %s that nobody uses it", l.Address, settleMost)
+		}
+		<-time.After(settlePoll)
+	}
+}
+
+// flagsOf are the kernel's flags (IFA_F_…) of an address that the interface has.
+func flagsOf(link netlink.Link, ip netip.Addr) (int, error) {
+	all, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return 0, fmt.Errorf("listing addresses of %s: %w", link.Attrs().Name, err)
+	}
+	for _, a := range all {
+		if got, ok := netip.AddrFromSlice(a.IP); ok && got == ip {
+			return a.Flags, nil
+		}
+	}
+	return 0, fmt.Errorf("address %s is gone from %s", ip, link.Attrs().Name)
+}
+
 // Remove is part of Kernel. The route goes with the address.
 func (Netlink) Remove(l Lease) error {
+	if l.ByKernel {
+		return nil
+	}
 	link, err := netlink.LinkByName(l.Interface)
 	if err != nil {
 		return fmt.Errorf("finding %s: %w", l.Interface, err)
@@ -94,7 +143,8 @@ func (Netlink) Remove(l Lease) error {
 }
 
 func address(l Lease) *netlink.Addr {
-	return &netlink.Addr{IPNet: &net.IPNet{IP: l.Address.Addr().AsSlice(), Mask: net.CIDRMask(l.Address.Bits(), 32)}}
+	ip := l.Address.Addr()
+	return &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(l.Address.Bits(), ip.BitLen())}}
 }
 
 // route is the default route. Onlink, since some networks give a /32 with a router outside of it.

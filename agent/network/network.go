@@ -1,5 +1,5 @@
-// Package network gives the machine an address: it brings the interfaces up, asks by DHCP, first where the machine netbooted from,
-// and keeps the lease.
+// Package network gives the machine an address: it brings the interfaces up, asks by DHCP or, over IPv6, does what the routers of the link say, first where the
+// machine netbooted from, and keeps the lease.
 //
 // Layer 2, adapter. Every wait is bounded and says on the console what it waits for and what comes next. The whole has no
 // end of its own: cables get plugged in and switches come up after minutes.
@@ -22,11 +22,13 @@ type Interface struct {
 	MAC string
 }
 
-// Lease is what a DHCP server gave.
+// Lease is what a DHCP server gave, or what the kernel made of a router's word.
 type Lease struct {
 	Interface string
 	Address   netip.Prefix
-	// Router is invalid when the server named none.
+	// ByKernel says that the kernel made the address, keeps it and removes it.
+	ByKernel bool
+	// Router is invalid when the server named none, and over IPv6, where the kernel heeds the routers.
 	Router netip.Addr
 	DNS    []netip.Addr
 	// Duration of the lease and Renew, the time after which to ask again (T1 of RFC 2131 section 4.4.5).
@@ -55,6 +57,10 @@ type Client interface {
 var (
 	// ErrNoServer says that no DHCP server answered.
 	ErrNoServer = errors.New("no DHCP server answered")
+	// ErrNoRouter says that no router, nor anybody in its place, said how hosts of the link get IPv6 addresses.
+	ErrNoRouter = errors.New("no IPv6 router advertisement was heard")
+	// ErrInUse says that another host of the link has the address.
+	ErrInUse = errors.New("another host uses the address")
 	// ErrRefused says that the server took the address back (DHCPNAK).
 	ErrRefused = errors.New("the DHCP server refused the address")
 )
@@ -147,7 +153,7 @@ func (n *Network) try(ctx context.Context, i Interface, bound time.Duration, the
 		n.Log.Warn(fmt.Sprintf("no link on %s after %s: check the cable; %s", i.Name, bound, then))
 		return Lease{}, false
 	}
-	n.Log.Info("waiting for DHCP on " + i.Name)
+	n.Log.Info("waiting for an address on " + i.Name)
 	lease, err := n.request(ctx, i.Name)
 	if err != nil {
 		n.Log.Warn(fmt.Sprintf("no address on %s: %v; %s", i.Name, err, then))
@@ -180,7 +186,16 @@ func (n *Network) request(ctx context.Context, ifname string) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	return lease, n.use(lease)
+	err = n.use(lease)
+	if d, ok := n.Client.(decliner); ok && errors.Is(err, ErrInUse) {
+		err = errors.Join(err, d.Decline(ctx, lease))
+	}
+	return lease, err
+}
+
+// decliner is a Client that can tell the server that somebody else uses the address of a lease.
+type decliner interface {
+	Decline(ctx context.Context, l Lease) error
 }
 
 // use makes an address work and tells of it.

@@ -96,7 +96,7 @@ func TestConnect(t *testing.T) {
 		within       time.Duration
 		says         string
 	}{
-		{"the boot interface comes first", at(0, "eth0", "eth1"), at(0, "eth0", "eth1"), "eth1", 0, "waiting for DHCP on eth1"},
+		{"the boot interface comes first", at(0, "eth0", "eth1"), at(0, "eth0", "eth1"), "eth1", 0, "waiting for an address on eth1"},
 		{"its link comes late", at(20*time.Second, "eth1"), at(0, "eth1"), "eth1", 20 * time.Second, "waiting for a link on eth1"},
 		{"its cable is out", at(0, "eth0"), at(0, "eth0"), "eth0", 30 * time.Second, "no link on eth1 after 30s: check the cable; trying eth0"},
 		{"no server on its network", at(0, "eth0", "eth1"), at(0, "eth0"), "eth1 eth0", 30 * time.Second, "no DHCP server answered; trying eth0"},

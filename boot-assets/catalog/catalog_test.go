@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
@@ -11,17 +12,36 @@ import (
 func TestFor(t *testing.T) {
 	want := map[uint16][2]string{ // TFTP, HTTP
 		0: {catalog.UNDIOnly, ""}, 7: {catalog.SNPOnly, ""}, 9: {catalog.SNPOnly, ""}, 16: {"", catalog.SNPOnly},
+		11: {catalog.IPXEArm64, ""}, 19: {"", catalog.IPXEArm64},
 	}
+	archs := map[uint16]string{11: catalog.ARM64, 19: catalog.ARM64}
 	for arch := uint16(0); arch < 0x60; arch++ {
 		for i, http := range []bool{false, true} {
 			got, ok := catalog.For(arch, http)
 			if got.File != want[arch][i] || ok != (got.File != "") {
 				t.Errorf("For(%d, %v) = %q, %v; want %q", arch, http, got.File, ok, want[arch][i])
 			}
-			if ok && got.Arch != catalog.AMD64 {
-				t.Errorf("For(%d, %v) is for %s", arch, http, got.Arch)
+			if want := cmp.Or(archs[arch], catalog.AMD64); ok && got.Arch != want {
+				t.Errorf("For(%d, %v) is for %s, want %s", arch, http, got.Arch, want)
 			}
 		}
+	}
+}
+
+// TestAgentFile: no two architectures share a file, and each is in Names.
+func TestAgentFile(t *testing.T) {
+	seen := map[string]bool{}
+	for _, arch := range catalog.Archs() {
+		for _, name := range []string{catalog.Kernel, catalog.Initramfs} {
+			path := catalog.AgentFile(arch, name)
+			if seen[path] || !slices.Contains(catalog.Names(), path) {
+				t.Errorf("%s of %s is at %s: seen before %v", name, arch, path, seen[path])
+			}
+			seen[path] = true
+		}
+	}
+	if got := catalog.AgentFile(catalog.AMD64, catalog.Kernel); got != "/boot/v1/agent/vmlinuz" {
+		t.Errorf("the kernel for amd64 is at %s", got)
 	}
 }
 

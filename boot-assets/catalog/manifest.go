@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -46,8 +47,8 @@ func ParseManifest(data []byte) (Manifest, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return Manifest{}, fmt.Errorf("%w: %w", ErrManifest, err)
 	}
-	if m.Arch != AMD64 {
-		return Manifest{}, fmt.Errorf("%w: architecture %q, want %s", ErrManifest, m.Arch, AMD64)
+	if !slices.Contains(Archs(), m.Arch) {
+		return Manifest{}, fmt.Errorf("%w: architecture %q, want one of %v", ErrManifest, m.Arch, Archs())
 	}
 	if err := m.checkArgs(); err != nil {
 		return Manifest{}, err

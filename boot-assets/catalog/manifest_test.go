@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,9 @@ func TestParseManifest(t *testing.T) {
 	}
 	if len(m.Files) != 2 || m.Files[catalog.Kernel].Size != 7 || m.Files[catalog.Initramfs].SHA256 != sum || m.KernelArgs[0] != "console=tty0" {
 		t.Errorf("got %+v", m)
+	}
+	if m, err := catalog.ParseManifest([]byte(strings.Replace(good, "amd64", "arm64", 1))); err != nil || m.Arch != catalog.ARM64 {
+		t.Errorf("arm64: %+v, %v", m, err)
 	}
 }
 
@@ -63,7 +67,7 @@ func FuzzParseManifest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if m.Arch != catalog.AMD64 || len(m.Files) != 2 {
+		if !slices.Contains(catalog.Archs(), m.Arch) || len(m.Files) != 2 {
 			t.Errorf("accepted %+v", m)
 		}
 	})

@@ -106,6 +106,9 @@ func TestManifest(t *testing.T) {
 	if !slices.Contains(m.KernelArgs, "console=ttyS0,115200n8") {
 		t.Errorf("kernel arguments %v", m.KernelArgs)
 	}
+	if m := NewManifest("arm64", "6.12", []byte("kernel"), []byte("initramfs")); !slices.Contains(m.KernelArgs, "console=ttyAMA0,115200n8") || slices.Contains(m.KernelArgs, "console=ttyS0,115200n8") {
+		t.Errorf("kernel arguments for arm64 %v", m.KernelArgs)
+	}
 	if other := NewManifest("amd64", "6.12", []byte("kernel"), []byte("initramfz")); other.Version == m.Version {
 		t.Error("another image has the same version")
 	}

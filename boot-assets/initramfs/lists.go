@@ -3,6 +3,7 @@ package initramfs
 import (
 	_ "embed" // the checked-in lists
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -47,8 +48,8 @@ type Lists struct {
 	LeftOut map[string]string
 }
 
-// ReadLists reads the lists that are compiled in.
-func ReadLists() (Lists, error) {
+// ReadLists reads the lists that are compiled in, for an architecture as Debian names it.
+func ReadLists(arch string) (Lists, error) {
 	lists := Lists{Provides: map[string]string{}, LeftOut: map[string]string{}}
 	for _, list := range []struct {
 		name, text string
@@ -58,29 +59,42 @@ func ReadLists() (Lists, error) {
 		{"modules.list", modulesList, lists.module},
 		{"firmware.list", firmwareList, lists.firmware},
 	} {
-		if err := eachLine(list.text, list.line); err != nil {
+		if err := eachLine(list.text, arch, list.line); err != nil {
 			return Lists{}, fmt.Errorf("reading %s: %w", list.name, err)
 		}
 	}
 	return lists, nil
 }
 
-// ReadModules reads a list in the form of modules.list, for images that need no more than it names.
+// ReadModules reads a list in the form of modules.list, for images that need no more than it names. It has no sections.
 func ReadModules(text string) (Lists, error) {
 	lists := Lists{Provides: map[string]string{}, LeftOut: map[string]string{}}
-	if err := eachLine(text, lists.module); err != nil {
+	if err := eachLine(text, "", lists.module); err != nil {
 		return Lists{}, fmt.Errorf("reading the list of modules: %w", err)
 	}
 	return lists, nil
 }
 
-// eachLine leaves out empty lines and those that begin with #.
-func eachLine(text string, line func(string) error) error {
-	number := 0
+// section is the head of a part of a list that is for one architecture alone.
+var section = regexp.MustCompile(`^\[([a-z0-9]+)\]$`)
+
+// eachLine leaves out empty lines, those that begin with #, and sections of other architectures.
+func eachLine(text, arch string, line func(string) error) error {
+	number, ours := 0, true
 	for raw := range strings.Lines(text) {
 		number++
 		trimmed := strings.TrimSpace(raw)
 		if trimmed == "" || strings.HasPrefix(trimmed, "#") {
+			continue
+		}
+		if head := section.FindStringSubmatch(trimmed); head != nil && arch != "" {
+			if machines[head[1]] == 0 {
+				return fmt.Errorf("line %d: %q is no architecture", number, head[1])
+			}
+			ours = head[1] == arch
+			continue
+		}
+		if !ours {
 			continue
 		}
 		if err := line(trimmed); err != nil {

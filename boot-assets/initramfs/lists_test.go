@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"ingot.dev/ingot/boot-assets/initramfs/debian"
 )
 
 func TestDeviceLine(t *testing.T) {
@@ -63,15 +61,35 @@ func TestListLinesRefuse(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	err := eachLine("# comment\n\n8086:1521 020000 igb Intel\nbad\n", lists.device)
+	err := eachLine("# comment\n\n8086:1521 020000 igb Intel\nbad\n", "amd64", lists.device)
 	if err == nil || !strings.Contains(err.Error(), "line 4") || len(lists.Devices) != 1 {
 		t.Errorf("got %v and %d devices, want an error of line 4 and one", err, len(lists.Devices))
 	}
 }
 
-// The lists that are compiled in are well formed, name nothing twice, and cover what DESIGN promises.
+// A section is for one architecture, and what stands before the first is for all.
+func TestSections(t *testing.T) {
+	const text = "all\n[amd64]\none\n[arm64]\ntwo\n[amd64]\nthree\n"
+	for arch, want := range map[string]string{"amd64": "all one three", "arm64": "all two", "": "all [amd64] one [arm64] two [amd64] three"} {
+		var got []string
+		if err := eachLine(text, arch, func(line string) error { got = append(got, line); return nil }); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%q: %q, %v; want %q", arch, got, err, want)
+		}
+	}
+	if err := eachLine("[m68k]\n", "amd64", func(string) error { return nil }); err == nil || !strings.Contains(err.Error(), "line 1") {
+		t.Errorf("an architecture that nobody builds: %v", err)
+	}
+}
+
+// The lists that are compiled in are well formed, name nothing twice, and cover what DESIGN promises, for each architecture.
 func TestCheckedInLists(t *testing.T) {
-	lists, err := ReadLists()
+	for _, arch := range []string{"amd64", "arm64"} {
+		t.Run(arch, func(t *testing.T) { checkedIn(t, arch) })
+	}
+}
+
+func checkedIn(t *testing.T, arch string) {
+	lists, err := ReadLists(arch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +108,16 @@ func TestCheckedInLists(t *testing.T) {
 			t.Errorf("%s drives disks of a fabric, which Ingot never touches", fabric)
 		}
 	}
-	packages, err := debian.ParseLock(packagesLock)
-	if err != nil || len(packages) == 0 || !strings.HasPrefix(packages[0].Name, "linux-image-") {
+	packages, err := locked(arch)
+	kernels := 0
+	for _, p := range packages {
+		if strings.HasPrefix(p.Name, "linux-image-") && strings.HasSuffix(p.Name, "-"+arch) {
+			kernels++
+		} else if p.Arch != "all" {
+			t.Errorf("%+v is taken for %s", p, arch)
+		}
+	}
+	if err != nil || kernels != 1 || len(packages) < 2 {
 		t.Errorf("packages.lock: %v, %v", packages, err)
 	}
 }

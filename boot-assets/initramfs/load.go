@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ingot.dev/ingot/boot-assets/initramfs/debian"
@@ -20,13 +21,19 @@ func DefaultCache() (string, error) {
 	return filepath.Join(dir, "ingot", "debs"), nil
 }
 
-// Load fetches the locked packages through the cache and collects the parts of the image.
+// Load fetches the locked packages for the cache's architecture and collects the parts of the image.
 func Load(ctx context.Context, cache *debian.Cache, lists Lists) (Parts, error) {
-	packages, err := debian.ParseLock(packagesLock)
+	packages, err := locked(cache.Arch)
 	if err != nil {
 		return Parts{}, err
 	}
 	return LoadLocked(ctx, cache, packages, lists)
+}
+
+// locked are the packages of the lock that an image for that architecture takes.
+func locked(arch string) ([]debian.Package, error) {
+	packages, err := debian.ParseLock(packagesLock)
+	return slices.DeleteFunc(packages, func(p debian.Package) bool { return p.Arch != arch && p.Arch != debian.ArchAll }), err
 }
 
 // LoadLocked does that with packages of another lock, for images that are not the agent's: a kernel, and firmware if any.

@@ -32,16 +32,23 @@ type File struct {
 	Size   int64  `json:"size"`
 }
 
-// kernelArgs: the last console is the agent's own, and serial is what a BMC records. A kernel that panics starts over, since
-// nobody stands before the server.
-func kernelArgs() []string { return []string{"console=tty0", "console=ttyS0,115200n8", "panic=30"} }
+// kernelArgs: the last console is the agent's own, and serial is what a BMC records; servers of arm64 have a PL011 or what looks like one (Arm, Server Base
+// System Architecture, generic UART), and where ACPI's table SPCR names another the kernel takes that, too. A kernel that panics starts over, since nobody
+// stands before the server.
+func kernelArgs(arch string) []string {
+	serial := "console=ttyS0,115200n8"
+	if arch == "arm64" {
+		serial = "console=ttyAMA0,115200n8"
+	}
+	return []string{"console=tty0", serial, "panic=30"}
+}
 
 // NewManifest describes an image.
 func NewManifest(arch, kernel string, vmlinuz, initramfs []byte) Manifest {
 	files := map[string]File{VmlinuzName: describe(vmlinuz), InitramfsName: describe(initramfs)}
 	both := sha256.Sum256([]byte(files[VmlinuzName].SHA256 + files[InitramfsName].SHA256))
 	return Manifest{
-		Version: hex.EncodeToString(both[:6]), Arch: arch, Kernel: kernel, Files: files, KernelArgs: kernelArgs(),
+		Version: hex.EncodeToString(both[:6]), Arch: arch, Kernel: kernel, Files: files, KernelArgs: kernelArgs(arch),
 	}
 }
 

@@ -1,7 +1,9 @@
 package ipxe_test
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"debug/pe"
 	"encoding/hex"
 	"io/fs"
 	"os"
@@ -34,15 +36,21 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// TestFormats tells apart a UEFI program and a BIOS boot sector program, so that nobody swaps them.
+// TestFormats tells apart UEFI programs by their processor, and a BIOS boot sector program, so that nobody swaps them.
 func TestFormats(t *testing.T) {
-	for name, efi := range map[string]bool{"snponly.efi": true, "ipxe.efi": true, "undionly.kpxe": false} {
+	for name, want := range map[string]uint16{
+		"snponly.efi": pe.IMAGE_FILE_MACHINE_AMD64, "ipxe.efi": pe.IMAGE_FILE_MACHINE_AMD64, "ipxe-arm64.efi": pe.IMAGE_FILE_MACHINE_ARM64, "undionly.kpxe": 0,
+	} {
 		data, err := fs.ReadFile(ipxe.FS(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.HasPrefix(string(data), "MZ"); got != efi {
-			t.Errorf("%s: PE header %v, want %v", name, got, efi)
+		var got uint16
+		if program, err := pe.NewFile(bytes.NewReader(data)); err == nil {
+			got = program.Machine
+		}
+		if efi := strings.HasPrefix(string(data), "MZ"); efi != (want != 0) || got != want {
+			t.Errorf("%s: PE header %v for machine %#x, want %#x", name, efi, got, want)
 		}
 	}
 }

@@ -127,8 +127,10 @@ const (
 	IdentityConflict = "IdentityConflict"
 	// UnknownMachine is a machine that no Server describes.
 	UnknownMachine = "UnknownMachine"
-	// BootUnsupported: this pxe-server cannot give the machine what it shall boot: another architecture, or a target of a newer controller.
+	// BootUnsupported: this pxe-server cannot give the machine what it shall boot: files for another architecture, or a target of a newer controller.
 	BootUnsupported = "BootUnsupported"
+	// AgentImageMissing: this pxe-server has no agent image for the machine's architecture.
+	AgentImageMissing = "AgentImageMissing"
 	// ControllerAway: the pxe-server cannot hear its controller, so it begins nothing; when it has never heard it, it cannot even tell machines apart.
 	ControllerAway = "ControllerAway"
 	// LocalDiskPreferred: the machine has an operating system and nobody accepted it, so it is left alone.

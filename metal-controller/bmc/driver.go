@@ -64,6 +64,8 @@ type Target struct {
 	// Pin is the SHA-256 of the DER form of the only certificate to trust, in lower-case hexadecimal.
 	// Empty: any certificate is accepted and reported in Reading.PinSeen. IPMI has no certificates: with a pin, Auto means Redfish.
 	Pin string
+	// BootURI is the first file of a network boot by UEFI's HTTP boot. Empty: the firmware asks DHCP for it.
+	BootURI string
 	// Firmware is what the host boots with, where that is known. IPMI's boot flags name it; Redfish needs it not.
 	Firmware Firmware
 }

@@ -141,18 +141,25 @@ func clockCheck(now func() time.Time) check {
 	}}
 }
 
-// networkChecks look at the interface that Ingot is to serve.
+// networkChecks look at the interface that Ingot is to serve, over IPv4, or over IPv6 where there is nothing else.
 func networkChecks(name string, proxy bool) []check {
+	family, lease := "4", check{"port 67/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":67", "DHCP") }}
+	six := onlyIPv6(name)
+	if six {
+		family, lease = "6", check{"port 547/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp6", ":547", "DHCPv6") }}
+	}
 	list := []check{
 		{"interface", func(context.Context) finding { return checkInterface(name) }},
-		{"port 67/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":67", "DHCP") }},
-		{"port 69/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":69", "TFTP") }},
-		{"port 7480/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7480", "HTTP boot") }},
-		{"port 7443/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7443", "agents") }},
-		{"port 7445/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7445", "machine configs") }},
-		{"port 7446/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7446", "machine configs, plain") }},
-		{"port 7447/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7447", "events of Talos") }},
-		{"port 7448/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp4", ":7448", "kernel logs") }},
+		lease,
+		{"port 69/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp"+family, ":69", "TFTP") }},
+	}
+	for _, p := range []struct{ port, what string }{
+		{"7480", "HTTP boot"}, {"7443", "agents"}, {"7445", "machine configs"}, {"7446", "machine configs, plain"}, {"7447", "events of Talos"}, {"7448", "kernel logs"},
+	} {
+		list = append(list, check{"port " + p.port + "/tcp", func(ctx context.Context) finding { return checkPort(ctx, "tcp"+family, ":"+p.port, p.what) }})
+	}
+	if six {
+		return append(list, check{"other DHCP", func(context.Context) finding { return sixDHCP(name, proxy) }})
 	}
 	if proxy {
 		list = append(list, check{"port 4011/udp", func(ctx context.Context) finding { return checkPort(ctx, "udp4", ":4011", "proxy DHCP") }})
@@ -163,6 +170,39 @@ func networkChecks(name string, proxy bool) []check {
 	}})
 }
 
+// sixDHCP is what there is to say of DHCP where Ingot is to serve IPv6.
+func sixDHCP(name string, proxy bool) finding {
+	if proxy {
+		return bad("--proxy-dhcp: iPXE knows nothing of that kind over IPv6, and %s has no IPv4 address", name)
+	}
+	return good("%s has IPv6 alone, where other DHCPv6 servers are not looked for: see to it that there is none", name)
+}
+
+// beyondLink are the addresses of an interface that others can reach, of IPv4 and of IPv6.
+func beyondLink(name string) (four, six []*net.IPNet) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return nil, nil
+	}
+	addrs, _ := i.Addrs() // none: then there is none
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		switch {
+		case !ok:
+		case n.IP.To4() != nil:
+			four = append(four, n)
+		case n.IP.IsGlobalUnicast():
+			six = append(six, n)
+		}
+	}
+	return four, six
+}
+
+func onlyIPv6(name string) bool {
+	four, six := beyondLink(name)
+	return len(four) == 0 && len(six) > 0
+}
+
 func checkInterface(name string) finding {
 	i, err := net.InterfaceByName(name)
 	if err != nil {
@@ -171,22 +211,17 @@ func checkInterface(name string) finding {
 	if i.Flags&net.FlagUp == 0 {
 		return bad("%s is down; ip link set %s up", name, name)
 	}
-	addrs, err := i.Addrs()
-	if err != nil {
-		return bad("reading its addresses: %v", err)
+	four, six := beyondLink(name)
+	for _, n := range append(four, six...) {
+		return good("%s is up with %s", name, n)
 	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
-			return good("%s is up with %s", name, n)
-		}
-	}
-	return bad("%s has no IPv4 address; ip addr add 192.168.77.1/24 dev %s", name, name)
+	return bad("%s has no address that machines can be served on; ip addr add 192.168.77.1/24 dev %s, or for IPv6 alone: ip addr add fd77::1/64 dev %s", name, name, name)
 }
 
 func checkPort(ctx context.Context, network, addr, what string) finding {
 	var l net.ListenConfig
 	var err error
-	if network == "udp4" {
+	if strings.HasPrefix(network, "udp") {
 		var c net.PacketConn
 		if c, err = l.ListenPacket(ctx, network, addr); err == nil {
 			err = c.Close()

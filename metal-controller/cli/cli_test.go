@@ -239,8 +239,8 @@ func TestPowerRefuses(t *testing.T) {
 }
 
 func TestConsole(t *testing.T) {
-	rackServer(t, "console-1", nil)
-	run(t, "console", "console-1").want(t, CodeError, "not pinned")
+	rackServer(t, "console-1", func(s *metal.Server) { s.Spec.BMC.Protocol = metal.BMCRedfish })
+	run(t, "console", "console-1").want(t, CodeError, "not pinned", "ingot console console-1 --sol")
 	rackServer(t, "console-2", func(s *metal.Server) { s.Annotations = map[string]string{consoleAnnotation: "unix:/nonexistent"} })
 	run(t, "console", "console-2").want(t, CodeError, "is the server on?")
 }

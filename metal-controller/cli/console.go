@@ -1,49 +1,61 @@
 package cli
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"strconv"
-	"strings"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/net/websocket"
 	"golang.org/x/term"
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bmc/ipmi"
 )
 
-// consoleAnnotation names a console that is reached on this machine, as the virtual rack's are: unix:PATH.
-const consoleAnnotation = "metal.ingot.dev/console"
-
-// detach is the byte that ends a session: Ctrl-], as in telnet and virsh.
-const detach = 0x1d
+const (
+	// detach is the byte that ends a session: Ctrl-], as in telnet and virsh.
+	detach = 0x1d
+	// makeBreak is the byte that sends a break where the console has such a thing: Ctrl-^, which is Ctrl-6 on most keyboards.
+	makeBreak = 0x1e
+)
 
 func newConsole(env *Env) *cobra.Command {
-	return &cobra.Command{
+	var o consoleOptions
+	cmd := &cobra.Command{
 		Use:   "console SERVER",
 		Short: "Attach to a server's serial console; Ctrl-] detaches",
-		Long: "Attach to a server's serial console; Ctrl-] detaches.\n\n" +
-			"Consoles of the virtual rack are reached directly. Of real servers, those with an OpenBMC (WebSocket /console0) are;\n" +
-			"IPMI serial-over-LAN is not in this release.",
-		Example:           "  ingot console rack1-07\n  ingot console rack1-07 < /dev/null > boot.log",
+		Long: "Attach to a server's serial console; Ctrl-] detaches, Ctrl-^ sends a break over serial-over-LAN.\n\n" +
+			"BMCs with IPMI show it by serial-over-LAN, encrypted, those with an OpenBMC over a WebSocket (/console0). Consoles of the virtual rack are\n" +
+			"reached directly. The connection goes from this machine to the BMC, with the account in the server's Secret, which you need to be allowed to read.",
+		Example: "  ingot console rack1-07\n  ingot console rack1-07 < /dev/null > boot.log\n" +
+			"  ingot console rack1-07 --take-over          # somebody else has it\n" +
+			"  ingot console rack1-07 --sol --bit-rate 115200  # a BMC with Redfish that has IPMI as well; until you leave",
 		Args:              usage(cobra.ExactArgs(1)),
 		ValidArgsFunction: env.completeServer,
-		RunE:              func(cmd *cobra.Command, args []string) error { return env.console(cmd.Context(), trimKind(args[0])) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return env.console(cmd.Context(), trimKind(args[0]), o) },
 	}
+	cmd.Flags().BoolVar(&o.sol, "sol", false, "by IPMI's serial-over-LAN, whatever else the BMC speaks")
+	cmd.Flags().BoolVar(&o.TakeOver, "take-over", false, "end somebody else's use of the console (serial-over-LAN)")
+	cmd.Flags().BoolVar(&o.Enable, "enable", false, "switch serial-over-LAN on at the BMC, for good, where it is off")
+	cmd.Flags().IntVar(&o.BitRate, "bit-rate", 0, "of the server's serial port, in bit/s, until you leave; 0 leaves the BMC's (serial-over-LAN)")
+	return cmd
 }
 
-func (e *Env) console(ctx context.Context, name string) error {
+// consoleOptions are what a person wants of a console.
+type consoleOptions struct {
+	sol bool
+	ipmi.ConsoleOptions
+}
+
+func (e *Env) console(ctx context.Context, name string, o consoleOptions) error {
+	// The console is given back also when the terminal goes, or the end of a pipe.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
 	c, err := e.Client()
 	if err != nil {
 		return err
@@ -52,99 +64,60 @@ func (e *Env) console(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := dialConsole(ctx, c, s)
+	tell, end := e.aside()
+	defer end()
+	o.Tell = tell
+	conn, err := dialConsole(ctx, c, s, o)
 	if err != nil {
-		return fmt.Errorf("opening the console of %s: %w", name, err)
+		return consoleRefused(name, err)
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	return e.attach(conn, name)
 }
 
-func dialConsole(ctx context.Context, c client.Client, s *metal.Server) (io.ReadWriteCloser, error) {
-	if path, ok := strings.CutPrefix(s.Annotations[consoleAnnotation], "unix:"); ok {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
-		if err != nil {
-			return nil, fmt.Errorf("%w; is the server on? `ingot power status %s`", err, s.Name)
+// consoleRefused says what to do about a console that could not be had.
+func consoleRefused(name string, err error) error {
+	err = fmt.Errorf("opening the console of %s: %w", name, err)
+	switch {
+	case errors.Is(err, ipmi.ErrConsoleTaken):
+		return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%w; to end theirs: ingot console %s --take-over", err, name)}
+	case errors.Is(err, ipmi.ErrConsoleOff):
+		return &ExitError{Code: CodeRefused, Err: fmt.Errorf("%w; to switch it on: ingot console %s --enable", err, name)}
+	}
+	return err
+}
+
+// aside tells a person things between the lines of a console, without ever waiting for the terminal. end stops that.
+func (e *Env) aside() (tell func(string), end func()) {
+	sentences, done := make(chan string, 16), make(chan struct{})
+	go func() {
+		defer close(done)
+		for s := range sentences {
+			fmt.Fprintf(e.Streams.ErrOut, "\r\n[%s]\r\n", s)
 		}
-		return conn, nil
+	}()
+	tell = func(s string) {
+		select {
+		case sentences <- s:
+		default:
+		}
 	}
-	if s.Spec.BMC == nil {
-		return nil, errors.New("it has no spec.bmc, so there is no console to reach")
-	}
-	if s.Spec.BMC.Protocol == metal.BMCIPMI {
-		return nil, errors.New("its BMC speaks IPMI, and IPMI serial-over-LAN is not in this release; `ipmitool -I lanplus … sol activate` shows it")
-	}
-	return dialOpenBMC(ctx, c, s)
-}
-
-// dialOpenBMC opens the WebSocket that OpenBMC's bmcweb serves for the host console.
-func dialOpenBMC(ctx context.Context, c client.Client, s *metal.Server) (io.ReadWriteCloser, error) {
-	pin := pinOf(s)
-	if pin == "" {
-		return nil, fmt.Errorf("its BMC's certificate is not pinned, and the password is not sent to a stranger; set spec.bmc.tlsFingerprint of %s", s.Name)
-	}
-	secret := &corev1.Secret{}
-	if err := c.Get(ctx, client.ObjectKey{Namespace: metal.SystemNamespace, Name: s.Spec.BMC.CredentialsSecret}, secret); err != nil {
-		return nil, fmt.Errorf("reading the BMC's credentials: %w", err)
-	}
-	port := int(s.Spec.BMC.Port)
-	if port == 0 {
-		port = 443
-	}
-	host := net.JoinHostPort(s.Spec.BMC.Endpoint, strconv.Itoa(port))
-	config, err := websocket.NewConfig("wss://"+host+"/console0", "https://"+host)
-	if err != nil {
-		return nil, err
-	}
-	config.TlsConfig = pinned(pin)
-	login := string(secret.Data["username"]) + ":" + string(secret.Data["password"])
-	config.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(login)))
-	conn, err := config.DialContext(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the BMC at %s offers no console over a WebSocket: %w", host, err)
-	}
-	conn.PayloadType = websocket.BinaryFrame
-	return conn, nil
-}
-
-func pinOf(s *metal.Server) string {
-	if s.Spec.BMC.TLSFingerprint != "" {
-		return s.Spec.BMC.TLSFingerprint
-	}
-	if s.Spec.Record != nil && s.Spec.Record.BMCPin != nil {
-		return s.Spec.Record.BMCPin.SHA256
-	}
-	return ""
-}
-
-// pinned accepts exactly the certificate with this SHA-256: BMC certificates are self-signed as a rule.
-func pinned(pin string) *tls.Config {
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: true, // replaced by the pin below, which VerifyConnection checks at every handshake, also at resumed ones
-		VerifyConnection: func(state tls.ConnectionState) error {
-			if len(state.PeerCertificates) == 0 {
-				return errors.New("the BMC showed no certificate")
-			}
-			if sum := sha256.Sum256(state.PeerCertificates[0].Raw); hex.EncodeToString(sum[:]) != pin {
-				return errors.New("the BMC's certificate is not the pinned one; no password was sent")
-			}
-			return nil
-		},
+	return tell, func() {
+		close(sentences)
+		<-done
 	}
 }
 
 // attach copies both ways until the console ends or the person detaches.
 func (e *Env) attach(conn io.ReadWriteCloser, name string) error {
-	restore, err := e.rawTerminal(name)
+	restore, terminal, err := e.rawTerminal(conn, name)
 	if err != nil {
 		return err
 	}
 	defer restore()
 	go func() { // ends with the process or with the console
-		if copyUntilDetach(conn, e.Streams.In) {
+		if copyUntilDetach(conn, e.Streams.In) || terminal { // a terminal ends only when it goes
 			conn.Close()
 		}
 	}()
@@ -155,18 +128,25 @@ func (e *Env) attach(conn io.ReadWriteCloser, name string) error {
 	return nil
 }
 
-// rawTerminal hands every key to the console when a person types; the result puts the terminal back.
-func (e *Env) rawTerminal(name string) (func(), error) {
+// breaker is a console whose serial line can be told to break.
+type breaker interface{ Break() }
+
+// rawTerminal hands every key to the console when a person types, at a terminal; restore puts that back.
+func (e *Env) rawTerminal(conn io.Writer, name string) (restore func(), terminal bool, err error) {
 	f, ok := e.Streams.In.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func() {}, nil
+		return func() {}, false, nil
 	}
-	fmt.Fprintf(e.Streams.ErrOut, "Attached to the console of %s; Ctrl-] detaches.\n", name)
+	keys := "Ctrl-] detaches"
+	if _, ok := conn.(breaker); ok {
+		keys += ", Ctrl-^ sends a break"
+	}
+	fmt.Fprintf(e.Streams.ErrOut, "Attached to the console of %s; %s.\n", name, keys)
 	state, err := term.MakeRaw(int(f.Fd()))
 	if err != nil {
-		return nil, fmt.Errorf("setting up the terminal: %w", err)
+		return nil, true, fmt.Errorf("setting up the terminal: %w", err)
 	}
-	return func() { _ = term.Restore(int(f.Fd()), state) }, nil
+	return func() { _ = term.Restore(int(f.Fd()), state) }, true, nil
 }
 
 // copyUntilDetach copies keys; it is true when the person detached and false when the input ended.
@@ -174,12 +154,26 @@ func copyUntilDetach(to io.Writer, from io.Reader) bool {
 	buf := make([]byte, 256)
 	for {
 		n, err := from.Read(buf)
-		if i := strings.IndexByte(string(buf[:n]), detach); i >= 0 {
-			_, _ = to.Write(buf[:i])
+		if i := bytes.IndexByte(buf[:n], detach); i >= 0 {
+			_ = typeKeys(to, buf[:i])
 			return true
 		}
-		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+		if werr := typeKeys(to, buf[:n]); err != nil || werr != nil {
 			return false
 		}
 	}
+}
+
+// typeKeys passes keys on, and breaks where the console has such a thing.
+func typeKeys(to io.Writer, keys []byte) error {
+	line, ok := to.(breaker)
+	for i := bytes.IndexByte(keys, makeBreak); ok && i >= 0; i = bytes.IndexByte(keys, makeBreak) {
+		if _, err := to.Write(keys[:i]); err != nil {
+			return err
+		}
+		line.Break()
+		keys = keys[i+1:]
+	}
+	_, err := to.Write(keys)
+	return err
 }

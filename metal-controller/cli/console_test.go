@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/bmc/ipmi"
 )
 
 // TestPinnedRefusesAnotherCertificate: the pin is checked before anything is sent.
@@ -54,14 +56,35 @@ func TestCopyUntilDetach(t *testing.T) {
 	}
 }
 
-// TestConsoleOfAnIPMIBMC: it is said what is missing, instead of asking for a certificate that such a BMC does not have.
-func TestConsoleOfAnIPMIBMC(t *testing.T) {
-	s := &metal.Server{Spec: metal.ServerSpec{BMC: &metal.BMC{Protocol: metal.BMCIPMI}}}
-	if _, err := dialConsole(t.Context(), nil, s); err == nil || !strings.Contains(err.Error(), "serial-over-LAN is not in this release") {
+// TestConsoleByItsKind: it is said which way was taken, and which other there may be; nothing is sent before that.
+func TestConsoleByItsKind(t *testing.T) {
+	s := &metal.Server{Spec: metal.ServerSpec{BMC: &metal.BMC{Protocol: metal.BMCRedfish}}}
+	s.Name = "s"
+	_, err := dialConsole(t.Context(), nil, s, consoleOptions{})
+	if err == nil || !strings.Contains(err.Error(), "not pinned") || !strings.Contains(err.Error(), "console s --sol") {
 		t.Errorf("error %v", err)
 	}
-	s.Spec.BMC.Protocol = metal.BMCRedfish
-	if _, err := dialConsole(t.Context(), nil, s); err == nil || !strings.Contains(err.Error(), "not pinned") {
-		t.Errorf("control: error %v", err)
+	taking := consoleOptions{ConsoleOptions: ipmi.ConsoleOptions{TakeOver: true}}
+	if _, err := dialConsole(t.Context(), nil, s, taking); err == nil || !strings.Contains(err.Error(), "are for serial-over-LAN") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// serialLine notes what is typed, and breaks.
+type serialLine struct{ bytes.Buffer }
+
+func (l *serialLine) Break() { l.WriteString("<break>") }
+
+// TestTypeKeys: Ctrl-^ is a break where there is such a thing, and a key where there is not.
+func TestTypeKeys(t *testing.T) {
+	var line serialLine
+	var socket bytes.Buffer
+	for _, to := range []io.Writer{&line, &socket} {
+		if !copyUntilDetach(to, strings.NewReader("a\x1e\x1ebh\x1d")) {
+			t.Error("not detached")
+		}
+	}
+	if line.String() != "a<break><break>bh" || socket.String() != "a\x1e\x1ebh" {
+		t.Errorf("%q %q", line.String(), socket.String())
 	}
 }

@@ -56,10 +56,12 @@ func driveBoot(o *Observation, p *Plan) {
 		p.void(o, reasons.AwaitingPower)
 		return
 	}
-	if want, f := need(o, p); f.ok() && want != purposeOf(b) && !requested(o, p) { // what it was for is over; something else is needed now
+	want, f := need(o, p)
+	if f.ok() && want != purposeOf(b) && !requested(o, p) { // what it was for is over; something else is needed now
 		p.void(o, "")
 		return
 	}
+	p.againIf(f.after) // what else is needed may be ready later, as the config of a claim that took a server which waits in the agent
 	switch b.Phase {
 	case metal.BootSwitchingOff, metal.BootSwitchingOn:
 		switching(o, p, b)

@@ -20,8 +20,9 @@ const (
 	witness = 2 * time.Minute
 )
 
-// noBMC says that the server declares none. Such a server is restarted by its own agent. The one that enrolled last waits (record.agent); Ingot records the boot as Restarting and tells that
-// agent alone; its acknowledgement, written before it is answered, opens the window in which the boot is claimed, as the reading of a BMC does elsewhere.
+// noBMC says that the server declares none. Such a server is restarted by its own agent. The one that enrolled last waits (record.agent); Ingot records the
+// boot as Restarting and tells that agent alone; its acknowledgement, written before it is answered, opens the window in which the boot is claimed, as the
+// reading of a BMC does elsewhere.
 //
 //	(needed, and an agent waits) ─▶ Restarting ─acknowledged─▶ Booting ─first claim─▶ Claimed ─good receipt, nobody contradicts─▶ verified; the agent waits on
 //	            no acknowledgement in five minutes, any other agent of this server meanwhile ─▶ Void

@@ -29,10 +29,14 @@ func (p *plane) Start(ctx context.Context) error {
 
 // Ensure starts or updates the worker of a server's BMC.
 func (p *plane) Ensure(name string, b server.BMC) {
-	p.Plane.Ensure(name, bmc.Target{
+	p.Plane.Ensure(name, target(b))
+}
+
+func target(b server.BMC) bmc.Target {
+	return bmc.Target{
 		Protocol: bmc.Protocol(b.Protocol), Host: b.Endpoint, Port: int(b.Port),
-		Username: b.Username, Password: b.Password, Pin: b.TLSFingerprint, Firmware: bmc.Firmware(b.Firmware),
-	})
+		Username: b.Username, Password: b.Password, Pin: b.TLSFingerprint, BootURI: b.HTTPBootURI, Firmware: bmc.Firmware(b.Firmware),
+	}
 }
 
 // verbs are the plane's words for actions.

@@ -5,10 +5,29 @@ import (
 	"testing"
 	"time"
 
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/lifecycle"
+	"ingot.dev/ingot/metal-controller/reconcilers/server"
 )
+
+// TestTarget: all that is declared of a BMC reaches the plane.
+func TestTarget(t *testing.T) {
+	declared := server.BMC{
+		BMC: metal.BMC{
+			Protocol: metal.BMCRedfish, Endpoint: "bmc.example", Port: 8443, CredentialsSecret: "s", TLSFingerprint: "ab", HTTPBootURI: "http://192.0.2.1/x.efi",
+		},
+		Username: "u", Password: bmc.NewSecret("p"), Firmware: metal.BootModeUEFI,
+	}
+	want := bmc.Target{
+		Protocol: bmc.Redfish, Host: "bmc.example", Port: 8443, Username: "u", Password: bmc.NewSecret("p"), Pin: "ab",
+		BootURI: "http://192.0.2.1/x.efi", Firmware: bmc.FirmwareUEFI,
+	}
+	if got := target(declared); got != want {
+		t.Errorf("%+v; want %+v", got, want)
+	}
+}
 
 // TestPinSeen: the certificate that a BMC showed reaches lifecycle, which pins it when the server is accepted.
 func TestPinSeen(t *testing.T) {

@@ -101,7 +101,9 @@ type View struct {
 	// Files are what Environments name, by SHA-256; at most MaxFiles. No other is served.
 	Files map[string]File
 	// AtHand says how they fare at this site. It does not come from the controller, nor does Isolated.
-	AtHand   map[string]string
+	AtHand map[string]string
+	// Images are the architectures that this site has an agent image for. They do not come from the controller either.
+	Images   []string
 	Revision int64
 	// Isolated says that the controller cannot be heard now, so that all of this may be out of date. Nothing is begun on it.
 	Isolated bool

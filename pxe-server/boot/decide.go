@@ -1,6 +1,8 @@
 package boot
 
 import (
+	"slices"
+
 	"ingot.dev/ingot/crds/reasons"
 )
 
@@ -37,8 +39,8 @@ func Decide(req Request, v View) Decision {
 func unknown(req Request, v View) Decision {
 	d := Decision{Target: NoAnswer, Reason: reasons.UnknownMachine}
 	switch p := v.Policy; {
-	case p == RegisterOnce && req.Arch != AMD64:
-		d.Reason = reasons.BootUnsupported
+	case p == RegisterOnce && !slices.Contains(v.Images, req.Arch):
+		d.Reason = noImage(req.Arch)
 	case p == RegisterOnce && v.Isolated: // its agent could not register it
 		d.Reason = reasons.ControllerAway
 	case p == RegisterOnce:
@@ -54,13 +56,23 @@ func known(req Request, s Server, by string, v View) Decision {
 	d := Decision{Target: s.Target, Server: s.Name, By: by, BootID: s.BootID, Reason: why(s)}
 	switch {
 	case s.Target == LocalDisk || s.Target == Idle || s.Target == NoAnswer:
-	case s.Target == Agent && req.Arch == AMD64:
+	case s.Target == Agent && slices.Contains(v.Images, req.Arch):
+	case s.Target == Agent:
+		d.Target, d.Reason = Idle, noImage(req.Arch)
 	case s.Target == OS && bootable(req, s):
 		return osBoot(d, s.OS, v)
 	default:
 		d.Target, d.Reason = Idle, reasons.BootUnsupported
 	}
 	return d
+}
+
+// noImage is why a machine of that architecture gets no agent: somebody can build an image for it, or nobody can.
+func noImage(arch string) string {
+	if arch == AMD64 || arch == ARM64 {
+		return reasons.AgentImageMissing
+	}
+	return reasons.BootUnsupported
 }
 
 // bootable says whether the machine can boot what the controller named. Without a boot id nobody could tell a second address that asks. A UKI is a

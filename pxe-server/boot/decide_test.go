@@ -2,6 +2,7 @@ package boot_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -14,6 +15,30 @@ func req(arch string, facts ...string) boot.Request {
 	return boot.Request{Identity: id(facts...), Arch: arch, Firmware: boot.UEFIPXE}
 }
 
+// onlyAMD64 is what a site has that was given one agent image.
+var onlyAMD64 = []string{boot.AMD64}
+
+// TestDecideArchitecture: an agent boots where there is an image for its processor, whoever the machine is, and says which else is missing.
+func TestDecideArchitecture(t *testing.T) {
+	s := srv("a", "mac="+macA)
+	s.Target = boot.Agent
+	for _, images := range [][]string{nil, {boot.AMD64}, {boot.ARM64}, {boot.AMD64, boot.ARM64}} {
+		v := boot.View{Policy: boot.RegisterOnce, Images: images, Servers: []boot.Server{s}}
+		for _, arch := range []string{boot.AMD64, boot.ARM64} {
+			known, unknown := boot.Decide(req(arch, "mac="+macA), v), boot.Decide(req(arch, "mac="+macB), v)
+			if slices.Contains(images, arch) {
+				if known.Target != boot.Agent || unknown.Target != boot.Agent {
+					t.Errorf("images for %v, %s: got %+v and %+v", images, arch, known, unknown)
+				}
+				continue
+			}
+			if known.Target != boot.Idle || unknown.Target != boot.NoAnswer || known.Reason != reasons.AgentImageMissing || unknown.Reason != reasons.AgentImageMissing {
+				t.Errorf("images for %v, %s: got %+v and %+v", images, arch, known, unknown)
+			}
+		}
+	}
+}
+
 func TestDecideUnknown(t *testing.T) {
 	for _, tc := range []struct {
 		policy boot.UnknownPolicy
@@ -22,14 +47,14 @@ func TestDecideUnknown(t *testing.T) {
 		reason string
 	}{
 		{boot.RegisterOnce, boot.AMD64, boot.Agent, reasons.UnknownMachine},
-		{boot.RegisterOnce, boot.ARM64, boot.NoAnswer, reasons.BootUnsupported},
+		{boot.RegisterOnce, boot.ARM64, boot.NoAnswer, reasons.AgentImageMissing},
 		{boot.RegisterOnce, "", boot.NoAnswer, reasons.BootUnsupported},
 		{boot.Ignore, boot.AMD64, boot.NoAnswer, reasons.UnknownMachine},
 		{boot.Hold, boot.AMD64, boot.Idle, reasons.UnknownMachine},
 		{"", boot.AMD64, boot.NoAnswer, reasons.UnknownMachine},
 		{"capture-all", boot.AMD64, boot.NoAnswer, reasons.UnknownMachine},
 	} {
-		got := boot.Decide(req(tc.arch, "mac="+macA), boot.View{Policy: tc.policy, Servers: []boot.Server{srv("b", "mac="+macB)}})
+		got := boot.Decide(req(tc.arch, "mac="+macA), boot.View{Policy: tc.policy, Images: onlyAMD64, Servers: []boot.Server{srv("b", "mac="+macB)}})
 		if want := (boot.Decision{Target: tc.target, Reason: tc.reason}); !reflect.DeepEqual(got, want) {
 			t.Errorf("policy %q, %q: got %+v, want %+v", tc.policy, tc.arch, got, want)
 		}
@@ -47,7 +72,8 @@ func TestDecideKnown(t *testing.T) {
 		{boot.Agent, false, false, boot.AMD64, boot.Agent, reasons.NotRegistered},
 		{boot.Agent, false, true, boot.AMD64, boot.Agent, reasons.NotAccepted},
 		{boot.Agent, true, true, boot.AMD64, boot.Agent, reasons.Accepted},
-		{boot.Agent, true, true, boot.ARM64, boot.Idle, reasons.BootUnsupported},
+		{boot.Agent, true, true, boot.ARM64, boot.Idle, reasons.AgentImageMissing},
+		{boot.Agent, true, true, "", boot.Idle, reasons.BootUnsupported},
 		{boot.LocalDisk, false, true, boot.AMD64, boot.LocalDisk, reasons.LocalDiskPreferred},
 		{boot.LocalDisk, true, true, boot.ARM64, boot.LocalDisk, reasons.Accepted},
 		{boot.Idle, false, true, boot.AMD64, boot.Idle, reasons.NotAccepted},
@@ -58,7 +84,7 @@ func TestDecideKnown(t *testing.T) {
 	} {
 		s := srv("a", "mac="+macA)
 		s.Target, s.Accepted, s.Registered, s.BootID = tc.target, tc.accepted, tc.registered, "boot1"
-		got := boot.Decide(req(tc.arch, "mac="+macA), boot.View{Policy: boot.Ignore, Servers: []boot.Server{s}})
+		got := boot.Decide(req(tc.arch, "mac="+macA), boot.View{Policy: boot.Ignore, Images: onlyAMD64, Servers: []boot.Server{s}})
 		want := boot.Decision{Target: tc.want, Server: "a", By: boot.ByMAC, BootID: "boot1", Reason: tc.reason}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v: got %+v", tc, got)
@@ -70,7 +96,7 @@ func TestDecideKnown(t *testing.T) {
 func TestDecideConflict(t *testing.T) {
 	a, b := srv("a", "mac="+macA), srv("b", "mac="+macB)
 	a.Target, b.Target = boot.Agent, boot.Agent
-	v := boot.View{Policy: boot.RegisterOnce, Servers: []boot.Server{a, b}}
+	v := boot.View{Policy: boot.RegisterOnce, Images: onlyAMD64, Servers: []boot.Server{a, b}}
 	got := boot.Decide(req(boot.AMD64, "mac="+macA, "mac="+macB), v)
 	want := boot.Decision{Target: boot.LocalDisk, Reason: reasons.IdentityConflict, Conflict: []string{"a", "b"}}
 	if !reflect.DeepEqual(got, want) {
@@ -86,6 +112,7 @@ func TestDecideIsTotal(t *testing.T) {
 	targets := []boot.Target{boot.Agent, boot.OS, boot.LocalDisk, boot.Idle, boot.NoAnswer, "", "Other"}
 	rapid.Check(t, func(t *rapid.T) {
 		v := boot.View{Policy: boot.UnknownPolicy(rapid.SampledFrom([]string{"register-once", "ignore", "hold", "", "x"}).Draw(t, "policy")), Servers: genServers().Draw(t, "servers")}
+		v.Images = rapid.SliceOfDistinct(rapid.SampledFrom([]string{boot.AMD64, boot.ARM64}), rapid.ID[string]).Draw(t, "images")
 		names := map[string]bool{"": true}
 		for i := range v.Servers {
 			v.Servers[i].Target = rapid.SampledFrom(targets).Draw(t, "target")
@@ -99,7 +126,7 @@ func TestDecideIsTotal(t *testing.T) {
 		default:
 			t.Fatalf("target %q", d.Target)
 		}
-		if d.Reason == "" || !names[d.Server] || d.Target == boot.Agent && r.Arch != boot.AMD64 || len(d.Conflict) > 0 && d.Target != boot.LocalDisk {
+		if d.Reason == "" || !names[d.Server] || d.Target == boot.Agent && !slices.Contains(v.Images, r.Arch) || len(d.Conflict) > 0 && d.Target != boot.LocalDisk {
 			t.Fatalf("decision %+v for %+v", d, r)
 		}
 		if !reflect.DeepEqual(d, boot.Decide(r, v)) {
@@ -130,7 +157,7 @@ func TestDecideIsolated(t *testing.T) {
 		s := srv("a", "mac="+macA)
 		s.Target, s.Accepted, s.Registered, s.BootID, s.OS = tc.target, tc.accepted, tc.registered, "boot1", os
 		v := boot.View{
-			Policy: boot.Ignore, Servers: []boot.Server{s},
+			Policy: boot.Ignore, Servers: []boot.Server{s}, Images: onlyAMD64,
 			Files: map[string]boot.File{"k": {}, "i": {}}, AtHand: map[string]string{"k": boot.FileCached, "i": boot.FileCached},
 		}
 		if got := boot.Decide(req(boot.AMD64, "mac="+macA), v); got.Target != tc.connected {
@@ -150,7 +177,7 @@ func TestDecideUnknownIsolated(t *testing.T) {
 		boot.Ignore:       {Target: boot.NoAnswer, Reason: reasons.UnknownMachine},
 		boot.Hold:         {Target: boot.Idle, Reason: reasons.UnknownMachine},
 	} {
-		if got := boot.Decide(req(boot.AMD64, "mac="+macA), boot.View{Policy: policy, Isolated: true}); !reflect.DeepEqual(got, want) {
+		if got := boot.Decide(req(boot.AMD64, "mac="+macA), boot.View{Policy: policy, Images: onlyAMD64, Isolated: true}); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", policy, got, want)
 		}
 	}
@@ -160,7 +187,7 @@ func TestDecideUnknownIsolated(t *testing.T) {
 func TestIsolatedBeginsNothing(t *testing.T) {
 	targets := []boot.Target{boot.Agent, boot.OS, boot.LocalDisk, boot.Idle, boot.NoAnswer, "", "Other"}
 	rapid.Check(t, func(t *rapid.T) {
-		v := boot.View{Policy: boot.UnknownPolicy(rapid.SampledFrom([]string{"register-once", "ignore", "hold", "x"}).Draw(t, "policy")), Servers: genServers().Draw(t, "servers"), Isolated: true}
+		v := boot.View{Policy: boot.UnknownPolicy(rapid.SampledFrom([]string{"register-once", "ignore", "hold", "x"}).Draw(t, "policy")), Images: onlyAMD64, Servers: genServers().Draw(t, "servers"), Isolated: true}
 		disk := map[string]bool{}
 		for i := range v.Servers {
 			s := &v.Servers[i]

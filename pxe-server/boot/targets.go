@@ -146,6 +146,9 @@ func idle(d Decision, p Params) script {
 	if d.Reason == reasons.IdentityConflict {
 		s = append(s, say("its boot was asked for from two addresses; at most one is this machine, so neither is trusted."))
 	}
+	if d.Reason == reasons.AgentImageMissing {
+		s = append(s, say("this site has no agent image for its architecture; build one, and name its folder with --agent-image."))
+	}
 	return append(s,
 		say("it waits here (%s) and asks again in %s seconds.", d.Reason, idleSeconds),
 		do("sleep", idleSeconds),
@@ -160,7 +163,7 @@ func (s script) askAgain(p Params) script {
 		do("chain", "--replace", p.FirstStage).orGoto("gone"),
 		label("gone"),
 		say("the boot server is gone, asking who else there is."),
-		do("ifconf", "--configurator", "dhcp").orGoto("leave"),
+		do("ifconf", "--configurator", configurator(p.FirstStage)).orGoto("leave"),
 		statement{verbatim: named},
 		statement{verbatim: follow},
 		label("leave"),

@@ -133,6 +133,10 @@ func TestFirstStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "first-stage.ipxe", got)
+	if got, err = FirstStage("http://[2001:db8::1]:7480", "/boot/v1/boot.ipxe", "/boot/v1/script"); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "first-stage-ipv6.ipxe", got)
 	for _, bad := range []string{"", "http://", "192.0.2.1:7480", "https://192.0.2.1:7480", "http://192.0.2.1/x", "http://[fe80::1%25eth0]:80", "http://a b", "http://${net0/ip}"} {
 		if _, err := FirstStage(bad, "/boot/v1/boot.ipxe", "/boot/v1/script"); !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%q: %v", bad, err)
@@ -140,5 +144,23 @@ func TestFirstStage(t *testing.T) {
 	}
 	if _, err := FirstStage("http://192.0.2.1:80", "/boot.ipxe", "/a b"); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("path with a blank: %v", err)
+	}
+}
+
+// TestAskAgainKeepsTheFamily: a script asks DHCP again over the family that led to it.
+func TestAskAgainKeepsTheFamily(t *testing.T) {
+	for url, want := range map[string]string{"http://192.0.2.1:7480/boot/v1/boot.ipxe": "dhcp", "http://[2001:db8::1]:7480/boot/v1/boot.ipxe": "ipv6"} {
+		p := params()
+		p.FirstStage = url
+		out, err := Script(Decision{Target: Idle}, p)
+		if err != nil || !strings.Contains(string(out), "\nifconf --configurator "+want+" || goto leave\n") || !strings.Contains(string(out), "chain --replace "+url+" ") {
+			t.Errorf("%s: %v\n%s", url, err, out)
+		}
+	}
+	p := params()
+	p.AgentURL = "https://[2001:db8::1]:7443"
+	out, err := Script(Decision{Target: Agent, BootID: "b"}, p)
+	if err != nil || !strings.Contains(string(out), " ingot.url=https://[2001:db8::1]:7443 ") {
+		t.Errorf("the agent's kernel line: %v\n%s", err, out)
 	}
 }

@@ -3,6 +3,8 @@ package dhcp
 import (
 	"encoding/binary"
 	"time"
+
+	"ingot.dev/ingot/pxe-server/leases"
 )
 
 // request answers a REQUEST in the four states of a client (RFC 2131 4.3.2, table 4):
@@ -94,7 +96,7 @@ func (c *core) grant(now time.Time, r *request, a *address) step {
 	a.clear = now
 	return step{
 		reply: c.ack(r, a),
-		save:  &record{IP: a.ip, Client: r.client, MAC: r.mac, Until: until},
+		save:  &leases.Record{IP: a.ip, Client: r.client, MAC: r.mac, Until: until},
 		event: seen(r, a.ip, now),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"ingot.dev/ingot/pxe-server/leases"
 )
 
 const (
@@ -25,7 +27,7 @@ type step struct {
 	// probe asks for this address to be probed; then probed() is called and the packet handled again.
 	probe netip.Addr
 	// save must be on disk before reply leaves.
-	save  *record
+	save  *leases.Record
 	reply *reply
 	event *Event
 	// boots: a machine asks for an address to boot from the network with.
@@ -192,7 +194,7 @@ func (c *core) release(now time.Time, r *request) step {
 		return silent(UnknownLease)
 	}
 	r.subnet.setFree(a)
-	return step{silence: Done, save: &record{IP: a.ip, Client: a.client, MAC: a.mac, Until: now}}
+	return step{silence: Done, save: &leases.Record{IP: a.ip, Client: a.client, MAC: a.mac, Until: now}}
 }
 
 func (c *core) decline(now time.Time, r *request) step {
@@ -203,13 +205,13 @@ func (c *core) decline(now time.Time, r *request) step {
 	if a == nil || a.client != r.client || (a.state != leased && a.state != offered) {
 		return silent(UnknownLease)
 	}
-	s := step{silence: Done, save: &record{IP: a.ip, Client: a.client, MAC: a.mac, Until: now}}
+	s := step{silence: Done, save: &leases.Record{IP: a.ip, Client: a.client, MAC: a.mac, Until: now}}
 	r.subnet.setAside(a, now.Add(asideTime))
 	return s
 }
 
 // restore takes a lease from the file; of a client's several leases the newest must come last. Addresses that the configuration no longer has are dropped.
-func (c *core) restore(rec record) {
+func (c *core) restore(rec leases.Record) {
 	n := c.subnetAt(rec.IP)
 	if n == nil || n.byIP[rec.IP] == nil {
 		return

@@ -10,6 +10,8 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"pgregory.net/rapid"
+
+	"ingot.dev/ingot/pxe-server/leases"
 )
 
 var epoch = time.Unix(1_800_000_000, 0)
@@ -43,7 +45,7 @@ type bench struct {
 	now     time.Time
 	holders map[netip.Addr]macAddr
 	probed  []netip.Addr
-	saved   []record
+	saved   []leases.Record
 	source  netip.Addr
 }
 

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 
+	"ingot.dev/ingot/pxe-server/leases"
 	"ingot.dev/ingot/pxe-server/limits"
 )
 
@@ -29,9 +28,9 @@ type Server struct {
 	cfg     Config
 	ports   map[uint16]transport // by our port: serverPort, in proxy mode proxyPort as well
 	prober  Prober
-	closer  func() error // of the prober that New made
-	store   *store       // nil in proxy mode
-	watcher *watcher     // nil when nobody listens for other servers
+	closer  func() error  // of the prober that New made
+	store   *leases.Store // nil in proxy mode
+	watcher *watcher      // nil when nobody listens for other servers
 	perMAC  *limits.Buckets[macAddr]
 	overall *limits.Buckets[struct{}]
 	probes  *limits.Gate[macAddr]
@@ -83,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) close() error {
 	s.closePorts()
 	if s.store != nil {
-		return errors.Join(s.store.close(), s.closer())
+		return errors.Join(s.store.Close(), s.closer())
 	}
 	return s.closer()
 }
@@ -134,9 +133,15 @@ func Serve(ctx context.Context, cfg Config) error {
 	return s.Serve(ctx)
 }
 
+// kind is that of our lease file. A client's name begins with its MAC.
+var kind = leases.Kind{Header: "ingot-dhcp-leases", Fits: func(r leases.Record) bool {
+	mac, ok := toMAC(r.MAC[:])
+	return ok && r.IP.Is4() && len(r.Client) >= len(mac) && len(r.Client) <= len(mac)+maxClientID
+}}
+
 func newServer(cfg Config, t transport, p Prober) (*Server, error) {
 	now := cfg.Now()
-	st, bad, err := openStore(cfg.LeaseFile, now)
+	st, bad, err := leases.Open(cfg.LeaseFile, kind, now)
 	if err != nil {
 		return nil, err
 	}
@@ -145,8 +150,7 @@ func newServer(cfg Config, t transport, p Prober) (*Server, error) {
 	}
 	s := assemble(cfg, map[uint16]transport{serverPort: t})
 	s.prober, s.store = p, st
-	newestLast := func(a, b record) int { return a.Until.Compare(b.Until) }
-	for _, r := range slices.SortedFunc(maps.Values(st.live), newestLast) {
+	for _, r := range st.Records() { // the newest last
 		s.core.restore(r)
 	}
 	return s, nil
@@ -344,7 +348,7 @@ func (s *Server) finish(st step) {
 	}
 	log := s.cfg.Log.With("mac", st.mac.String())
 	if st.save != nil {
-		if err := s.store.put(*st.save, s.cfg.Now()); err != nil {
+		if err := s.store.Put(*st.save, s.cfg.Now()); err != nil {
 			s.drop(Failed)
 			log.Error("Not answering, since the lease is not on disk", "error", err)
 			return

@@ -105,7 +105,7 @@ func TestNoACKWithoutDisk(t *testing.T) {
 	s, w := startOn(t, cfg, free_)
 	o := w.ask(t, msg(discover, 1))
 	take := msg(request_, 1, optIP(54, "10.0.0.1"), optIP(50, toAddr(o.YourIPAddr).String()))
-	check0(t, s.store.file.Close())
+	check0(t, s.store.Close())
 	check0(t, os.Rename(dir, dir+"x"))
 	w.in <- take.ToBytes()
 	w.settled(t, 1)

@@ -6,9 +6,11 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"ingot.dev/ingot/boot-assets/cache"
+	"ingot.dev/ingot/boot-assets/catalog"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/limits"
 )
@@ -17,10 +19,10 @@ import (
 type Config struct {
 	// Addr is the address under which machines reach this server; it is written into scripts.
 	Addr netip.AddrPort
-	// Loaders holds iPXE and its first script, Image the kernel and the initramfs of the agent.
-	Loaders, Image *cache.Store
-	// ImageArgs are the kernel arguments that the image asks for.
-	ImageArgs []string
+	// Loaders holds iPXE and its first script.
+	Loaders *cache.Store
+	// Images are the agent's, by architecture; one at least.
+	Images map[string]Image
 	// Blobs opens a file that an Environment names, by its SHA-256, and proves it.
 	Blobs func(digest string) (*cache.Asset, error)
 	// View is what the controller said last; false while it said nothing yet.
@@ -32,6 +34,14 @@ type Config struct {
 	Now    func() time.Time
 	// Rand makes boot ids.
 	Rand io.Reader
+}
+
+// Image is the agent's for one architecture.
+type Image struct {
+	// Files are its kernel and initramfs.
+	Files *cache.Store
+	// Args are the kernel arguments that it asks for.
+	Args []string
 }
 
 // Limits bound what clients may cost. Zero fields get their default.
@@ -77,8 +87,13 @@ func setTime(v *time.Duration, d time.Duration) {
 }
 
 func (c Config) check() error {
-	if c.Loaders == nil || c.Image == nil || c.Blobs == nil || c.View == nil || c.Events == nil || c.Now == nil || c.Rand == nil {
+	if c.Loaders == nil || len(c.Images) == 0 || c.Blobs == nil || c.View == nil || c.Events == nil || c.Now == nil || c.Rand == nil {
 		return errors.New("HTTP boot server: a part of its configuration is missing")
+	}
+	for arch, i := range c.Images {
+		if i.Files == nil || !slices.Contains(catalog.Archs(), arch) {
+			return fmt.Errorf("HTTP boot server: the agent image for %q has no files, or nobody boots it", arch)
+		}
 	}
 	if !c.Addr.IsValid() || c.Addr.Addr().IsUnspecified() || c.Addr.Addr().Zone() != "" {
 		return fmt.Errorf("HTTP boot server: %s is not an address that machines can reach", c.Addr)

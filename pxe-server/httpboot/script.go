@@ -4,8 +4,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"ingot.dev/ingot/boot-assets/catalog"
@@ -36,7 +38,7 @@ func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text, d := s.render(d, view, a)
-	s.cfg.Log.Info("boot decided", "mac", a.mac, "source", from, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "firmware", a.Firmware, "product", a.product, "isolated", view.Isolated)
+	s.cfg.Log.Info("boot decided", "mac", a.mac, "source", from, "server", d.Server, "by", d.By, "target", d.Target, "reason", d.Reason, "boot", d.BootID, "arch", a.Arch, "firmware", a.Firmware, "product", a.product, "isolated", view.Isolated)
 	if r.Method == http.MethodGet && !contested(d) {
 		s.cfg.Events.decided(from, a, d)
 	}
@@ -53,6 +55,7 @@ func (s *Server) decide(a asked, from netip.Addr, get bool) (boot.Decision, boot
 	if !ok {
 		return s.withoutView(a.mac), view, nil
 	}
+	view.Images = slices.Sorted(maps.Keys(s.cfg.Images))
 	d := boot.Decide(a.Request, view)
 	switch {
 	case d.Target == boot.NoAnswer && d.Reason == reasons.ControllerAway:
@@ -108,12 +111,12 @@ func (s *Server) render(d boot.Decision, v boot.View, a asked) ([]byte, boot.Dec
 	p := boot.Params{
 		Firmware:   a.Firmware,
 		FirstStage: s.cfg.url(catalog.FirstStagePath),
-		Kernel:     s.cfg.url(catalog.AgentPath + catalog.Kernel),
-		Initrd:     s.cfg.url(catalog.AgentPath + catalog.Initramfs),
+		Kernel:     s.cfg.url(catalog.AgentFile(a.Arch, catalog.Kernel)),
+		Initrd:     s.cfg.url(catalog.AgentFile(a.Arch, catalog.Initramfs)),
 		Files:      s.cfg.url(catalog.BlobPath),
 		BootMAC:    a.mac,
 		AgentURL:   v.AgentURL, AgentPin: v.AgentPin, AgentArgs: v.AgentArgs,
-		ImageArgs: s.cfg.ImageArgs,
+		ImageArgs: s.cfg.Images[a.Arch].Args,
 	}
 	text, err := boot.Script(d, p)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"ingot.dev/ingot/boot-assets/catalog"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/httpboot"
 )
 
 // TestTargets: each decision as a machine sees it.
@@ -40,6 +41,40 @@ func TestTargets(t *testing.T) {
 				t.Errorf("status %d, want %d with %q:\n%s", res.StatusCode, tc.status, tc.want, body)
 			}
 		})
+	}
+}
+
+// TestArchitectures: a machine gets the image of its architecture with that image's own arguments, and one without an image is told what is missing.
+func TestArchitectures(t *testing.T) {
+	armAsk := strings.Replace(ask, "arch=x86_64", "arch=arm64", 1)
+	s := newSite(t, func(s *site) {
+		_, files := folder(t, map[string][]byte{catalog.Kernel: []byte("arm64 kernel"), catalog.Initramfs: []byte("arm64 initramfs")})
+		s.cfg.Images[catalog.ARM64] = httpboot.Image{Files: files, Args: []string{"console=ttyAMA0"}}
+	})
+	for request, want := range map[string][]string{
+		ask:    {s.url + catalog.AgentPath + "vmlinuz ", " console=ttyS0", s.url + catalog.AgentPath + "initramfs.zst"},
+		armAsk: {s.url + catalog.AgentPath + "arm64/vmlinuz ", " console=ttyAMA0", s.url + catalog.AgentPath + "arm64/initramfs.zst"},
+	} {
+		_, body := s.get(t, request)
+		for _, w := range want {
+			if !strings.Contains(body, w) {
+				t.Errorf("the script lacks %q:\n%s", w, body)
+			}
+		}
+	}
+	if _, body := s.get(t, catalog.AgentFile(catalog.ARM64, catalog.Kernel)); body != "arm64 kernel" {
+		t.Errorf("its kernel is %q", body)
+	}
+	one := newSite(t, nil)
+	if res, body := one.get(t, armAsk); res.StatusCode != http.StatusNotFound || !strings.Contains(body, reasons.AgentImageMissing) {
+		t.Errorf("unknown, no image: %d %s", res.StatusCode, body)
+	}
+	one.view.Servers = []boot.Server{{Name: "a", Identity: boot.Identity{MACs: []string{"52:54:00:78:00:01"}}, Target: boot.Agent, BootID: "b"}}
+	if _, body := one.get(t, armAsk); !strings.Contains(body, "(AgentImageMissing)") || !strings.Contains(body, "--agent-image") || strings.Contains(body, "kernel ") {
+		t.Errorf("known, no image:\n%s", body)
+	}
+	if _, body := one.get(t, ask); !strings.Contains(body, "ingot.boot=b ") {
+		t.Errorf("control, the other architecture:\n%s", body)
 	}
 }
 

@@ -76,14 +76,16 @@ func (s *Server) route() error {
 		"/readyz":              s.ready,
 	}
 	stages := map[string]string{
-		catalog.SNPOnly: StageFirstStage, catalog.IPXE: StageFirstStage, catalog.UNDIOnly: StageFirstStage,
+		catalog.SNPOnly: StageFirstStage, catalog.IPXE: StageFirstStage, catalog.IPXEArm64: StageFirstStage, catalog.UNDIOnly: StageFirstStage,
 		catalog.Kernel: StageKernel, catalog.Initramfs: StageInitramfs,
 	}
 	for _, name := range s.cfg.Loaders.Names() {
 		s.routes[catalog.LoaderPath+name] = s.asset(s.cfg.Loaders.Open, name, stages[name])
 	}
-	for _, name := range s.cfg.Image.Names() {
-		s.routes[catalog.AgentPath+name] = s.asset(s.cfg.Image.Open, name, stages[name])
+	for arch, image := range s.cfg.Images {
+		for _, name := range image.Files.Names() {
+			s.routes[catalog.AgentFile(arch, name)] = s.asset(image.Files.Open, name, stages[name])
+		}
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func newSite(t *testing.T, change func(*site)) *site {
 	s.cfg = httpboot.Config{
 		Blobs:   func(digest string) (*cache.Asset, error) { return s.blobs.Open(digest) },
 		Log:     slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Loaders: loaders, Image: image, ImageArgs: []string{"console=ttyS0"},
+		Loaders: loaders, Images: map[string]httpboot.Image{catalog.AMD64: {Files: image, Args: []string{"console=ttyS0"}}},
 		View:   func() (boot.View, bool) { return s.view, !s.noView },
 		Events: httpboot.NewEvents(now), Now: now, Rand: strings.NewReader(strings.Repeat("0123456789abcdef", 512)),
 	}

@@ -26,7 +26,8 @@ func TestBenchWire(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), benchFile/16)
 	s := newSite(t, func(s *site) {
 		s.kernel = content
-		s.dir, s.cfg.Image = folder(t, map[string][]byte{catalog.Kernel: content, catalog.Initramfs: []byte("x")})
+		dir, image := folder(t, map[string][]byte{catalog.Kernel: content, catalog.Initramfs: []byte("x")})
+		s.dir, s.cfg.Images = dir, map[string]httpboot.Image{catalog.AMD64: {Files: image}}
 	})
 	path := filepath.Join(s.dir, catalog.Kernel)
 	url := s.url + "/boot/v1/agent/" + catalog.Kernel

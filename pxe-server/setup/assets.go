@@ -7,18 +7,36 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"strings"
 
 	"ingot.dev/ingot/boot-assets/cache"
 	"ingot.dev/ingot/boot-assets/catalog"
 	"ingot.dev/ingot/boot-assets/ipxe"
 	"ingot.dev/ingot/pxe-server/boot"
+	"ingot.dev/ingot/pxe-server/httpboot"
 )
 
-// agentImage is the agent's, proven once.
+// agentImage is the agent's for one architecture, proven once.
 type agentImage struct {
-	files   *cache.Store
-	version string
-	args    []string
+	arch, version string
+	httpboot.Image
+}
+
+// loadImages reads all of them by architecture, and says which versions they are.
+func loadImages(folders []string) (map[string]httpboot.Image, string, error) {
+	images, versions := map[string]httpboot.Image{}, []string{}
+	for _, folder := range folders {
+		i, err := loadImage(folder)
+		if err != nil {
+			return nil, "", err
+		}
+		if _, twice := images[i.arch]; twice {
+			return nil, "", fmt.Errorf("the agent image in %s is a second one for %s; name one for each architecture", folder, i.arch)
+		}
+		images[i.arch] = i.Image
+		versions = append(versions, i.arch+" "+i.version)
+	}
+	return images, strings.Join(versions, ", "), nil
 }
 
 // loadImage reads the image's manifest and proves every file.
@@ -36,8 +54,8 @@ func loadImage(folder string) (agentImage, error) {
 	for name, f := range m.Files {
 		files[name] = cache.Digest{SHA256: f.SHA256, Size: f.Size}
 	}
-	i := agentImage{files: cache.New(dir, files), version: m.Version, args: m.KernelArgs}
-	if err := i.files.Verify(); err != nil {
+	i := agentImage{arch: m.Arch, version: m.Version, Image: httpboot.Image{Files: cache.New(dir, files), Args: m.KernelArgs}}
+	if err := i.Files.Verify(); err != nil {
 		return agentImage{}, fmt.Errorf("the agent image in %s is damaged, build it again: %w", folder, err)
 	}
 	return i, nil

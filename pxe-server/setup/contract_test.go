@@ -26,6 +26,7 @@ import (
 	"ingot.dev/ingot/boot-assets/catalog"
 	"ingot.dev/ingot/boot-assets/ipxe"
 	"ingot.dev/ingot/pxe-server/dhcp"
+	"ingot.dev/ingot/pxe-server/httpboot"
 	"ingot.dev/ingot/pxe-server/protocol"
 	"ingot.dev/ingot/sfyra-tests/island"
 )
@@ -50,7 +51,7 @@ func run(t *testing.T) *running {
 		UnknownPolicy: "register-once", Revision: 1, Agent: &protocol.AgentBoot{Url: "https://192.0.2.1:7443", Pin: agentPin},
 	}}
 	r.cfg = Config{
-		Interface: "eth0", StateDir: t.TempDir(), AgentImage: image(t), Controller: r.controller,
+		Interface: "eth0", StateDir: t.TempDir(), AgentImage: image(t), MoreImages: []string{imageFor(t, catalog.ARM64)}, Controller: r.controller,
 		DHCP: DHCP{Network: dhcp.Subnet{Pools: []dhcp.Range{{From: netip.MustParseAddr("192.0.2.100"), To: netip.MustParseAddr("192.0.2.199")}}}},
 	}
 	r.start(t)
@@ -141,7 +142,7 @@ func (r *running) get(t *testing.T, address string) (code int, body []byte) {
 	u, err := url.Parse(address)
 	ok(t, err)
 	r.do(t, func() {
-		conn, err := net.Dial("tcp4", u.Host)
+		conn, err := net.Dial("tcp", u.Host)
 		if err != nil {
 			t.Errorf("GET %s: %v", address, err)
 			return
@@ -223,14 +224,22 @@ func (r *running) scripts(t *testing.T, base string, served map[string]bool) {
 		t.Fatalf("the first stage names %q", urls)
 	}
 	fill := strings.NewReplacer("${uuid}", "11111111-2222-3333-4444-555555555555", "${netX/mac:hexhyp}", "52-54-00-78-00-01", "${serial:uristring}", "SN%2001%237",
-		"${manufacturer:uristring}", "QEMU", "${product:uristring}", "Lab", "${buildarch}", "x86_64", "${platform}", "efi", "${try}", "0")
+		"${manufacturer:uristring}", "QEMU", "${product:uristring}", "Lab", "${platform}", "efi", "${try}", "0")
 	ask := fill.Replace(urls[2])
+	for buildarch, arch := range map[string]string{"x86_64": catalog.AMD64, "arm64": catalog.ARM64} {
+		r.script(t, base, strings.Replace(ask, "${buildarch}", buildarch, 1), arch)
+	}
+}
+
+// script asks for the script of one machine of that architecture, and for all that it names.
+func (r *running) script(t *testing.T, base, ask, arch string) {
+	t.Helper()
 	if strings.Contains(ask, "$") {
 		t.Fatalf("the first stage asks with variables that this test does not know: %s", ask)
 	}
 	script := r.http(t, ask)
 	named := urlsOf(script)
-	for _, want := range []string{base + catalog.AgentPath + catalog.Kernel, base + catalog.AgentPath + catalog.Initramfs, base + catalog.FirstStagePath} {
+	for _, want := range []string{base + catalog.AgentFile(arch, catalog.Kernel), base + catalog.AgentFile(arch, catalog.Initramfs), base + catalog.FirstStagePath} {
 		if !slices.Contains(named, want) {
 			t.Errorf("the script does not name %s:\n%s", want, script)
 		}
@@ -241,6 +250,9 @@ func (r *running) scripts(t *testing.T, base string, served map[string]bool) {
 		}
 	}
 	event := <-r.controller.events
+	for len(event.GetStages()) == 1 && event.GetStages()[0].GetStage() != httpboot.StageScript {
+		event = <-r.controller.events // a file of the boot before
+	}
 	if event.GetBootId() == "" || !bytes.Contains(script, []byte(" ingot.boot="+event.GetBootId()+" ")) || event.GetMac() != machineMAC.String() {
 		t.Errorf("the controller heard %v of\n%s", event, script)
 	}

@@ -71,8 +71,13 @@ func (s *stream) Recv() (*protocol.View, error) {
 // image writes a folder as the image builder does.
 func image(t *testing.T) string {
 	t.Helper()
+	return imageFor(t, catalog.AMD64)
+}
+
+func imageFor(t *testing.T, arch string) string {
+	t.Helper()
 	dir := t.TempDir()
-	m := catalog.Manifest{Version: "test", Arch: catalog.AMD64, Files: map[string]catalog.File{}, KernelArgs: []string{"console=ttyS0"}}
+	m := catalog.Manifest{Version: "test", Arch: arch, Files: map[string]catalog.File{}, KernelArgs: []string{"console=ttyS0"}}
 	for name, text := range map[string]string{catalog.Kernel: "a kernel", catalog.Initramfs: "an initramfs"} {
 		sum := sha256.Sum256([]byte(text))
 		m.Files[name] = catalog.File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))}

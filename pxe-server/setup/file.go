@@ -30,6 +30,8 @@ type File struct {
 	HTTPPort   int        `json:"httpPort,omitempty"`
 	StateDir   string     `json:"stateDir"`
 	AgentImage string     `json:"agentImage"`
+	// MoreImages are the folders of agent images for other architectures.
+	MoreImages []string   `json:"moreImages,omitempty"`
 	Assets     FileAssets `json:"assets,omitzero"`
 	Controller Endpoint   `json:"controller"`
 	// MetricsAddress is HOST:PORT for metrics and health, DefaultMetricsAddr when left out, and none when empty.
@@ -64,9 +66,10 @@ type Endpoint struct {
 type FileDHCP struct {
 	Disabled bool `json:"disabled,omitempty"`
 	Proxy    bool `json:"proxy,omitempty"`
-	// Peers and NoRouterAnswers: see DHCP.
+	// Peers, NoRouterAnswers and Announce: see DHCP.
 	Peers           []netip.Addr      `json:"peers,omitempty"`
 	NoRouterAnswers bool              `json:"noRouterAnswers,omitempty"`
+	Announce        bool              `json:"announce,omitempty"`
 	Network         FileNetwork       `json:"network,omitzero"`
 	Relayed         []FileNetwork     `json:"relayed,omitempty"`
 	Reservations    []FileReservation `json:"reservations,omitempty"`
@@ -107,7 +110,7 @@ func ParseFile(text []byte) (File, error) {
 
 // Config turns the file into what Run needs, but for the controller. The error names every mistake.
 func (f File) Config() (Config, error) {
-	c := Config{Interface: f.Interface, Address: f.Address, HTTPPort: f.HTTPPort, StateDir: f.StateDir, AgentImage: f.AgentImage}
+	c := Config{Interface: f.Interface, Address: f.Address, HTTPPort: f.HTTPPort, StateDir: f.StateDir, AgentImage: f.AgentImage, MoreImages: f.MoreImages}
 	c.MetricsAddr = DefaultMetricsAddr
 	if f.MetricsAddress != nil {
 		c.MetricsAddr = *f.MetricsAddress
@@ -132,7 +135,7 @@ func (f FileDHCP) config() (DHCP, error) {
 	if f.Network.Prefix.IsValid() {
 		all = append(all, errors.New("dhcp.network.prefix: it comes from the interface; remove it"))
 	}
-	d := DHCP{Disabled: f.Disabled, Proxy: f.Proxy, Peers: f.Peers, NoRouterAnswers: f.NoRouterAnswers, Network: own}
+	d := DHCP{Disabled: f.Disabled, Proxy: f.Proxy, Peers: f.Peers, NoRouterAnswers: f.NoRouterAnswers, Announce: f.Announce, Network: own}
 	for i, n := range f.Relayed {
 		s, err := n.subnet(fmt.Sprintf("dhcp.relayed[%d]", i))
 		all = append(all, err)
@@ -186,13 +189,13 @@ func (n FileNetwork) subnet(at string) (dhcp.Subnet, error) {
 	return s, errors.Join(all...)
 }
 
-// ParsePool reads "FIRST-LAST", two IPv4 addresses that both belong to the pool.
+// ParsePool reads "FIRST-LAST", two addresses of one family that both belong to the pool.
 func ParsePool(s string) (dhcp.Range, error) {
 	first, last, ok := strings.Cut(s, "-")
 	from, err1 := netip.ParseAddr(strings.TrimSpace(first))
 	to, err2 := netip.ParseAddr(strings.TrimSpace(last))
-	if !ok || err1 != nil || err2 != nil || !from.Is4() || !to.Is4() || to.Less(from) {
-		return dhcp.Range{}, fmt.Errorf("%q is not FIRST-LAST, such as 192.0.2.100-192.0.2.199", s)
+	if !ok || err1 != nil || err2 != nil || from.Is4() != to.Is4() || to.Less(from) {
+		return dhcp.Range{}, fmt.Errorf("%q is not FIRST-LAST, such as 192.0.2.100-192.0.2.199 or 2001:db8::1000-2001:db8::1fff", s)
 	}
 	return dhcp.Range{From: from, To: to}, nil
 }

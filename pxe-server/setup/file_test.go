@@ -15,6 +15,7 @@ interface: eth1
 address: 192.0.2.1
 stateDir: /var/lib/ingot
 agentImage: /usr/share/ingot
+moreImages: [/usr/share/ingot-arm64]
 assets: {maxFileMiB: 1024, budgetMiB: 8192}
 controller: {address: "ingot.example.org:7444", certificate: a, key: b, ca: c}
 dhcp:
@@ -40,6 +41,9 @@ func TestFile(t *testing.T) {
 	n := c.DHCP.Network
 	if c.Interface != "eth1" || c.Address != netip.MustParseAddr("192.0.2.1") || c.StateDir != "/var/lib/ingot" || c.AgentImage != "/usr/share/ingot" {
 		t.Errorf("got %+v", c)
+	}
+	if len(c.MoreImages) != 1 || c.MoreImages[0] != "/usr/share/ingot-arm64" {
+		t.Errorf("more images %q", c.MoreImages)
 	}
 	if c.MaxAsset != 1<<30 || c.AssetBudget != 8<<30 {
 		t.Errorf("assets %d of %d bytes", c.MaxAsset, c.AssetBudget)
@@ -84,11 +88,12 @@ func TestFileRefuses(t *testing.T) {
 		"agentImage: name":                                  {"agentImage: /usr/share/ingot", ""},
 		"stateDir: name":                                    {"stateDir: /var/lib/ingot", ""},
 		"httpPort: 70000":                                   {"interface: eth1", "interface: eth1\nhttpPort: 70000"},
-		"address: 2001:db8::1 is not":                       {"address: 192.0.2.1", "address: 2001:db8::1"},
+		"address: fe80::1 is neither":                       {"address: 192.0.2.1", "address: fe80::1"},
 		"ParseAddr":                                         {"address: 192.0.2.1", "address: eth1"},
 		`controller.address: "ingot.example.org"`:           {"ingot.example.org:7444", "ingot.example.org"},
 		"certificate, key and ca":                           {"key: b, ", ""},
 		"dhcp.network.pools[0]":                             {"192.0.2.100-192.0.2.199", "192.0.2.199-192.0.2.100"},
+		"or 2001:db8::1000-2001:db8::1fff":                  {"192.0.2.100-192.0.2.199", "192.0.2.100-2001:db8::1"},
 		"dhcp.network.pools[1]":                             {"192.0.2.210 - 192.0.2.219", "192.0.2.210"},
 		"dhcp.network.leaseTime":                            {"1h30m", "soon"},
 		"dhcp.network.prefix":                               {"router:", "prefix: 192.0.2.0/24\n    router:"},

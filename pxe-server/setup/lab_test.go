@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"ingot.dev/ingot/sfyra-tests/island"
 )
@@ -45,6 +46,9 @@ func address(t *testing.T, link netlink.Link, cidr string) {
 	t.Helper()
 	a, err := netlink.ParseAddr(cidr)
 	ok(t, err)
+	if a.IP.To4() == nil {
+		a.Flags = unix.IFA_F_NODAD // or the address works a second later only
+	}
 	ok(t, netlink.AddrAdd(link, a))
 	ok(t, netlink.LinkSetUp(link))
 }

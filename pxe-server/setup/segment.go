@@ -14,6 +14,7 @@ import (
 	"ingot.dev/ingot/boot-assets/cache"
 	"ingot.dev/ingot/boot-assets/catalog"
 	"ingot.dev/ingot/pxe-server/dhcp"
+	"ingot.dev/ingot/pxe-server/dhcp6"
 	"ingot.dev/ingot/pxe-server/httpboot"
 	"ingot.dev/ingot/pxe-server/solicit"
 	"ingot.dev/ingot/pxe-server/tftp"
@@ -32,7 +33,8 @@ type segment struct {
 	http    *httpboot.Server
 	listen  net.Listener
 	tftp    *tftp.Server
-	dhcp    *dhcp.Server    // nil when it is off
+	dhcp    *dhcp.Server    // nil when it is off, or over IPv6
+	dhcp6   *dhcp6.Server   // nil when it is off, or over IPv4
 	solicit *solicit.Server // nil when nobody shall answer
 }
 
@@ -44,8 +46,14 @@ func segmentsOf(cfg Config) (all []*segment, err error) {
 			return nil, err
 		}
 		s := &segment{Network: n, prefix: prefix, addr: netip.AddrPortFrom(prefix.Addr(), uint16(cfg.HTTPPort)), leases: "leases"}
+		if s.sixth() {
+			s.leases = "leases6"
+		}
 		if i > 0 {
-			s.leases = "leases-" + n.Interface
+			s.leases += "-" + n.Interface
+		}
+		if err := n.DHCP.fits(prefix); err != nil {
+			return nil, fmt.Errorf("%s: %w", n.Interface, err)
 		}
 		for _, o := range all {
 			if o.prefix.Overlaps(prefix) {
@@ -86,27 +94,35 @@ func (s *server) openSegment(n *segment, first *httpboot.Server) (err error) {
 	if err != nil {
 		return err
 	}
-	if n.listen, err = net.Listen("tcp4", n.addr.String()); err != nil {
+	if n.listen, err = net.Listen("tcp", n.addr.String()); err != nil {
 		return fmt.Errorf("opening HTTP on %s: %w; choose another --http-port if it is taken", n.addr, err)
 	}
 	if n.tftp, err = tftp.New(s.tftpConfig(n)); err != nil {
 		return errors.Join(err, n.close())
 	}
-	if n.DHCP.Disabled {
-		return nil
+	if n.sixth() {
+		err = s.openIPv6(n)
+	} else if !n.DHCP.Disabled {
+		err = s.openIPv4(n)
 	}
+	if err != nil {
+		return errors.Join(err, n.close())
+	}
+	return nil
+}
+
+// openIPv4 opens DHCP and the answers to router solicitations.
+func (s *server) openIPv4(n *segment) (err error) {
 	if !n.DHCP.NoRouterAnswers {
 		n.solicit, err = solicit.New(solicit.Config{Interface: n.Interface, Log: s.cfg.Log, Now: s.cfg.Now})
 		if n.DHCP.Proxy && errors.Is(err, os.ErrPermission) {
 			s.cfg.Log.Warn("Not answering router solicitations: that takes CAP_NET_RAW", "interface", n.Interface)
 		} else if err != nil {
-			return errors.Join(err, n.close())
+			return err
 		}
 	}
-	if n.dhcp, err = dhcp.New(s.dhcpConfig(n)); err != nil {
-		return errors.Join(err, n.close())
-	}
-	return nil
+	n.dhcp, err = dhcp.New(s.dhcpConfig(n))
+	return err
 }
 
 // close closes what was opened and never served: with an ended context a server serves nothing.
@@ -123,6 +139,9 @@ func (n *segment) close() error {
 	if n.dhcp != nil {
 		err = errors.Join(err, n.dhcp.Serve(ended))
 	}
+	if n.dhcp6 != nil {
+		err = errors.Join(err, n.dhcp6.Serve(ended))
+	}
 	return err
 }
 
@@ -132,23 +151,34 @@ func (n *segment) serve(ctx context.Context, g *errgroup.Group) {
 	if n.dhcp != nil {
 		g.Go(func() error { return n.dhcp.Serve(ctx) })
 	}
+	if n.dhcp6 != nil {
+		g.Go(func() error { return n.dhcp6.Serve(ctx) })
+	}
 	if n.solicit != nil {
 		g.Go(func() error { return n.solicit.Serve(ctx) })
 	}
 }
 
 func (s *server) httpConfig(n *segment) httpboot.Config {
-	return httpboot.Config{
-		Addr: n.addr, Loaders: n.loaders, Image: s.image.files, ImageArgs: s.image.args,
+	c := httpboot.Config{
+		Addr: n.addr, Loaders: n.loaders, Images: s.images,
 		Blobs: s.blobs.Open, View: s.view, Events: s.events, Log: s.cfg.Log, Now: s.cfg.Now, Rand: s.cfg.Rand,
 	}
+	if n.sixth() {
+		c.Limits = wholeLink
+	}
+	return c
 }
 
 func (s *server) tftpConfig(n *segment) tftp.Config {
-	return tftp.Config{
+	c := tftp.Config{
 		Addr: netip.AddrPortFrom(n.addr.Addr(), tftpPort), Interface: n.Interface, Files: n.loaders.FS(), Log: s.cfg.Log, Now: s.cfg.Now,
 		Seen: func(e tftp.Event) { s.firstStage(e) },
 	}
+	if n.sixth() {
+		c.Limits = wholeLinkTFTP
+	}
+	return c
 }
 
 // firstStage counts a loader, not the script beside it.

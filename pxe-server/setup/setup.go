@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +32,7 @@ const DefaultHTTPPort = 7480
 type Config struct {
 	// Interface is the network interface that machines boot through.
 	Interface string
-	// Address is the IPv4 address to serve on; the interface's first one when unset.
+	// Address is the one to serve on, IPv4 or IPv6; when unset the interface's first IPv4 address, or, when it has none, its first IPv6 address.
 	Address netip.Addr
 	// HTTPPort is DefaultHTTPPort when zero.
 	HTTPPort int
@@ -44,6 +45,8 @@ type Config struct {
 	MaxAsset, AssetBudget int64
 	// AgentImage is the folder with the kernel, the initramfs and manifest.json.
 	AgentImage string
+	// MoreImages are further such folders, for machines of other architectures.
+	MoreImages []string
 	// Controller says what machines get and takes what was seen.
 	Controller protocol.BootClient
 	// Origin names the controller and the site. What it said last, and what it was not told yet, are kept in StateDir, and count after a restart for this
@@ -62,7 +65,7 @@ type Config struct {
 // Network is one that machines boot through.
 type Network struct {
 	Interface string
-	// Address is the IPv4 address to serve on; the interface's first one when unset.
+	// Address is the one to serve on, IPv4 or IPv6; when unset the interface's first IPv4 address, or, when it has none, its first IPv6 address.
 	Address netip.Addr
 	DHCP    DHCP
 }
@@ -80,6 +83,9 @@ type DHCP struct {
 	Proxy bool
 	// NoRouterAnswers leaves the router solicitations of machines that netboot unanswered; iPXE in older network cards then waits about 15 s for IPv6.
 	NoRouterAnswers bool
+	// Announce sends router advertisements on a network that is served over IPv6: that the prefix is on the link, and that addresses come from DHCPv6. It is for
+	// networks without a router; where one is heard, it is left to that.
+	Announce bool
 	// Peers are the addresses of further pxe-servers on the network, which are not to be warned of.
 	Peers []netip.Addr
 	// Network holds pools, router, name servers and lease time of the interface's own network. Its prefix comes from the interface.
@@ -130,6 +136,7 @@ func (c Config) Check() error {
 	bad(c.HTTPPort >= 0 && c.HTTPPort < 1<<16, "httpPort: %d is not a port", c.HTTPPort)
 	bad(c.StateDir != "", "stateDir: name the folder that keeps the leases (--state-dir)")
 	bad(c.MaxAsset >= 0 && c.AssetBudget >= 0, "assets: a limit is negative; leave it out for the default")
+	bad(!slices.Contains(c.MoreImages, ""), "moreImages: one of them has no name; remove it, or name the folder of an agent image for another architecture")
 	bad(c.AgentImage != "", "agentImage: name the folder with the agent image (--agent-image)")
 	return errors.Join(append(all, c.checkNetworks()...)...)
 }
@@ -149,8 +156,8 @@ func (c Config) checkNetworks() (all []error) {
 			all = append(all, fmt.Errorf("%sinterface: %s is served already; name another, or remove this one", at, n.Interface))
 		}
 		names[n.Interface] = true
-		if n.Address.IsValid() && !n.Address.Is4() {
-			all = append(all, fmt.Errorf("%saddress: %v is not an IPv4 address", at, n.Address))
+		if a := n.Address; a.IsValid() && !a.Is4() && (!a.IsGlobalUnicast() || a.Is4In6() || a.Zone() != "") {
+			all = append(all, fmt.Errorf("%saddress: %v is neither an IPv4 address nor an IPv6 address beyond the link", at, a))
 		}
 		if err := n.DHCP.check(); err != nil {
 			all = append(all, fmt.Errorf("%s%w", at, err))
@@ -182,7 +189,8 @@ func (d DHCP) check() error {
 // server is a pxe-server with everything opened.
 type server struct {
 	cfg       Config
-	image     agentImage
+	images    map[string]httpboot.Image
+	versions  string // of the images
 	client    *controller.Client
 	blobs     *blobs.Cache
 	events    *httpboot.Events
@@ -225,7 +233,7 @@ func open(cfg Config) (*server, error) {
 	s.client = controller.New(cfg.Controller, cfg.Log)
 	s.client.Clock = cfg.Now
 	s.kept = openKept(cfg, s.client, s.events)
-	if s.image, err = loadImage(cfg.AgentImage); err != nil {
+	if s.images, s.versions, err = loadImages(append([]string{cfg.AgentImage}, cfg.MoreImages...)); err != nil {
 		return nil, err
 	}
 	if s.blobs, err = OpenAssets(cfg); err != nil {
@@ -252,7 +260,7 @@ func (s *server) serve(ctx context.Context) error {
 	g.Go(func() error { return s.report(ctx) })
 	for _, n := range s.segments {
 		n.serve(ctx, g)
-		s.cfg.Log.Info("pxe-server serves", "interface", n.Interface, "http", n.listen.Addr().String(), "agent", s.image.version, "dhcp", n.DHCP.mode())
+		s.cfg.Log.Info("pxe-server serves", "interface", n.Interface, "http", n.listen.Addr().String(), "agent", s.versions, "dhcp", n.DHCP.mode())
 	}
 	s.cfg.Ready()
 	return g.Wait()

@@ -45,13 +45,29 @@ var somewhere = netip.MustParseAddrPort("192.0.2.1:7480")
 func TestLoadFiles(t *testing.T) {
 	a, err := loadImage(image(t))
 	ok(t, err)
-	if a.version != "test" || len(a.args) != 1 || len(a.files.Names()) != 2 {
+	if a.version != "test" || a.arch != catalog.AMD64 || len(a.Args) != 1 || len(a.Files.Names()) != 2 {
 		t.Errorf("got %+v", a)
 	}
 	l, err := loaders(somewhere)
 	ok(t, err)
 	if got, want := strings.Join(l.Names(), " "), strings.Join(catalog.Loaders(), " "); got != want {
 		t.Errorf("loaders %s, the catalog has %s", got, want)
+	}
+}
+
+// TestLoadImages: one image for each architecture, and no second one.
+func TestLoadImages(t *testing.T) {
+	amd64, arm64 := image(t), imageFor(t, catalog.ARM64)
+	images, versions, err := loadImages([]string{amd64, arm64})
+	ok(t, err)
+	if len(images) != 2 || images[catalog.ARM64].Files == nil || versions != "amd64 test, arm64 test" {
+		t.Errorf("got %+v, %q", images, versions)
+	}
+	if _, _, err := loadImages([]string{amd64, arm64, image(t)}); err == nil || !strings.Contains(err.Error(), "a second one for amd64") {
+		t.Errorf("two for amd64: %v", err)
+	}
+	if _, _, err := loadImages([]string{amd64, t.TempDir()}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an empty folder: %v", err)
 	}
 }
 

@@ -10,11 +10,14 @@ import (
 	"time"
 )
 
-// Config is what the server needs. Log and Now may be nil: no logs, the system's clock.
+// Config is what the server needs. Log, Now and After may be nil: no logs, the system's clock.
 type Config struct {
 	Interface string
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Announce is what every host is told; nil tells nobody but machines that netboot, and those nothing.
+	Announce *Announcement
+	Log      *slog.Logger
+	Now      func() time.Time
+	After    func(time.Duration) <-chan time.Time
 }
 
 // wire is the network as the server needs it; the real one is in socket_linux.go.
@@ -57,7 +60,12 @@ func newServer(cfg Config, w wire, own mac) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Server{cfg: cfg, wire: w, table: newTable(own)}
+	if cfg.After == nil {
+		cfg.After = time.After
+	}
+	t := newTable(own)
+	t.announce = cfg.Announce
+	return &Server{cfg: cfg, wire: w, table: t}
 }
 
 // Boots notes that the machine with that MAC asks DHCP for a boot: for a minute its router solicitations are answered. It returns at once.
@@ -79,9 +87,16 @@ func (s *Server) Answered() uint64 {
 
 // Serve answers until ctx ends, then closes the socket. Call it once.
 func (s *Server) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var announcing sync.WaitGroup
+	defer announcing.Wait()
+	defer cancel()
 	stop := context.AfterFunc(ctx, func() { s.wire.close() })
 	defer stop()
 	defer s.wire.close()
+	if s.cfg.Announce != nil {
+		announcing.Go(func() { s.announce(ctx) })
+	}
 	b := make([]byte, longestWord)
 	for failures := 0; ; {
 		n, from, err := s.wire.receive(b)
@@ -99,17 +114,46 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 }
 
+// announce tells all hosts of the network, now and then, until ctx ends.
+func (s *Server) announce(ctx context.Context) {
+	for n := 1; ; n++ {
+		s.mu.Lock()
+		b, ok := s.table.toAll(s.cfg.Now())
+		s.mu.Unlock()
+		if ok {
+			if err := s.wire.send(b, mac(allNodes)); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Debug("Announcing the IPv6 network", "interface", s.cfg.Interface, "error", err)
+			}
+		}
+		pause := announceTime
+		if n < announcesSoon {
+			pause = announceFirst
+		}
+		select {
+		case <-s.cfg.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (s *Server) frame(from mac, packet []byte) {
+	now := s.cfg.Now()
 	s.mu.Lock()
-	answer, ok := s.table.frame(s.cfg.Now(), from, packet)
+	before := s.table.announces(now)
+	answer, to, ok := s.table.frame(now, from, packet)
 	if ok {
 		s.answered++
 	}
+	silenced := before && !s.table.announces(now)
 	s.mu.Unlock()
+	if silenced {
+		s.cfg.Log.Warn("A router advertises itself, so the IPv6 network is not announced by us; if it is meant to be there, leave out --announce-prefix", "interface", s.cfg.Interface, "router", from.hardware().String())
+	}
 	if !ok {
 		return
 	}
-	if err := s.wire.send(answer, from); err != nil {
+	if err := s.wire.send(answer, to); err != nil {
 		s.cfg.Log.Debug("Answering a router solicitation", "mac", from.hardware().String(), "error", err)
 	}
 }

@@ -53,7 +53,7 @@ func router(t testing.TB) []byte {
 func TestAnswerAnnouncesNothing(t *testing.T) {
 	table := newTable(us)
 	table.boot(epoch, machine)
-	b, ok := table.frame(epoch, machine, ask(t, machine))
+	b, _, ok := table.frame(epoch, machine, ask(t, machine))
 	if !ok {
 		t.Fatal("no answer")
 	}
@@ -121,7 +121,7 @@ func TestWhoIsAnswered(t *testing.T) {
 	} {
 		table := newTable(us)
 		table.boot(epoch, machine)
-		if _, ok := table.frame(epoch.Add(c.after), c.from, c.packet); ok != c.want {
+		if _, _, ok := table.frame(epoch.Add(c.after), c.from, c.packet); ok != c.want {
 			t.Errorf("%s: answered %v, want %v", name, ok, c.want)
 		}
 	}
@@ -129,7 +129,7 @@ func TestWhoIsAnswered(t *testing.T) {
 	table.boot(epoch, machine)
 	n := 0
 	for range 20 {
-		if _, ok := table.frame(epoch, machine, good); ok {
+		if _, _, ok := table.frame(epoch, machine, good); ok {
 			n++
 		}
 	}
@@ -137,19 +137,78 @@ func TestWhoIsAnswered(t *testing.T) {
 		t.Errorf("one boot got %d answers, want %d", n, answersEach)
 	}
 	table.boot(epoch, machine)
-	if _, ok := table.frame(epoch, us, packetOf(t, &ndp.RouterAdvertisement{}, linkLocal(us), linkLocal(machine))); ok {
+	if _, _, ok := table.frame(epoch, us, packetOf(t, &ndp.RouterAdvertisement{}, linkLocal(us), linkLocal(machine))); ok {
 		t.Error("our own answer was answered")
 	}
-	if _, ok := table.frame(epoch, machine, good); !ok {
+	if _, _, ok := table.frame(epoch, machine, good); !ok {
 		t.Error("control: another boot, and our own answer heard, leave it answered")
 	}
 	table.frame(epoch, another, router(t))
-	if _, ok := table.frame(epoch, machine, good); ok {
+	if _, _, ok := table.frame(epoch, machine, good); ok {
 		t.Error("answered though there is a router")
 	}
 	table.boot(epoch.Add(routerTime), machine)
-	if _, ok := table.frame(epoch.Add(routerTime), machine, good); !ok {
+	if _, _, ok := table.frame(epoch.Add(routerTime), machine, good); !ok {
 		t.Error("the router is gone, and nobody answers")
+	}
+}
+
+// TestAnnouncement: read by another code base's codec, it says that the prefix is on the link, that addresses come from DHCPv6, and that we are no router. Whoever asks
+// is told, and so are all; while a router is there, nobody is.
+func TestAnnouncement(t *testing.T) {
+	table := newTable(us)
+	if _, ok := table.toAll(epoch); ok {
+		t.Error("announces without having been told what")
+	}
+	table.announce = &Announcement{Prefix: netip.MustParsePrefix("2001:db8::/64")}
+	asked, _, ok1 := table.frame(epoch, another, ask(t, another)) // which does not boot
+	all, ok2 := table.toAll(epoch)
+	if !ok1 || !ok2 {
+		t.Fatalf("answers %v, announces %v", ok1, ok2)
+	}
+	for to, b := range map[netip.Addr][]byte{linkLocal(another): asked, allHosts: all} {
+		m, err := ndp.ParseMessage(b[headerLen:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := packetOf(t, m, linkLocal(us), to); !slices.Equal(again, b) {
+			t.Errorf("to %v it is\n%x, by another code base\n%x", to, b, again)
+		}
+		ra, ok := m.(*ndp.RouterAdvertisement)
+		if !ok || !ra.ManagedConfiguration || !ra.OtherConfiguration || ra.RouterLifetime != 0 || ra.ReachableTime != 0 || ra.RetransmitTimer != 0 || len(ra.Options) != 2 {
+			t.Fatalf("it announces %+v", m)
+		}
+		p, ok := ra.Options[1].(*ndp.PrefixInformation)
+		if !ok || p.Prefix != netip.MustParseAddr("2001:db8::") || p.PrefixLength != 64 || !p.OnLink || p.AutonomousAddressConfiguration || p.ValidLifetime != 2*time.Hour || p.PreferredLifetime != time.Hour {
+			t.Errorf("the prefix is %+v", ra.Options[1])
+		}
+	}
+	unset := packetOf(t, &ndp.RouterSolicitation{}, netip.IPv6Unspecified(), routers) // as UEFI asks
+	for _, c := range []struct {
+		after time.Duration
+		want  bool
+	}{{time.Second, false}, {tellPause, true}, {tellPause + time.Second, false}, {2 * tellPause, true}} {
+		b, to, ok := table.frame(epoch.Add(c.after), another, unset)
+		if ok != c.want || ok && (to != mac(allNodes) || netip.AddrFrom16([16]byte(b[24:])) != allHosts) {
+			t.Errorf("asked from no address %v after all were told: told again %v, to %x", c.after, ok, to)
+		}
+	}
+	n := 0
+	for range 3 * askedPerSecond {
+		if _, _, ok := table.frame(epoch.Add(time.Second), another, ask(t, another)); ok {
+			n++
+		}
+	}
+	if n != askedPerSecond {
+		t.Errorf("%d answers in one second, want %d", n, askedPerSecond)
+	}
+	table.frame(epoch.Add(time.Minute), machine, router(t))
+	_, _, ok1 = table.frame(epoch.Add(time.Minute), another, ask(t, another))
+	if _, ok2 = table.toAll(epoch.Add(time.Minute)); ok1 || ok2 {
+		t.Errorf("beside a router: answers %v, announces %v", ok1, ok2)
+	}
+	if _, ok := table.toAll(epoch.Add(time.Minute + routerTime)); !ok {
+		t.Error("the router is gone, and nobody announces")
 	}
 }
 
@@ -164,7 +223,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	later := epoch.Add(bootTime + 1)
 	table.boot(later, machine)
-	if _, ok := table.frame(later, machine, ask(t, machine)); !ok || len(table.boots) != 1 {
+	if _, _, ok := table.frame(later, machine, ask(t, machine)); !ok || len(table.boots) != 1 {
 		t.Errorf("after a minute: answered %v, %d boots", ok, len(table.boots))
 	}
 }
@@ -196,11 +255,15 @@ func FuzzFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		table := newTable(us)
 		table.boot(epoch, machine)
-		answer, ok := table.frame(epoch, machine, b)
+		answer, to, ok := table.frame(epoch, machine, b)
+		table.announce = &Announcement{Prefix: netip.MustParsePrefix("2001:db8::/64")}
+		if _, _, also := table.frame(epoch, machine, b); ok && !also {
+			t.Fatalf("%x is answered: %v; by one that announces: %v", b, ok, also)
+		}
 		if !ok {
 			return
 		}
-		if to := netip.AddrFrom16([16]byte(answer[24:])); len(answer) != 64 || !to.IsLinkLocalUnicast() || to != netip.AddrFrom16([16]byte(b[8:])) {
+		if dst := netip.AddrFrom16([16]byte(answer[24:])); len(answer) != 64 || to != machine || !dst.IsLinkLocalUnicast() || dst != netip.AddrFrom16([16]byte(b[8:])) {
 			t.Fatalf("%x was answered with %x", b, answer)
 		}
 	})
@@ -224,7 +287,7 @@ func (c *cable) receive(b []byte) (int, mac, error) {
 }
 
 func (c *cable) send(b []byte, to mac) error {
-	if to == machine {
+	if to == machine || to == mac(allNodes) {
 		c.out <- b
 	}
 	return errors.New("it left, and an error is only logged")
@@ -253,6 +316,33 @@ func TestServe(t *testing.T) {
 	if b := <-c.out; len(b) == 0 || s.Answered() != 1 {
 		t.Errorf("answered %d times", s.Answered())
 	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServeAnnounces: all hosts are told at the start, soon again, and then every few minutes.
+func TestServeAnnounces(t *testing.T) {
+	c := &cable{in: make(chan []byte), out: make(chan []byte), end: make(chan struct{})}
+	pauses, tick := make(chan time.Duration, 8), make(chan time.Time)
+	s := newServer(Config{
+		Interface: "eth0", Announce: &Announcement{Prefix: netip.MustParsePrefix("2001:db8::/64")},
+		After: func(d time.Duration) <-chan time.Time { pauses <- d; return tick },
+	}, c, us)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx) }()
+	for _, want := range []time.Duration{announceFirst, announceFirst, announceTime, announceTime} {
+		if b := <-c.out; netip.AddrFrom16([16]byte(b[24:])) != allHosts {
+			t.Errorf("announced to %x", b[24:40])
+		}
+		if got := <-pauses; got != want {
+			t.Errorf("the next one in %v, want %v", got, want)
+		}
+		tick <- epoch
+	}
+	<-c.out
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

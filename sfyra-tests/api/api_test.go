@@ -60,7 +60,7 @@ func TestValidation(t *testing.T) {
 	fp := strings.Repeat("ab", 32)
 	for _, tc := range []struct{ name, yaml, want string }{
 		{"a server needs nothing", server("v-plain", "{}"), ""},
-		{"everything a person may say", server("v-full", "accepted: true\ncordoned: true\nbmc: {protocol: Redfish, endpoint: 10.0.0.7, port: 8443, credentialsSecret: bmc-1, tlsFingerprint: "+fp+"}\nidentity: {macs: ['52:54:00:00:00:01'], serial: S1, manufacturer: M, uuid: 11111111-2222-3333-4444-555555555555}\nbootMode: UEFI\nlocation: {site: ber1, rack: r1, unit: 7, powerFeed: A}\nenvironmentRef: {name: talos}\npatches: ['machine: {}']\npowerRequest: {id: a1, action: Cycle, requestedAt: '2026-01-01T00:00:00Z'}"), ""},
+		{"everything a person may say", server("v-full", "accepted: true\ncordoned: true\nbmc: {protocol: Redfish, endpoint: 10.0.0.7, port: 8443, credentialsSecret: bmc-1, tlsFingerprint: "+fp+", httpBootURI: 'http://10.0.0.2:7480/boot/v1/ipxe/snponly.efi'}\nidentity: {macs: ['52:54:00:00:00:01'], serial: S1, manufacturer: M, uuid: 11111111-2222-3333-4444-555555555555}\nbootMode: UEFI\nlocation: {site: ber1, rack: r1, unit: 7, powerFeed: A}\nenvironmentRef: {name: talos}\npatches: ['machine: {}']\npowerRequest: {id: a1, action: Cycle, requestedAt: '2026-01-01T00:00:00Z'}"), ""},
 		{"an unknown field is refused, not dropped", server("v-unknown", "acepted: true"), `unknown field "spec.acepted"`},
 		{"a name that fits no label", server(strings.Repeat("a", 64), "{}"), "at most 63 characters"},
 		{"an endpoint with a scheme", server("v-scheme", "bmc: {endpoint: 'https://10.0.0.7', credentialsSecret: s}"), "host name or an IP address"},
@@ -68,6 +68,8 @@ func TestValidation(t *testing.T) {
 		{"a BMC without credentials", server("v-nocred", "bmc: {endpoint: 10.0.0.7}"), "credentialsSecret"},
 		{"credentials of another namespace", server("v-ns", "bmc: {endpoint: 10.0.0.7, credentialsSecret: s, credentialsNamespace: x}"), "unknown field"},
 		{"a port out of range", server("v-port", "bmc: {endpoint: h, credentialsSecret: s, port: 70000}"), "spec.bmc.port"},
+		{"a boot from elsewhere than the web", server("v-uri", "bmc: {endpoint: h, credentialsSecret: s, httpBootURI: 'tftp://10.0.0.2/x.efi'}"), "spec.bmc.httpBootURI"},
+		{"a boot URI with a password in it", server("v-uripw", "bmc: {endpoint: h, credentialsSecret: s, httpBootURI: 'http://root:pw@10.0.0.2/x.efi'}"), "spec.bmc.httpBootURI"},
 		{"a protocol nobody speaks", server("v-proto", "bmc: {endpoint: h, credentialsSecret: s, protocol: Telnet}"), "spec.bmc.protocol"},
 		{"a MAC in capitals", server("v-mac", "identity: {macs: ['52:54:00:AA:00:01']}"), "spec.identity.macs"},
 		{"an empty identity", server("v-ident", "identity: {}"), "spec.identity"},

@@ -35,6 +35,9 @@ func (b *BMC) targets() []string {
 	if b.config.Machine.Identity().UEFI {
 		list = append(list, machine.TargetUefiHTTP)
 	}
+	if b.faults.Get().NoPxe {
+		list = slices.DeleteFunc(list, func(target string) bool { return target == machine.TargetPxe })
+	}
 	return list
 }
 
@@ -74,6 +77,9 @@ func (b *BMC) patchBoot(ctx context.Context, patch bootPatch) error {
 	now, err := b.config.Machine.BootOverride(ctx)
 	if err != nil {
 		return err
+	}
+	if b.faults.Get().IgnoreURI {
+		patch.URI = nil
 	}
 	wanted, err := b.merge(now, patch)
 	if err != nil || b.faults.Get().IgnoreBoot {

@@ -19,12 +19,17 @@ type Fault struct {
 	IgnorePower bool
 	// IgnoreBoot acknowledges boot overrides and does nothing.
 	IgnoreBoot bool
+	// NoPxe: the firmware offers network boot over HTTP alone. IgnoreURI acknowledges an HttpBootUri and keeps another. Redfish only.
+	NoPxe, IgnoreURI bool
 	// NoShutdown: GracefulShutdown is neither offered nor taken.
 	NoShutdown bool
 	// Inverted reports a host that is on as off and the other way round. Orders do what they say.
 	Inverted bool
 	// FlagsExpire: a boot override is cleared FlagTime after it was set, unless a power order came meanwhile, and nobody can switch that off.
 	FlagsExpire bool
+	// RefuseKeys: serial-over-LAN takes nothing of what is typed; TakeKeys it takes so many characters of a packet and refuses the rest, 0 for all.
+	RefuseKeys bool
+	TakeKeys   int
 	// Garbage: answers make no sense. Within an IPMI session they are signed as they should be.
 	Garbage bool
 	// Full: others have all sessions. A login finds no room, and who had a session has it no longer. Basic authentication needs none.

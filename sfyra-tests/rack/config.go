@@ -1,6 +1,7 @@
 package rack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,8 @@ const (
 	DefaultLLDPInterval = 5 * time.Second
 	defaultCode         = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 	defaultVars         = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+	defaultArm64Code    = "/usr/share/AAVMF/AAVMF_CODE.fd"
+	defaultArm64Vars    = "/usr/share/AAVMF/AAVMF_VARS.fd"
 )
 
 // defaultPrefix is the address of the switch and the length of its network.
@@ -53,7 +56,7 @@ type Config struct {
 	Dir string
 	// Bridge is the name of the switch's device.
 	Bridge string
-	// Prefix is the address of the switch with the length of its network.
+	// Prefix is the address of the switch with the length of its network. With one of IPv6 the rack has no IPv4.
 	Prefix netip.Prefix
 	// Servers, at most MaxServers.
 	Servers []Spec
@@ -63,6 +66,8 @@ type Config struct {
 	Accel qemu.Accel
 	// CodeFile and VarsFile are OVMF's code and the template of its variables.
 	CodeFile, VarsFile string
+	// Arm64CodeFile and Arm64VarsFile are those of AAVMF, for arm64 servers.
+	Arm64CodeFile, Arm64VarsFile string
 	// Log gets one line per power change.
 	Log *slog.Logger
 }
@@ -77,12 +82,8 @@ func (c *Config) complete() {
 	if c.LLDPInterval == 0 {
 		c.LLDPInterval = DefaultLLDPInterval
 	}
-	if c.CodeFile == "" {
-		c.CodeFile = defaultCode
-	}
-	if c.VarsFile == "" {
-		c.VarsFile = defaultVars
-	}
+	c.CodeFile, c.VarsFile = cmp.Or(c.CodeFile, defaultCode), cmp.Or(c.VarsFile, defaultVars)
+	c.Arm64CodeFile, c.Arm64VarsFile = cmp.Or(c.Arm64CodeFile, defaultArm64Code), cmp.Or(c.Arm64VarsFile, defaultArm64Vars)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -116,10 +117,26 @@ func once(seen map[string]bool, what, value string) error {
 	return nil
 }
 
+// firmware is the code and the template of the variables for a server.
+func (c *Config) firmware(spec *Spec) (code, vars string) {
+	if spec.Arch == qemu.ARM64 {
+		return c.Arm64CodeFile, c.Arm64VarsFile
+	}
+	return c.CodeFile, c.VarsFile
+}
+
+// checkFirmware looks for the firmware of each server.
 func (c *Config) checkFirmware() error {
-	for _, file := range []string{c.CodeFile, c.VarsFile} {
-		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("looking for the firmware: %w; install it, on Debian with: apt-get install ovmf", err)
+	for i := range c.Servers {
+		packages := "ovmf"
+		if c.Servers[i].Arch == qemu.ARM64 {
+			packages = "qemu-system-arm qemu-efi-aarch64"
+		}
+		code, vars := c.firmware(&c.Servers[i])
+		for _, file := range []string{code, vars} {
+			if _, err := os.Stat(file); err != nil {
+				return fmt.Errorf("looking for the firmware: %w; install it, on Debian with: apt-get install %s", err, packages)
+			}
 		}
 	}
 	return nil

@@ -60,6 +60,9 @@ func readyVars(dir string, launch *qemu.Launch) error {
 	if err != nil {
 		return fmt.Errorf("reading the firmware variables: %w", err)
 	}
+	if nvram.Unwritten(vars) {
+		return nil
+	}
 	changed, err := nvram.ForgetHTTPBoot(vars)
 	if err != nil || !changed {
 		return err

@@ -73,8 +73,9 @@ func (s *Server) start(ctx context.Context) error {
 	if s.closed {
 		return fmt.Errorf("powering %s on: the rack is closed", s.spec.Name)
 	}
+	code, _ := s.config.firmware(s.spec)
 	launch := &qemu.Launch{
-		Spec: s.spec, Accel: s.config.Accel, CodeFile: s.config.CodeFile, Taps: s.taps,
+		Spec: s.spec, Accel: s.config.Accel, CodeFile: code, Taps: s.taps,
 		Override: s.override.get(),
 	}
 	if err := readyVars(s.dir, launch); err != nil {

@@ -14,10 +14,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
 	"ingot.dev/ingot/sfyra-tests/rack/netns"
+	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 	"ingot.dev/ingot/sfyra-tests/rack/wire"
 )
 
@@ -134,5 +136,10 @@ func (r *Rack) Server(name string) (*Server, bool) {
 // Bridge is the device of the switch; DHCP is served there.
 func (r *Rack) Bridge() string { return r.config.Bridge }
 
-// Slowness is the factor by which guests take longer than on hardware.
-func (r *Rack) Slowness() int { return r.config.Accel.Slowness() }
+// Slowness is the factor by which guests take longer than on hardware; arm64 is emulated on every host.
+func (r *Rack) Slowness() int {
+	if slices.ContainsFunc(r.config.Servers, func(s Spec) bool { return s.Arch == qemu.ARM64 }) {
+		return qemu.TCG.Slowness()
+	}
+	return r.config.Accel.Slowness()
+}

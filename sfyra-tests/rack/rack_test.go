@@ -48,15 +48,16 @@ func TestNewRefuses(t *testing.T) {
 		spoil func(*Config)
 		want  string
 	}{
-		"no folder":     {func(c *Config) { c.Dir = "" }, "folder"},
-		"no servers":    {func(c *Config) { c.Servers = nil }, "1 to 16"},
-		"too many":      {func(c *Config) { c.Servers = seventeen }, "1 to 16"},
-		"same name":     {func(c *Config) { c.Servers[1].Name = "a" }, "name a"},
-		"same MAC":      {func(c *Config) { c.Servers[1].NICs = c.Servers[0].NICs }, "MAC"},
-		"no firmware":   {func(c *Config) { c.CodeFile = "/nowhere/CODE.fd" }, "apt-get install ovmf"},
-		"much memory":   {func(c *Config) { c.Servers[0].MemoryMiB, c.Servers[1].MemoryMiB = 65536, 65536 }, "memory"},
-		"bad server":    {func(c *Config) { c.Servers[0].CPUs = 0 }, "CPUs"},
-		"missing image": {func(c *Config) { c.Servers[0].Disks[0].Image = "/nowhere/x.img" }, "disk 0"},
+		"no folder":         {func(c *Config) { c.Dir = "" }, "folder"},
+		"no servers":        {func(c *Config) { c.Servers = nil }, "1 to 16"},
+		"too many":          {func(c *Config) { c.Servers = seventeen }, "1 to 16"},
+		"same name":         {func(c *Config) { c.Servers[1].Name = "a" }, "name a"},
+		"same MAC":          {func(c *Config) { c.Servers[1].NICs = c.Servers[0].NICs }, "MAC"},
+		"no firmware":       {func(c *Config) { c.CodeFile = "/nowhere/CODE.fd" }, "apt-get install ovmf"},
+		"no arm64 firmware": {func(c *Config) { c.Servers[1].Arch, c.Arm64CodeFile = qemu.ARM64, "/nowhere/CODE.fd" }, "apt-get install qemu-system-arm qemu-efi-aarch64"},
+		"much memory":       {func(c *Config) { c.Servers[0].MemoryMiB, c.Servers[1].MemoryMiB = 65536, 65536 }, "memory"},
+		"bad server":        {func(c *Config) { c.Servers[0].CPUs = 0 }, "CPUs"},
+		"missing image":     {func(c *Config) { c.Servers[0].Disks[0].Image = "/nowhere/x.img" }, "disk 0"},
 	} {
 		config := plain(t, spec("a", 1), spec("b", 2))
 		c.spoil(&config)

@@ -40,7 +40,8 @@ func newServer(config *Config, index int) (*Server, error) {
 	for nic := range spec.NICs {
 		s.taps = append(s.taps, fmt.Sprintf("srv%dn%d", index, nic))
 	}
-	if err := readyFiles(s.dir, spec, config.VarsFile); err != nil {
+	_, vars := config.firmware(spec)
+	if err := readyFiles(s.dir, spec, vars); err != nil {
 		return nil, fmt.Errorf("readying server %s: %w", spec.Name, err)
 	}
 	return s, nil

@@ -3,11 +3,15 @@
 package scenarios
 
 import (
+	"bytes"
 	"crypto/rand"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +24,7 @@ import (
 )
 
 // TestRegisterBIOSIPMI: a machine of the old kind, with a BIOS that boots its disk first and a BMC that speaks IPMI alone, at the default port. Power on through the BMC → PXE of
-// the network card's ROM → iPXE → agent → a Server. The boot flags served one boot: after a cycle the BIOS goes by its own order.
+// the network card's ROM → iPXE → agent → a Server. The boot flags served one boot: after a cycle the BIOS goes by its own order. All of it is on the console, over LAN.
 func TestRegisterBIOSIPMI(t *testing.T) {
 	spec := plain("b1", 0x91)
 	spec.Firmware, spec.DiskFirst = qemu.BIOS, true
@@ -44,6 +48,7 @@ func TestRegisterBIOSIPMI(t *testing.T) {
 	s.awaitServer("b1", "the BMC reads Off before anybody switched it on", bootLimit, func(v *metal.Server) bool {
 		return v.Status.Power != nil && v.Status.Power.State == metal.PowerOff && v.Status.State == metal.StateUnverified
 	})
+	look := s.lookOn("b1", bmc)
 	s.ingot("power", "on", "b1")
 	v := s.awaitServer("b1", "it registers", bootLimit, discovered)
 	if len(v.Status.Boots) == 0 || v.Status.Boots[0].Firmware != "bios-pxe" {
@@ -56,18 +61,71 @@ func TestRegisterBIOSIPMI(t *testing.T) {
 	if disks() != 1 {
 		t.Errorf("the disk booted %d times, want once, in the control", disks())
 	}
+	s.await(bootLimit, "the console shows the boot", func() bool { return len(look.shown()) > 1000 })
+	if shown := look.shown(); !strings.Contains(s.serial("b1"), shown) {
+		t.Errorf("the console shows what the machine did not write, or not in order:\n%s", shown)
+	}
 	before := m.PID()
 	s.ingot("power", "cycle", "b1")
 	if after := m.PID(); after == 0 || after == before {
 		t.Errorf("after a cycle QEMU's pid is %d, before it was %d", after, before)
 	}
 	s.await(bootLimit, "the BIOS goes by its own order again", func() bool { return disks() == 2 })
+	s.await(bootLimit, "the console shows it", func() bool { return strings.Contains(look.shown(), sectorBanner) })
+	look.leave(bmc)
 	s.ingot("power", "off", "b1")
 	if pid := m.PID(); pid != 0 {
 		t.Errorf("after `power off` QEMU still runs as pid %d", pid)
 	}
-	if tally := bmc.Tally(); tally.Most != 1 || tally.Refused != 0 {
-		t.Errorf("sessions: %+v; want one at a time", tally)
+	if tally := bmc.Tally(); tally.Most != 2 || tally.Refused != 0 {
+		t.Errorf("sessions: %+v; want the controller's, and the console's beside it", tally)
+	}
+}
+
+// look is an `ingot console` that somebody left running.
+type look struct {
+	t   *testing.T
+	cmd *exec.Cmd
+
+	mu   sync.Mutex
+	seen bytes.Buffer
+}
+
+// Write takes what the console shows.
+func (l *look) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen.Write(p)
+}
+
+// shown are the whole lines so far, as site.serial has them.
+func (l *look) shown() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := l.seen.String()
+	return escape.ReplaceAllString(text[:strings.LastIndexByte(text, '\n')+1], "")
+}
+
+// lookOn attaches to a console, and waits until the BMC gave it.
+func (s *site) lookOn(name string, bmc *rmcp.BMC) *look {
+	s.t.Helper()
+	l := &look{t: s.t, cmd: exec.Command(program(s.t), "console", name, "--kubeconfig", filepath.Join(s.stateDir(), "admin.kubeconfig"))}
+	l.cmd.Stdout, l.cmd.Stderr = l, os.Stderr
+	if err := l.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = l.cmd.Process.Kill() })
+	s.await(bootLimit, "the BMC gives its console", bmc.SOLActive)
+	return l
+}
+
+// leave interrupts it, and wants nothing of it left at the BMC.
+func (l *look) leave(bmc *rmcp.BMC) {
+	l.t.Helper()
+	_ = l.cmd.Process.Signal(os.Interrupt)
+	_ = l.cmd.Wait()
+	if bmc.SOLActive() || bmc.Sessions() != 1 {
+		l.t.Errorf("after leaving the payload is active: %v, %d sessions are open, want the controller's", bmc.SOLActive(), bmc.Sessions())
 	}
 }
 

@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -108,7 +109,7 @@ func checkInventory(t *testing.T, want rack.Spec, got *metal.ServerInventorySpec
 			t.Errorf("%s is %v, QEMU was given %v", field, got, want)
 		}
 	}
-	same("arch", got.Arch, "amd64")
+	same("arch", got.Arch, string(cmp.Or(want.Arch, qemu.AMD64)))
 	same("system.uuid", got.System.UUID, want.UUID)
 	same("system.manufacturer", got.System.Manufacturer, want.Manufacturer)
 	same("system.product", got.System.Product, want.Product)
@@ -152,7 +153,7 @@ func checkDisks(t *testing.T, want rack.Spec, got []metal.Disk) {
 			continue
 		}
 		d := got[i]
-		if d.SizeBytes != w.SizeBytes || d.Transport != transports[w.Kind] || d.Removable || d.Contents != metal.DiskBlank {
+		if d.SizeBytes != w.SizeBytes || d.Transport != transports[w.Kind] || d.Removable || (d.Contents == metal.DiskBlank) != (w.Fill == nil) {
 			t.Errorf("disk %s is %+v, QEMU was given %+v", w.Serial, d, w)
 		}
 		if d.Rotational != w.Rotational && w.Kind != qemu.Virtio { // virtio-blk has no such property, and Linux says rotational

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,7 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack"
 	"ingot.dev/ingot/sfyra-tests/rack/netns"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
+	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
 func TestMain(m *testing.M) {
@@ -50,7 +52,7 @@ type site struct {
 	dir    string
 	rack   *rack.Rack
 	client client.WithWatch
-	up     *exec.Cmd
+	up     *testapi.Process
 	upLog  *os.File
 	serves []string // the flags of `ingot up` that say what it serves
 	flags  []string // more of them
@@ -75,13 +77,19 @@ func newSiteWith(t *testing.T, flags []string, specs ...rack.Spec) *site {
 // newBareSite racks the servers, all off.
 func newBareSite(t *testing.T, specs ...rack.Spec) *site {
 	t.Helper()
+	return newBareSiteOn(t, netip.Prefix{}, specs...)
+}
+
+// newBareSiteOn does the same on a switch with that address; unset, it is that of racks.
+func newBareSiteOn(t *testing.T, address netip.Prefix, specs ...rack.Spec) *site {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e") // short: unix sockets have 108 bytes for their path
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &site{t: t, root: t, dir: dir, faults: map[string]*fakebmc.Faults{}}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s.rack, err = rack.New(t.Context(), rack.Config{Dir: filepath.Join(dir, "rack"), Servers: specs})
+	s.rack, err = rack.New(t.Context(), rack.Config{Dir: filepath.Join(dir, "rack"), Servers: specs, Prefix: address})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,10 +164,9 @@ func (s *site) startUp() {
 	for _, a := range strings.Fields(rack.KernelArgs()) {
 		args = append(args, "--agent-arg", a)
 	}
-	s.up = exec.Command(program(s.t), append(args, s.flags...)...)
-	s.up.Stdout, s.up.Stderr = file, file
-	s.up.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.up.Start(); err != nil {
+	cmd := exec.Command(program(s.t), append(args, s.flags...)...)
+	cmd.Stdout, cmd.Stderr = file, file
+	if s.up, err = testapi.Spawn(cmd); err != nil {
 		s.t.Fatal(err)
 	}
 	s.await(90*time.Second, "`ingot up` says that it is ready", func() bool {
@@ -182,10 +189,7 @@ func (s *site) connect() {
 
 // stopUp ends `ingot up` with a signal and waits for its end.
 func (s *site) stopUp(signal syscall.Signal) {
-	if s.up.ProcessState != nil {
-		return
-	}
-	_ = s.up.Process.Signal(signal)
+	_ = s.up.Signal(signal) // it may have ended already
 	_ = s.up.Wait()
 	_ = s.upLog.Close()
 }

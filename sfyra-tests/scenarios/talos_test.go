@@ -105,7 +105,7 @@ func talosServer(name string, last byte) rack.Spec {
 
 // TestTalosJoins: both sides are real. One command takes a powered-off server: Ingot boots Talos over the network, gives it its machine config over HTTPS, which
 // Talos trusts by what the kernel line says; Talos installs itself by its own installer; Ingot says Installed by what Talos' API proves, lets etcd begin, and says
-// Running; Kubernetes calls the node Ready. The same command adds a worker. Then a cut of power, and the end of the cluster: wiped, Available. What is believed is what
+// Running; Kubernetes calls the node Ready. The same command adds a worker. Then a cut of power, a neighbour who tells for the machine, and the end of the cluster: wiped, Available. What is believed is what
 // talosctl, Kubernetes, the disk's image, the console and QEMU say.
 func TestTalosJoins(t *testing.T) {
 	c := newTalosCluster(t, talosServer("c1", 0xa1), talosServer("w1", 0xa2))
@@ -131,6 +131,7 @@ func TestTalosJoins(t *testing.T) {
 	c.step("Running", c.runs)
 	c.step("NodeReady", c.nodeReady)
 	c.step("WorkerJoins", c.workerJoins)
+	c.step("ForgedEvents", c.lies)
 	c.step("TestPowerCut", c.comesBack)
 	c.step("TestReleaseWipes", c.goes)
 }
@@ -289,12 +290,9 @@ func (c *talosCluster) workerJoins(t *testing.T) {
 	c.phase("worker is a Ready node")
 }
 
-// comesBack: after a cut of power the firmware asks the network first, Ingot leaves the machine to its disk, and GRUB starts what is there. Nothing begins again.
+// comesBack: after the cut of power the firmware asks the network first, Ingot leaves the machine to its disk, and GRUB starts what is there. Nothing begins again.
 func (c *talosCluster) comesBack(t *testing.T) {
 	m := c.machine("c1")
-	if err := m.ForceOff(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	if err := m.SetBootOverride(t.Context(), machine.BootOverride{}); err != nil {
 		t.Fatal(err)
 	}

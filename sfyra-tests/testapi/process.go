@@ -45,10 +45,12 @@ func Start(bin, dir string, flags ...string) (*Process, error) {
 	return p, nil
 }
 
-// Spawn starts cmd so that it dies with this process. Its stderr is kept.
+// Spawn starts cmd so that it dies with this process, and not before. Its stderr is kept, unless it has a place.
 func Spawn(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, stderr: &output{}, ended: make(chan struct{})}
-	cmd.Stderr = p.stderr
+	if cmd.Stderr == nil {
+		cmd.Stderr = p.stderr
+	}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}

@@ -19,6 +19,9 @@ type Package struct {
 	SHA256 string
 }
 
+// ArchAll is the architecture of packages that fit every machine.
+const ArchAll = "all"
+
 const (
 	maxLock     = 64 << 10
 	maxPackages = 256

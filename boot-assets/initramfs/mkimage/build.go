@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"ingot.dev/ingot/boot-assets/initramfs"
 	"ingot.dev/ingot/boot-assets/initramfs/debian"
@@ -57,6 +58,9 @@ func build(ctx context.Context, cache *debian.Cache, o options) error {
 	if parts.Extra, err = o.extra(parts.Vmlinuz); err != nil {
 		return err
 	}
+	if parts.Vmlinuz, err = initramfs.PackKernel(ctx, parts.Vmlinuz); err != nil {
+		return err
+	}
 	image, err := initramfs.Image(agent, parts)
 	if err != nil {
 		return err
@@ -67,7 +71,7 @@ func build(ctx context.Context, cache *debian.Cache, o options) error {
 // lists are the built-in ones unless a flag names a file.
 func (o *options) lists() (initramfs.Lists, error) {
 	if o.modules == "" {
-		return initramfs.ReadLists()
+		return initramfs.ReadLists(o.arch)
 	}
 	text, err := os.ReadFile(o.modules)
 	if err != nil {
@@ -133,6 +137,31 @@ func replace(name string, data []byte) error {
 	return nil
 }
 
+// updateEach asks for the packages of each architecture at once, those that fit all with the first, and keeps their order.
+func updateEach(packages []debian.Package, update func(arch string, some []debian.Package) ([]debian.Package, error)) ([]debian.Package, error) {
+	out := slices.Clone(packages)
+	for i, arch := range archs {
+		var some []debian.Package
+		var places []int
+		for at, p := range packages {
+			if p.Arch == arch || i == 0 && p.Arch == debian.ArchAll {
+				some, places = append(some, p), append(places, at)
+			}
+		}
+		if len(some) == 0 {
+			continue
+		}
+		updated, err := update(arch, some)
+		if err != nil {
+			return nil, err
+		}
+		for n, at := range places {
+			out[at] = updated[n]
+		}
+	}
+	return out, nil
+}
+
 func updateLock(ctx context.Context, cache *debian.Cache, name string) error {
 	old, err := os.ReadFile(name)
 	if err != nil {
@@ -142,7 +171,11 @@ func updateLock(ctx context.Context, cache *debian.Cache, name string) error {
 	if err != nil {
 		return err
 	}
-	updated, err := cache.Update(ctx, packages)
+	updated, err := updateEach(packages, func(arch string, some []debian.Package) ([]debian.Package, error) {
+		of := *cache
+		of.Arch = arch
+		return of.Update(ctx, some)
+	})
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func file(t *testing.T, dir, name string) []byte {
 
 // Every PCI id of devices.list has its driver in the image, and the driver everything that it needs.
 func TestEveryDeviceResolves(t *testing.T) {
-	lists, err := initramfs.ReadLists()
+	lists, err := initramfs.ReadLists("amd64")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +173,27 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// Each architecture's packages are asked for together, in a world of its own, and the order of the lock stays.
+func TestUpdateEach(t *testing.T) {
+	packages := []debian.Package{{Name: "k-amd64", Arch: "amd64"}, {Name: "k-arm64", Arch: "arm64"}, {Name: "fw", Arch: "all"}}
+	var asked []string
+	got, err := updateEach(packages, func(arch string, some []debian.Package) ([]debian.Package, error) {
+		out := slices.Clone(some)
+		for i := range out {
+			asked = append(asked, arch+" "+out[i].Name)
+			out[i].Version = "2 of " + arch
+		}
+		return out, nil
+	})
+	want := []debian.Package{{Name: "k-amd64", Arch: "amd64", Version: "2 of amd64"}, {Name: "k-arm64", Arch: "arm64", Version: "2 of arm64"}, {Name: "fw", Arch: "all", Version: "2 of amd64"}}
+	if err != nil || !slices.Equal(got, want) || strings.Join(asked, ", ") != "amd64 k-amd64, amd64 fw, arm64 k-arm64" {
+		t.Errorf("got %+v, %v; asked %v", got, err, asked)
+	}
+	if _, err := updateEach(packages, func(string, []debian.Package) ([]debian.Package, error) { return nil, io.ErrUnexpectedEOF }); err == nil {
+		t.Error("an archive that does not answer is no error")
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	script, broken := filepath.Join(t.TempDir(), "script"), filepath.Join(t.TempDir(), "lock")
 	for name, text := range map[string]string{script: "#!/bin/sh\n", broken: "one two\n"} {
@@ -186,7 +207,8 @@ func TestRunRefuses(t *testing.T) {
 		want string
 	}{
 		"nothing":            {nil, "--agent and --out are needed"},
-		"other architecture": {[]string{"--arch", "arm64", "--agent", script, "--out", out}, "only amd64"},
+		"other architecture": {[]string{"--arch", "riscv64", "--agent", script, "--out", out}, "amd64 and arm64"},
+		"another's agent":    {[]string{"--arch", "arm64", "--agent", agentFile(t), "--out", out}, "not for arm64"},
 		"no agent":           {[]string{"--agent", script + "x", "--out", out}, "build it first"},
 		"a script":           {[]string{"--agent", script, "--out", out}, "as ELF"},
 		"no lock file":       {[]string{"--update-lock", "--lock", script + "x"}, "--lock"},

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,9 @@ func main() {
 	}
 }
 
+// archs are the architectures that images can be built for.
+var archs = []string{"amd64", "arm64"}
+
 type options struct {
 	arch, agent, out, cache, lock string
 	modules, kernelAs             string
@@ -33,7 +37,7 @@ type options struct {
 func parse(args []string) (options, error) {
 	o := options{add: map[string]string{}}
 	flags := flag.NewFlagSet("mkimage", flag.ContinueOnError)
-	flags.StringVar(&o.arch, "arch", "amd64", "architecture of the image; only amd64 today")
+	flags.StringVar(&o.arch, "arch", "amd64", "architecture of the image: amd64 or arm64")
 	flags.StringVar(&o.agent, "agent", "", "static program that becomes /init")
 	flags.StringVar(&o.out, "out", "", "folder for vmlinuz, initramfs.zst and manifest.json")
 	flags.StringVar(&o.cache, "cache", "", "folder for fetched packages (default: ingot/debs in the user's cache folder)")
@@ -46,8 +50,8 @@ func parse(args []string) (options, error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if o.arch != "amd64" {
-		return o, fmt.Errorf("--arch %s: only amd64 images can be built", o.arch)
+	if !slices.Contains(archs, o.arch) {
+		return o, fmt.Errorf("--arch %s: images can be built for %s", o.arch, strings.Join(archs, " and "))
 	}
 	if !o.update && (o.agent == "" || o.out == "") {
 		return o, fmt.Errorf("--agent and --out are needed; see mkimage --help")

@@ -42,6 +42,13 @@ type BMC struct {
 	// +kubebuilder:validation:MaxLength=253
 	CredentialsSecret string `json:"credentialsSecret"`
 
+	// HTTPBootURI is the first file of a network boot, for UEFI's HTTP boot: the BMC tells it to the firmware (Redfish's HttpBootUri), and DHCP need not.
+	// Default: the firmware asks DHCP. IPMI has no place for it.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
+	// +optional
+	HTTPBootURI string `json:"httpBootURI,omitempty"`
+
 	// TLSFingerprint pins the certificate of the BMC: the SHA-256 of its DER form in lower-case hexadecimal.
 	// Without it the certificate is pinned when the server is accepted.
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`

@@ -26,7 +26,11 @@ var unread = types.BootOptionParam_BootInfoAcknowledge{ByOEM: true, BySMS: true,
 // SetBootNetwork sets the boot flags when they are not as wanted, and reads them back. The kind of firmware is the target's: flags of the other kind
 // are ignored by most machines, and switch some to the other kind, which can hide an installed system.
 func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
-	return d.do(ctx, "setting next boot to network", func(ctx context.Context) error {
+	const doing = "setting next boot to network"
+	if d.target.BootURI != "" {
+		return bmc.Fail(bmc.ErrUnsupported, doing, "IPMI's boot flags have no place for a URI; leave httpBootURI out, or use a BMC's Redfish")
+	}
+	return d.do(ctx, doing, func(ctx context.Context) error {
 		now, err := d.readFlags(ctx)
 		if err != nil {
 			return err

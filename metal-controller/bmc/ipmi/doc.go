@@ -14,10 +14,12 @@
 //   - Its client leaves what it half opened to the BMC's time-outs. BMCs have four sessions or so; ours gives each back.
 //
 // Invariants:
-//   - One session per BMC, kept and reused; Close ends it. A session that is given up is told so before the next is opened.
+//   - One session per driver, kept and reused; Close ends it. A session that is given up is told so before the next is opened.
 //   - Cipher suite 17, then 3; none without authentication, integrity and confidentiality is ever proposed or accepted (13.17).
 //   - The password is used to compute and never sent. Nothing computed from it goes out before the BMC has proved that it knows it
 //     (RAKP message 2), so that an impostor learns nothing to guess at. What IPMI cannot mend: a BMC hands such a proof to
 //     everybody who knows a user name, before any check; keep BMCs on a network of their own.
+//   - A console (section 15) has a session of its own, since a payload belongs to the session that activated it. Its loop alone uses that session and socket;
+//     what is said on the line is package sol's to decide. It ends the payload only where the BMC says that it is ours.
 //   - Everything that is waited for has a bound, and ends with its context.
 package ipmi

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
+	"github.com/bougou/go-ipmi/pkg/types"
 
 	"ingot.dev/ingot/metal-controller/bmc"
 )
@@ -16,6 +17,8 @@ type driver struct {
 	target bmc.Target
 	pace   pace
 	wire   *wire
+	// level is the privilege that sessions ask for.
+	level types.PrivilegeLevel
 
 	// turn is held by who talks to the BMC.
 	turn    chan struct{}
@@ -32,6 +35,17 @@ func Open(ctx context.Context, target bmc.Target) (bmc.Driver, error) {
 }
 
 func open(ctx context.Context, target bmc.Target, pace pace) (bmc.Driver, error) {
+	d, err := connect(ctx, target, pace)
+	if err != nil {
+		return nil, err
+	}
+	d.ended, d.end = context.WithCancel(context.Background())
+	d.work.Go(d.stayAlive)
+	return d, nil
+}
+
+// connect opens a session that nobody keeps alive.
+func connect(ctx context.Context, target bmc.Target, pace pace) (*driver, error) {
 	if err := check(target); err != nil {
 		return nil, err
 	}
@@ -39,13 +53,11 @@ func open(ctx context.Context, target bmc.Target, pace pace) (bmc.Driver, error)
 	if err != nil {
 		return nil, explain(Probing, err)
 	}
-	d := &driver{target: target, pace: pace, wire: w, turn: make(chan struct{}, 1)}
+	d := &driver{target: target, pace: pace, wire: w, level: privilege, turn: make(chan struct{}, 1)}
 	if err := d.open(ctx); err != nil {
 		_ = w.conn.Close()
 		return nil, err
 	}
-	d.ended, d.end = context.WithCancel(context.Background())
-	d.work.Go(d.stayAlive)
 	return d, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bougou/go-ipmi/pkg/command/app"
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
+	"github.com/bougou/go-ipmi/pkg/command/transport"
 	"github.com/bougou/go-ipmi/pkg/rmcpplus"
 	"github.com/bougou/go-ipmi/pkg/types"
 
@@ -22,11 +23,13 @@ func FuzzPackets(f *testing.F) {
 	const id, number = 0x01020304, 7
 	message := request(&chassis.GetChassisStatusRequest{}, 1)
 	for _, s := range suites() {
-		packet, err := testKeys(s).seal(id, number, message, make([]byte, ivSize))
-		if err != nil {
-			f.Fatal(err)
+		for kind, payload := range map[types.PayloadType][]byte{types.PayloadTypeIPMI: message, types.PayloadTypeSOL: []byte("\x01\x00\x00\x00login: ")} {
+			packet, err := testKeys(s).seal(kind, id, number, payload, make([]byte, ivSize))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(packet)
 		}
-		f.Add(packet)
 	}
 	f.Add(plain(types.PayloadTypeRAKPMessage2, make([]byte, 60)))
 	f.Add(old(message))
@@ -34,14 +37,16 @@ func FuzzPackets(f *testing.F) {
 	f.Add([]byte{6, 0, 0xff, 7, 6, 0xc0})
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		for _, s := range suites() {
-			k := testKeys(s)
-			sequence, message, ok := k.open(id, packet)
-			if !ok {
-				continue
-			}
-			again, err := k.seal(id, sequence, message, packet[rmcpSize+headerSize:][:ivSize])
-			if err != nil || !bytes.Equal(again[rmcpSize:], packet[rmcpSize:]) { // what is before is not signed (13.28.4)
-				t.Fatalf("opened what was not sealed: %x", packet)
+			for _, kind := range []types.PayloadType{types.PayloadTypeIPMI, types.PayloadTypeSOL} {
+				k := testKeys(s)
+				sequence, message, ok := k.open(kind, id, packet)
+				if !ok {
+					continue
+				}
+				again, err := k.seal(kind, id, sequence, message, packet[rmcpSize+headerSize:][:ivSize])
+				if err != nil || !bytes.Equal(again[rmcpSize:], packet[rmcpSize:]) { // what is before is not signed (13.28.4)
+					t.Fatalf("opened what was not sealed: %x", packet)
+				}
 			}
 		}
 		for _, kind := range []types.PayloadType{types.PayloadTypeRmcpOpenSessionResponse, types.PayloadTypeRAKPMessage2, types.PayloadTypeRAKPMessage4} {
@@ -74,6 +79,10 @@ func FuzzAnswers(f *testing.F) {
 			{&app.SetSessionPrivilegeLevelRequest{}, &app.SetSessionPrivilegeLevelResponse{}},
 			{&app.CloseSessionRequest{}, &app.CloseSessionResponse{}},
 			{&app.GetChannelAuthenticationCapabilitiesRequest{}, &app.GetChannelAuthenticationCapabilitiesResponse{}},
+			{&app.GetSessionInfoRequest{}, &app.GetSessionInfoResponse{}},
+			{&transport.ActivatePayloadRequest{}, &transport.ActivatePayloadResponse{}},
+			{&transport.GetPayloadInstanceInfoRequest{}, &transport.GetPayloadInstanceInfoResponse{}},
+			{&transport.GetSOLConfigParamRequest{}, &transport.GetSOLConfigParamResponse{}},
 		} {
 			err := read(answer{types.CompletionCode(code), data}, c.command, c.response)
 			var classified *bmc.Error
@@ -81,7 +90,7 @@ func FuzzAnswers(f *testing.F) {
 				t.Fatalf("an error without a class: %v", err)
 			}
 		}
-		_ = flags.Unpack(data)
+		_, _ = flags.Unpack(data), (&types.SOLConfigParam_SOLEnable{}).Unpack(data)
 		for _, s := range suites() {
 			rakp2, rakp4 := rmcpplus.RAKPMessage2{AuthAlg: s.auth}, rmcpplus.RAKPMessage4{AuthAlg: s.auth}
 			var opened rmcpplus.OpenSessionResponse
@@ -96,15 +105,18 @@ func FuzzAnswers(f *testing.F) {
 // TestFuzzControl: honest bytes get through, so that the fuzzing starts from answers that are read to the end.
 func TestFuzzControl(t *testing.T) {
 	for _, s := range suites() {
-		packet, err := testKeys(s).seal(5, 9, []byte("a message"), make([]byte, ivSize))
+		packet, err := testKeys(s).seal(types.PayloadTypeIPMI, 5, 9, []byte("a message"), make([]byte, ivSize))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sequence, message, ok := testKeys(s).open(5, packet); !ok || sequence != 9 || string(message) != "a message" {
+		if sequence, message, ok := testKeys(s).open(types.PayloadTypeIPMI, 5, packet); !ok || sequence != 9 || string(message) != "a message" {
 			t.Errorf("suite %d: %d %q %v", s.id, sequence, message, ok)
 		}
-		if _, _, ok := testKeys(s).open(6, packet); ok {
+		if _, _, ok := testKeys(s).open(types.PayloadTypeIPMI, 6, packet); ok {
 			t.Errorf("suite %d: another session's packet was opened", s.id)
+		}
+		if _, _, ok := testKeys(s).open(types.PayloadTypeSOL, 5, packet); ok {
+			t.Errorf("suite %d: a message was opened as a console's characters", s.id)
 		}
 	}
 	var status chassis.GetChassisStatusResponse

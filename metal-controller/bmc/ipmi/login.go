@@ -20,7 +20,8 @@ const (
 	maxPassword = 20
 	// nameOnly asks the BMC to look the user up by name alone, not by name and privilege (13.20).
 	nameOnly = true
-	// privilege is what switching and boot options need (appendix G: operator). An account that may do more gets no more from us.
+	// privilege is what switching and boot options need (appendix G: operator). An account that may do more gets no more from us, but for a console
+	// that the BMC lets administrators only have.
 	privilege = types.PrivilegeLevelOperator
 )
 
@@ -64,7 +65,7 @@ func (d *driver) login(ctx context.Context) error {
 
 // try goes through the four messages of 13.15 with one suite. agreed says that the BMC took the suite, so that another is no remedy.
 func (d *driver) try(ctx context.Context, s suite) (agreed bool, err error) {
-	h := handshake{driver: d, suite: s, role: uint8(privilege) | 0x10}
+	h := handshake{driver: d, suite: s, role: uint8(d.level) | 0x10}
 	var random [4]byte
 	_, _ = rand.Read(random[:])
 	h.consoleID = binary.LittleEndian.Uint32(random[:]) | 1 // never 0
@@ -86,10 +87,10 @@ func (d *driver) try(ctx context.Context, s suite) (agreed bool, err error) {
 
 // raise asks for the privilege that orders need; a session begins as a user's (22.18). An account without it is told apart from a wrong password.
 func (d *driver) raise(ctx context.Context) error {
-	command := &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: privilege}
+	command := &app.SetSessionPrivilegeLevelRequest{PrivilegeLevel: d.level}
 	var level app.SetSessionPrivilegeLevelResponse
 	err := d.command(ctx, command, &level)
-	if err == nil && types.PrivilegeLevel(level.PrivilegeLevel&0x0f) != privilege {
+	if err == nil && types.PrivilegeLevel(level.PrivilegeLevel&0x0f) != d.level {
 		err = noRight("")
 	}
 	if err != nil {
@@ -158,7 +159,7 @@ func (h *handshake) first(ctx context.Context) error {
 	name := []byte(h.target.Username)
 	message := rmcpplus.RAKPMessage1{
 		MessageTag: tag, ManagedSystemSessionID: h.bmcID, RemoteConsoleRandomNumber: h.consoleRandom, NameOnlyLookup: nameOnly,
-		RequestedMaximumPrivilegeLevel: privilege, UsernameLength: uint8(len(name)), Username: name,
+		RequestedMaximumPrivilegeLevel: h.level, UsernameLength: uint8(len(name)), Username: name,
 	}
 	got := rmcpplus.RAKPMessage2{AuthAlg: h.suite.auth}
 	if err := h.setup(ctx, types.PayloadTypeRAKPMessage1, types.PayloadTypeRAKPMessage2, message.Pack(), h.consoleID, got.Unpack); err != nil {

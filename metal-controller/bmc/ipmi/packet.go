@@ -17,8 +17,8 @@ const (
 	ivSize     = 16
 	blockSize  = 16
 	nextHeader = 0x07
-	// sealedIPMI is the payload type of an IPMI message that is encrypted and authenticated (13.6).
-	sealedIPMI = 0x80 | 0x40 | uint8(types.PayloadTypeIPMI)
+	// sealed marks the type of a payload that is encrypted and authenticated (13.6).
+	sealed = 0x80 | 0x40
 )
 
 // isIPMI says that a datagram is an RMCP message of class IPMI whose session header has the format (13.1.3, 13.6): 06h is RMCP+, 00h a
@@ -72,14 +72,14 @@ type keys struct {
 	k1, k2 []byte
 }
 
-// seal encrypts a message and signs the packet around it (13.28.4, 13.29). iv is 16 random bytes.
-func (k keys) seal(sessionID, sequence uint32, message, iv []byte) ([]byte, error) {
+// seal encrypts a payload and signs the packet around it (13.28.4, 13.29). iv is 16 random bytes.
+func (k keys) seal(kind types.PayloadType, sessionID, sequence uint32, message, iv []byte) ([]byte, error) {
 	payload, err := crypto.EncryptAESPayload(message, k.k2, iv)
 	if err != nil {
 		return nil, err
 	}
 	header := types.SessionHeader20{
-		AuthType: types.AuthTypeRMCPPlus, PayloadType: types.PayloadTypeIPMI, PayloadEncrypted: true, PayloadAuthenticated: true,
+		AuthType: types.AuthTypeRMCPPlus, PayloadType: kind, PayloadEncrypted: true, PayloadAuthenticated: true,
 		SessionID: sessionID, Sequence: sequence, PayloadLength: uint16(len(payload)),
 	}
 	signed := append(header.Pack(), payload...)
@@ -95,11 +95,11 @@ func (k keys) seal(sessionID, sequence uint32, message, iv []byte) ([]byte, erro
 	return append(append(types.NewRmcpHeader().Pack(), signed...), code...), nil
 }
 
-// open checks and decrypts an answer within a session. Anything that is not signed and encrypted with the session's keys is none.
-func (k keys) open(sessionID uint32, packet []byte) (sequence uint32, message []byte, ok bool) {
+// open checks and decrypts a payload of this kind within a session. Anything that is not signed and encrypted with the session's keys is none.
+func (k keys) open(kind types.PayloadType, sessionID uint32, packet []byte) (sequence uint32, message []byte, ok bool) {
 	size, known := crypto.IntegrityAuthCodeLen(k.suite.integrity)
 	end := len(packet) - size
-	if !known || size == 0 || !isIPMI(packet, types.AuthTypeRMCPPlus) || end < rmcpSize+headerSize || packet[5] != sealedIPMI ||
+	if !known || size == 0 || !isIPMI(packet, types.AuthTypeRMCPPlus) || end < rmcpSize+headerSize || packet[5] != sealed|uint8(kind) ||
 		binary.LittleEndian.Uint32(packet[6:]) != sessionID {
 		return 0, nil, false
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bougou/go-ipmi/pkg/command/chassis"
 	"github.com/bougou/go-ipmi/pkg/crypto"
+	"github.com/bougou/go-ipmi/pkg/types"
 )
 
 // TestOpenTakesSealedOnly: what a BMC signs and does not encrypt, or encrypts badly, is not read, though the signature is good.
@@ -28,7 +29,7 @@ func TestOpenTakesSealedOnly(t *testing.T) {
 			"no IPMI":       {func(p []byte) []byte { p[3] = 6; return p }, false},
 			"IPMI 1.5":      {func(p []byte) []byte { p[4] = 0; return p }, false},
 		} {
-			packet, err := k.seal(id, 1, []byte("longer than one block of 16"), make([]byte, ivSize))
+			packet, err := k.seal(types.PayloadTypeIPMI, id, 1, []byte("longer than one block of 16"), make([]byte, ivSize))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,7 +38,7 @@ func TestOpenTakesSealedOnly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, message, ok := k.open(id, append(packet, code...)); ok != c.ok {
+			if _, message, ok := k.open(types.PayloadTypeIPMI, id, append(packet, code...)); ok != c.ok {
 				t.Errorf("suite %d, %s: opened %v %q", s.id, name, ok, message)
 			}
 		}

@@ -20,17 +20,22 @@ type session struct {
 	number uint8
 }
 
-// packet is the next packet with this message. Each has a number and an initialization vector of its own.
+// packet is the next packet with this message.
 func (s *session) packet(message []byte) ([]byte, error) {
+	return s.wrap(types.PayloadTypeIPMI, message)
+}
+
+// wrap is the next packet with this payload. Each has a number, which all kinds share (15.5), and an initialization vector of its own.
+func (s *session) wrap(kind types.PayloadType, payload []byte) ([]byte, error) {
 	s.sent++
 	var iv [ivSize]byte
 	_, _ = rand.Read(iv[:]) // never fails, says crypto/rand
-	return s.seal(s.bmcID, s.sent, message, iv[:])
+	return s.seal(kind, s.bmcID, s.sent, payload, iv[:])
 }
 
 // take reads an answer of this session that was not heard before.
 func (s *session) take(packet []byte) ([]byte, bool) {
-	sequence, message, ok := s.open(s.consoleID, packet)
+	sequence, message, ok := s.open(types.PayloadTypeIPMI, s.consoleID, packet)
 	if !ok || sequence <= s.heard {
 		return nil, false
 	}

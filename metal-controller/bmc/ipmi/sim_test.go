@@ -21,7 +21,8 @@ import (
 	"ingot.dev/ingot/metal-controller/bmc/ipmi"
 )
 
-// simLAN is ipmi_sim's configuration: the address, and the program that is its host. mode chassis_control, since boot orders fail without.
+// simLAN is ipmi_sim's configuration: the address, the program that is its host, and where that has its serial port. The host is one of mode
+// chassis_control, since boot orders fail without.
 const simLAN = `name "host"
 set_working_mc 0x20
   startlan 1
@@ -31,6 +32,7 @@ set_working_mc 0x20
     guid a123456789abcdefa123456789abcdef
   endlan
   chassis_control "%s 0x20"
+  sol "tcp:%s" 115200
   startnow false
   user 2 true "%s" "%s" admin 10 none md2 md5 straight
 `
@@ -64,6 +66,8 @@ type sim struct {
 	dir  string
 	port int
 	cmd  *exec.Cmd
+	// serial is where ipmi_sim connects to for the serial port of its host.
+	serial net.Listener
 }
 
 // simUser has a password without blanks and quotes, which its configuration cannot hold.
@@ -79,7 +83,12 @@ func newSim(t *testing.T) *sim {
 	s.write("boot", "default\n")
 	s.write("orders", "")
 	s.write("host", fmt.Sprintf(simHost, s.dir))
-	s.write("lan.conf", fmt.Sprintf(simLAN, s.port, filepath.Join(s.dir, "host"), simUser, simPassword))
+	var err error
+	if s.serial, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.serial.Close() })
+	s.write("lan.conf", fmt.Sprintf(simLAN, s.port, filepath.Join(s.dir, "host"), s.serial.Addr(), simUser, simPassword))
 	s.write("sim.emu", simBMC)
 	if err := os.Mkdir(filepath.Join(s.dir, "state"), 0o700); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package redfish
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/stmcginnis/gofish"
@@ -16,13 +17,29 @@ type override struct {
 	Enabled schema.BootSourceOverrideEnabled  `json:"BootSourceOverrideEnabled"`
 	Target  schema.BootSourceOverrideTarget   `json:"BootSourceOverrideTarget"`
 	Allowed []schema.BootSourceOverrideTarget `json:"BootSourceOverrideTarget@Redfish.AllowableValues"`
+	// URI is where UefiHttp boots from; empty or absent: where DHCP says.
+	URI string `json:"HttpBootUri"`
 }
 
-// network chooses the target: Pxe, or UefiHttp on a machine that offers only that.
-func (o override) network() (schema.BootSourceOverrideTarget, bool) {
-	for _, target := range []schema.BootSourceOverrideTarget{
-		schema.PxeBootSourceOverrideTarget, schema.UefiHTTPBootSourceOverrideTarget,
-	} {
+// bootOrder is what is patched of ComputerSystem.Boot.
+type bootOrder struct {
+	Enabled schema.BootSourceOverrideEnabled `json:"BootSourceOverrideEnabled"`
+	Target  schema.BootSourceOverrideTarget  `json:"BootSourceOverrideTarget"`
+	URI     *string                          `json:"HttpBootUri,omitempty"`
+}
+
+const (
+	byPXE  = schema.PxeBootSourceOverrideTarget
+	byHTTP = schema.UefiHTTPBootSourceOverrideTarget
+)
+
+// network chooses the target: UefiHttp where there is a URI for it, else Pxe, or UefiHttp on a machine that offers only that.
+func (o override) network(uri string) (schema.BootSourceOverrideTarget, bool) {
+	targets := []schema.BootSourceOverrideTarget{byPXE, byHTTP}
+	if uri != "" {
+		targets = targets[1:]
+	}
+	for _, target := range targets {
 		if len(o.Allowed) == 0 || slices.Contains(o.Allowed, target) {
 			return target, true
 		}
@@ -30,7 +47,12 @@ func (o override) network() (schema.BootSourceOverrideTarget, bool) {
 	return "", false
 }
 
-// SetBootNetwork patches the boot override when it is not as wanted, and reads it back. The boot mode is left as
+// is says that the override is as ordered. For HTTP boot that includes the URI: what somebody left there would be booted.
+func (o override) is(order bootOrder, uri string) bool {
+	return o.Target == order.Target && o.Enabled == order.Enabled && (order.Target != byHTTP || o.URI == uri)
+}
+
+// SetBootNetwork patches the boot override when it is not as wanted, its URI included, and reads it back. The boot mode is left as
 // the machine has it: changing it can hide an installed system.
 func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
 	const doing = "setting next boot to network"
@@ -43,27 +65,36 @@ func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
 		if err != nil {
 			return err
 		}
-		target, ok := now.network()
+		uri := d.target.BootURI
+		target, ok := now.network(uri)
 		if !ok {
-			return bmc.Fail(bmc.ErrUnsupported, doing, "it offers no network boot; enable it in the firmware setup")
+			return bmc.Fail(bmc.ErrUnsupported, doing, "it offers no network boot%s; enable it in the firmware setup", map[bool]string{true: " over HTTP"}[uri != ""])
 		}
-		if now.Target == target && now.Enabled == enabled {
+		order := bootOrder{Enabled: enabled, Target: target}
+		if now.is(order, uri) {
 			return nil
 		}
-		if err := system.SetBoot(schema.Boot{BootSourceOverrideTarget: target, BootSourceOverrideEnabled: enabled}); err != nil {
+		if target == byHTTP && now.URI != uri {
+			order.URI = &uri
+		}
+		if err := system.Patch(system.ODataID, map[string]bootOrder{"Boot": order}); err != nil {
 			return err
 		}
-		return d.checkBoot(doing, target, enabled)
+		return d.checkBoot(doing, order, uri)
 	})
 }
 
-func (d *driver) checkBoot(doing string, target schema.BootSourceOverrideTarget, enabled schema.BootSourceOverrideEnabled) error {
+func (d *driver) checkBoot(doing string, order bootOrder, uri string) error {
 	_, now, err := d.readBoot()
 	if err != nil {
 		return err
 	}
-	if now.Target != target || now.Enabled != enabled {
-		return bmc.Fail(bmc.ErrLied, doing, "wanted %s %s, reads %.40q %.40q", target, enabled, now.Target, now.Enabled)
+	if !now.is(order, uri) {
+		from := ""
+		if order.Target == byHTTP {
+			from = fmt.Sprintf(" from %.80q, wanted from %.80q", now.URI, uri)
+		}
+		return bmc.Fail(bmc.ErrLied, doing, "wanted %s %s, reads %.40q %.40q%s", order.Target, order.Enabled, now.Target, now.Enabled, from)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ const preferredPort = 6443
 type config struct {
 	servers         int
 	stateDir        string
-	agentImage      string
+	agentImages     []string
 	powerOn         bool
 	untilRegistered bool
 	story           bool
@@ -77,7 +77,7 @@ func Command(env *cli.Env) *cobra.Command {
 	f := cmd.Flags()
 	f.IntVar(&c.servers, "servers", 3, "how many servers to rack, at most 16; without KVM each takes a core while it boots")
 	f.StringVar(&c.stateDir, "state-dir", "", "`folder` that keeps disks, logs and the control plane's state (default: a temporary folder that is removed at the end)")
-	f.StringVar(&c.agentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
+	f.StringArrayVar(&c.agentImages, "agent-image", nil, "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
 	f.BoolVar(&c.powerOn, "power-on", true, "switch the servers on, through their BMCs")
 	f.BoolVar(&c.story, "story", false, "lead the first server on: accept it, wipe it, claim it, and let it run a small test OS")
 	f.StringVar(&c.testOS, "test-os", "", "`folder` of the test OS for --story (default: beside the program; 'make images' builds it)")
@@ -175,7 +175,7 @@ func (c *config) inside(cmd *cobra.Command) error {
 	}
 	dir := os.Getenv(stateVariable)
 	network := &services.Network{
-		Interface: rack.DefaultBridge, AgentImage: c.agentImage, AgentArgs: strings.Fields(rack.KernelArgs()),
+		Interface: rack.DefaultBridge, AgentImages: c.agentImages, AgentArgs: strings.Fields(rack.KernelArgs()),
 	}
 	if err := network.Fill(); err != nil {
 		return err

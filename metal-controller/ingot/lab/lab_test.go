@@ -74,7 +74,7 @@ func TestPreflight(t *testing.T) {
 	if err := needTun(device); err != nil {
 		t.Errorf("an open device: %v", err)
 	}
-	c := &config{agentImage: t.TempDir()}
+	c := &config{agentImages: []string{t.TempDir()}}
 	if err := c.preflight(); err == nil || !strings.Contains(err.Error(), "make images") {
 		t.Errorf("no image: %v", err)
 	}

@@ -16,7 +16,7 @@ const tunDevice = "/dev/net/tun"
 
 // preflight says what is missing before anything is started. The rack checks more once it knows its network.
 func (c *config) preflight() error {
-	network := services.Network{Interface: rack.DefaultBridge, AgentImage: c.agentImage}
+	network := services.Network{Interface: rack.DefaultBridge, AgentImages: c.agentImages}
 	var story error
 	if c.story {
 		if c.testOS == "" {

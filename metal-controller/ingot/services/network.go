@@ -26,23 +26,44 @@ func (n *Network) prefix() (netip.Prefix, error) {
 	return n.choose(addrs)
 }
 
-// choose takes the wanted address of the interface, or its first IPv4 address.
+// choose takes the wanted address of the interface, or its first IPv4 address, or, when it has none, its first IPv6 address that is good beyond the link.
 func (n *Network) choose(addrs []net.Addr) (netip.Prefix, error) {
-	var own []string
-	for _, a := range addrs {
-		p, err := netip.ParsePrefix(a.String())
-		if err != nil || !p.Addr().Is4() {
-			continue
-		}
-		if n.Address == "" || p.Addr().String() == n.Address {
+	own, best := usable(addrs)
+	for _, p := range own {
+		if n.Address != "" && p.Addr().String() == n.Address {
 			return p, nil
 		}
-		own = append(own, p.Addr().String())
 	}
-	if len(own) > 0 {
-		return netip.Prefix{}, fmt.Errorf("--address %s is not an address of %s, which has %s", n.Address, n.Interface, strings.Join(own, ", "))
+	switch {
+	case n.Address == "" && best.IsValid():
+		return best, nil
+	case len(own) > 0:
+		return netip.Prefix{}, fmt.Errorf("--address %s is not an address of %s, which has %s", n.Address, n.Interface, words(own))
 	}
-	return netip.Prefix{}, fmt.Errorf("--interface %s has no IPv4 address; give it one: ip addr add 192.168.77.1/24 dev %s", n.Interface, n.Interface)
+	return netip.Prefix{}, fmt.Errorf("--interface %s has no address that machines can be served on; give it one: ip addr add 192.168.77.1/24 dev %s, or for IPv6 alone: ip addr add fd77::1/64 dev %s", n.Interface, n.Interface, n.Interface)
+}
+
+// usable are the addresses that machines can be served on, and the one of them that is taken when none is named.
+func usable(addrs []net.Addr) (all []netip.Prefix, best netip.Prefix) {
+	for _, a := range addrs {
+		p, err := netip.ParsePrefix(a.String())
+		if err != nil || p.Addr().Is6() && !p.Addr().IsGlobalUnicast() {
+			continue
+		}
+		if !best.IsValid() || p.Addr().Is4() && best.Addr().Is6() {
+			best = p
+		}
+		all = append(all, p)
+	}
+	return all, best
+}
+
+func words(list []netip.Prefix) string {
+	var out []string
+	for _, p := range list {
+		out = append(out, p.Addr().String())
+	}
+	return strings.Join(out, ", ")
 }
 
 // subnet is the interface's network with what machines get in it.
@@ -56,6 +77,12 @@ func (n *Network) subnet() (dhcp.Subnet, error) {
 
 func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
 	s.Prefix = prefix.Masked()
+	if prefix.Addr().Is6() {
+		return n.subnet6(s, prefix)
+	}
+	if n.Announce {
+		return s, fmt.Errorf("--announce-prefix: %s is served over IPv4; leave it out, or name an IPv6 address with --address", n.Interface)
+	}
 	if n.Proxy {
 		return s, n.checkProxy()
 	}

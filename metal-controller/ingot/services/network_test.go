@@ -87,6 +87,7 @@ func TestSubnet(t *testing.T) {
 		"router of words":      {Network{Router: "gateway"}, []string{"--dhcp-router", "gateway"}},
 		"router elsewhere":     {Network{Router: "10.0.0.1"}, []string{"--dhcp-router 10.0.0.1", "192.168.77.0/24"}},
 		"name server of words": {Network{DNS: []string{"9.9.9.9", "dns"}}, []string{"--dhcp-dns", "dns"}},
+		"announced":            {Network{Announce: true}, []string{"--announce-prefix", "--address"}},
 		"name server of IPv6":  {Network{DNS: []string{"::1"}}, []string{"--dhcp-dns", "IPv4"}},
 		"pool":                 {Network{Pool: "x"}, []string{"--dhcp-pool"}},
 		"proxy":                {Network{Proxy: true}, nil},
@@ -126,8 +127,11 @@ func TestChooseAddress(t *testing.T) {
 		"the first":   {both, "", "192.168.77.1/24", nil},
 		"the wanted":  {both, "10.0.0.1", "10.0.0.1/8", nil},
 		"another":     {both, "10.0.0.2", "", []string{"--address 10.0.0.2", "192.168.77.1, 10.0.0.1"}},
-		"IPv6 alone":  {on("fe80::1/64"), "", "", []string{"no IPv4 address", "ip addr add"}},
-		"none at all": {nil, "10.0.0.2", "", []string{"no IPv4 address"}},
+		"IPv6 alone":  {on("fe80::1/64", "fd77::1/64", "2001:db8::1/64"), "", "fd77::1/64", nil},
+		"IPv6 wanted": {append(both, on("fd77::1/64")...), "fd77::1", "fd77::1/64", nil},
+		"IPv4 first":  {append(on("fd77::1/64"), both...), "", "192.168.77.1/24", nil},
+		"link alone":  {on("fe80::1/64"), "", "", []string{"no address that machines can be served on", "ip addr add"}},
+		"none at all": {nil, "10.0.0.2", "", []string{"no address that machines"}},
 	} {
 		n := Network{Interface: "eth1", Address: c.address}
 		got, err := n.choose(c.addrs)

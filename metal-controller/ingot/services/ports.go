@@ -48,7 +48,7 @@ func (n *Network) checkWords() error {
 		return fmt.Errorf("--boot-port %d is no port: give a number from 1 to 65535, or 0 for none", n.BootPort)
 	}
 	if n.Address != "" {
-		if _, err := ipv4("--address", n.Address); err != nil {
+		if _, err := reachable("--address", n.Address); err != nil {
 			return err
 		}
 	}
@@ -106,11 +106,15 @@ func (n *Network) ports() []port {
 	if n.Interface == "" {
 		return all
 	}
+	http := ":" + strconv.Itoa(n.HTTPPort)
+	if own, err := n.prefix(); err == nil && own.Addr().Is6() {
+		return append(all, port{"udp6", ":547", "DHCPv6", ""}, port{"udp6", ":69", "TFTP", ""}, port{"tcp6", http, "HTTP boot", "--http-port"})
+	}
 	if n.Proxy {
 		all = append(all, port{"udp4", ":4011", "proxy DHCP", ""})
 	}
 	return append(all, port{"udp4", ":67", "DHCP", ""}, port{"udp4", ":69", "TFTP", ""},
-		port{"tcp4", ":" + strconv.Itoa(n.HTTPPort), "HTTP boot", "--http-port"})
+		port{"tcp4", http, "HTTP boot", "--http-port"})
 }
 
 // checkPorts opens each port and closes it, so that one that is taken is told before anything is started.

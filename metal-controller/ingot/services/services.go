@@ -42,7 +42,7 @@ const PXEDir = "pxe-server"
 type Network struct {
 	// Interface to serve; empty: controllers only, no boot services.
 	Interface string
-	// Address on it; its first IPv4 address when empty. Without an interface: where machines and sites reach the controllers, the loopback when empty.
+	// Address on it; when empty its first IPv4 address, or, when it has none, its first IPv6 address beyond the link. Without an interface: where machines and sites reach the controllers, the loopback when empty.
 	Address string
 	// Pool is START-END; the upper half of the interface's network when empty.
 	Pool string
@@ -50,11 +50,13 @@ type Network struct {
 	Proxy bool
 	// NoRouterAnswers leaves the IPv6 router solicitations of machines that netboot unanswered.
 	NoRouterAnswers bool
+	// Announce tells hosts of a network that is served over IPv6 its prefix, and that addresses come from DHCPv6.
+	Announce bool
 	// Router and DNS that machines get; none when empty.
 	Router string
 	DNS    []string
-	// AgentImage is the folder of the agent's boot image; beside the program when empty.
-	AgentImage string
+	// AgentImages are the folders of the agent's boot images, one for each architecture; those beside the program when empty.
+	AgentImages []string
 	// FileMiB bounds one boot file of Environments, CacheMiB all of them that are kept; in MiB, the defaults of the boot services when 0.
 	FileMiB   int64
 	CacheMiB  int64
@@ -84,13 +86,14 @@ type Network struct {
 // AddFlags adds the flags of `ingot up`.
 func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.Interface, "interface", "", "serve DHCP, TFTP and HTTP boot on this network interface; without it no machine is booted")
-	f.StringVar(&n.Address, "address", "", "IPv4 `address` to serve on (default: the interface's first); without --interface, where machines and pxe-servers of sites reach Ingot")
-	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, as `START-END` (default: the upper half of the interface's network)")
+	f.StringVar(&n.Address, "address", "", "`address` to serve on, IPv4 or IPv6 (default: the interface's first IPv4 address; without one, its first IPv6 address); without --interface, where machines and pxe-servers of sites reach Ingot")
+	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, as `START-END` (default: the upper half of the interface's network; of IPv6 65,536 of its addresses)")
 	f.BoolVar(&n.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
 	f.BoolVar(&n.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
+	f.BoolVar(&n.Announce, "announce-prefix", false, "on a network that is served over IPv6 and has no router: advertise its prefix, and that addresses come from DHCPv6")
 	f.StringVar(&n.Router, "dhcp-router", "", "`address` of the router that machines get (default: none)")
 	f.StringSliceVar(&n.DNS, "dhcp-dns", nil, "`addresses` of the name servers that machines get")
-	f.StringVar(&n.AgentImage, "agent-image", "", "`folder` of the agent's boot image (default: beside the program; 'make images' builds it)")
+	f.StringArrayVar(&n.AgentImages, "agent-image", nil, "`folder` of the agent's boot image; again for another architecture (default: those beside the program; 'make images' builds that for amd64, 'make images-arm64' one more)")
 	f.Int64Var(&n.FileMiB, "boot-file-limit", 0, "largest boot file of an Environment, in `MiB` (default 4096)")
 	f.Int64Var(&n.CacheMiB, "boot-cache-limit", 0, "all boot files that are kept, in `MiB` (default 65536)")
 	f.StringArrayVar(&n.AgentArgs, "agent-arg", nil, "further `argument` for the agent's kernel line (repeatable)")
@@ -129,13 +132,30 @@ func (n *Network) Fill() error {
 	if err := n.checkWords(); err != nil || n.Interface == "" {
 		return err
 	}
-	if n.AgentImage == "" {
-		n.AgentImage = BuiltImage("agent-amd64")
+	if len(n.AgentImages) == 0 {
+		n.AgentImages = builtImages()
 	}
-	if _, err := os.Stat(filepath.Join(n.AgentImage, "manifest.json")); err != nil {
-		return fmt.Errorf("there is no agent image in %s: build it with `make images`, or name its folder with --agent-image", n.AgentImage)
+	for _, folder := range n.AgentImages {
+		if !isImage(folder) {
+			return fmt.Errorf("there is no agent image in %s: build it with `make images`, or name its folder with --agent-image", folder)
+		}
 	}
 	return nil
+}
+
+// builtImages are the agent's for amd64, and for arm64 where somebody built that.
+func builtImages() []string {
+	images := []string{BuiltImage("agent-amd64")}
+	if more := BuiltImage("agent-arm64"); isImage(more) {
+		images = append(images, more)
+	}
+	return images
+}
+
+// isImage says whether a folder holds an image: its manifest is written last.
+func isImage(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "manifest.json"))
+	return err == nil
 }
 
 // BuiltImage is the folder where `make images` puts an image of that name: build/assets beside build/bin; the name alone where nobody knows what runs.
@@ -236,8 +256,8 @@ func (n *Network) startPXE(ctx context.Context, env up.Env) (func() error, error
 	}
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		c := n.files(filepath.Join(env.StateDir, PXEDir))
-		c.Interface, c.Address, c.HTTPPort, c.DHCP = n.Interface, prefix.Addr(), n.HTTPPort, pxe.DHCP{Network: subnet, Proxy: n.Proxy, NoRouterAnswers: n.NoRouterAnswers}
-		c.AgentImage, c.Controller, c.Log, c.Ready = n.AgentImage, n.boot, slog.New(slog.NewTextHandler(env.Log, nil)), ready
+		c.Interface, c.Address, c.HTTPPort, c.DHCP = n.Interface, prefix.Addr(), n.HTTPPort, pxe.DHCP{Network: subnet, Proxy: n.Proxy, NoRouterAnswers: n.NoRouterAnswers, Announce: n.Announce}
+		c.AgentImage, c.MoreImages, c.Controller, c.Log, c.Ready = n.AgentImages[0], n.AgentImages[1:], n.boot, slog.New(slog.NewTextHandler(env.Log, nil)), ready
 		return pxe.Run(ctx, c)
 	})
 }

@@ -33,8 +33,10 @@ func TestFill(t *testing.T) {
 		parts   []string
 	}{
 		"nothing to serve":         {Network{}, nil},
-		"a network to come":        {Network{Interface: "nothere0", AgentImage: image(t)}, nil},
-		"no image":                 {Network{Interface: "eth1", AgentImage: t.TempDir()}, []string{"make images", "--agent-image"}},
+		"a network to come":        {Network{Interface: "nothere0", AgentImages: []string{image(t)}}, nil},
+		"one image of two":         {Network{Interface: "eth1", AgentImages: []string{image(t), t.TempDir()}}, []string{"make images"}},
+		"two images":               {Network{Interface: "nothere0", AgentImages: []string{image(t), image(t)}}, nil},
+		"no image":                 {Network{Interface: "eth1", AgentImages: []string{t.TempDir()}}, []string{"make images", "--agent-image"}},
 		"unknown policy":           {Network{UnknownPolicy: "capture"}, []string{"--unknown-policy", "register-once, ignore or hold"}},
 		"a limit in words":         {Network{DestructiveLimit: "few"}, []string{"--destructive-limit", "10%"}},
 		"a limit as a share":       {Network{DestructiveLimit: "25%", DryRun: true}, nil},
@@ -48,7 +50,7 @@ func TestFill(t *testing.T) {
 		"limits":                   {Network{FileMiB: 100, CacheMiB: 1000}, nil},
 		"boot port":                {Network{BootPort: 70000}, []string{"--boot-port 70000", "0 for none"}},
 		"sites":                    {Network{BootPort: 7444, Address: "192.0.2.1"}, nil},
-		"address":                  {Network{Address: "example.org"}, []string{"--address", "IPv4"}},
+		"address":                  {Network{Address: "example.org"}, []string{"--address", "no address"}},
 		"HTTP port":                {Network{HTTPPort: -1}, []string{"--http-port -1"}},
 		"metrics without a port":   {Network{MetricsAddr: "localhost"}, []string{"--metrics-address", "127.0.0.1:7490"}},
 		"metrics with a word":      {Network{MetricsAddr: "localhost:http"}, []string{"--metrics-address"}},

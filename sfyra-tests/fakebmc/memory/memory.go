@@ -64,6 +64,14 @@ func (m *Machine) PowerOn(context.Context) error {
 	return nil
 }
 
+// stop takes the power away, and the serial line with it.
+func (m *Machine) stop() {
+	m.on = false
+	if m.guest != nil {
+		_ = m.guest.Close()
+	}
+}
+
 // ForceOff ends it.
 func (m *Machine) ForceOff(context.Context) error {
 	m.mu.Lock()
@@ -72,7 +80,7 @@ func (m *Machine) ForceOff(context.Context) error {
 	if !m.on {
 		return machine.ErrPoweredOff
 	}
-	m.on = false
+	m.stop()
 	return nil
 }
 
@@ -93,7 +101,7 @@ func (m *Machine) GuestEnds() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.asked {
-		m.on = false
+		m.stop()
 	}
 }
 

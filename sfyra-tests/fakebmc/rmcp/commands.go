@@ -12,6 +12,7 @@ import (
 const (
 	Chassis = 0x00
 	App     = 0x06
+	Lan     = 0x0c // Transport
 
 	ChassisCapabilities = 0x00
 	ChassisStatus       = 0x01
@@ -20,6 +21,7 @@ const (
 	GetBootOptions      = 0x09
 
 	deviceID        = 0x01
+	sessionInfo     = 0x3d
 	systemGUID      = 0x37
 	authCapability  = 0x38
 	setPrivilege    = 0x3b
@@ -93,6 +95,13 @@ func (b *BMC) commands() map[[2]uint8]command {
 		{Chassis, ChassisControl}:      {Operator, b.control},
 		{Chassis, SetBootOptions}:      {Operator, b.setBoot},
 		{Chassis, GetBootOptions}:      {Operator, b.getBoot},
+		{App, sessionInfo}:             {User, b.sessionInfo},
+		{App, ActivatePayload}:         {User, b.activateSOL},
+		{App, DeactivatePayload}:       {User, b.deactivateSOL},
+		{App, payloadStatus}:           {User, b.statusSOL},
+		{App, payloadInfo}:             {User, b.infoSOL},
+		{Lan, SetSOL}:                  {Administrator, b.setSOL},
+		{Lan, getSOL}:                  {User, b.getSOL},
 	}
 }
 

@@ -10,6 +10,8 @@
 //   - A session begins with the privilege of a user; switching needs an operator (appendix G).
 //   - Boot flags are cleared 60 s after they were set, unless parameter 3 says otherwise or a Chassis Control came meanwhile (28.13). That is
 //     looked at whenever somebody asks. Flags for the other kind of firmware are kept, and the firmware does not heed them.
+//   - Serial-over-LAN is one instance, encrypted and signed, of the session that activated it; administrators end another's. Output is repeated until it is
+//     acknowledged, with what was said meanwhile appended (15.11).
 //   - A request that comes a second time under its number is answered as the first time and not done again.
 //   - What it misbehaves in is set through fakebmc.Faults, by a test, and is off otherwise.
 //

@@ -16,7 +16,11 @@ func quiet(t testing.TB) (*BMC, *memory.Machine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.ctx = context.Background()
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	t.Cleanup(func() {
+		b.cancel()
+		b.work.Wait()
+	})
 	return b, m
 }
 
@@ -51,6 +55,9 @@ func FuzzMessages(f *testing.F) {
 	on[7] = -sum(on[3:7])
 	f.Add(on)
 	f.Add([]byte{0x20, App << 2, 0xc8, 0x81, 4, closeSession, 2, 0, 0, 0, 0})
+	sol := []byte{0x20, App << 2, 0xc8, 0x81, 4, ActivatePayload, payloadSOL, 1, 0xc0, 0, 0, 0, 0}
+	sol[12] = -sum(sol[3:12])
+	f.Add(sol)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, message []byte) {
 		if len(message) > maxPacket {
@@ -60,7 +67,7 @@ func FuzzMessages(f *testing.F) {
 		s := active(b)
 		other := *s // the console's side: the same keys, its own numbers
 		other.consoleID = s.bmcID
-		reply := b.handle(other.seal(clone(message)), "p")
+		reply := b.handle(other.seal(payloadIPMI, clone(message)), "p")
 		if _, ok := parse(message); ok != (reply != nil) {
 			t.Fatalf("%x: understood %v, answered %x", message, ok, reply)
 		}
@@ -78,14 +85,14 @@ func TestFuzzControl(t *testing.T) {
 	other.consoleID = s.bmcID
 	on := []byte{0x20, 0, 0xe0, 0x81, 4, ChassisControl, Up, 0}
 	on[7] = -sum(on[3:7])
-	packet := other.seal(clone(on))
+	packet := other.seal(payloadIPMI, clone(on))
 	if b.handle(packet, "p") == nil || len(m.Orders()) != 1 {
 		t.Errorf("the machine was ordered %v", m.Orders())
 	}
 	if b.handle(packet, "p") != nil {
 		t.Error("a packet that was heard before was answered")
 	}
-	if b.handle(other.seal(clone(on)), "somebody") != nil {
+	if b.handle(other.seal(payloadIPMI, clone(on)), "somebody") != nil {
 		t.Error("a packet from another address was answered")
 	}
 }

@@ -60,6 +60,10 @@ func (b *BMC) handlePlus(packet []byte, peer string) []byte {
 	if b.inSession(packet) {
 		return b.handleSession(packet, peer)
 	}
+	if packet[5] == payloadSOL|encrypted|authenticated {
+		b.handleSOL(packet, peer)
+		return nil
+	}
 	size := int(binary.LittleEndian.Uint16(packet[14:]))
 	if plusHeader+size > len(packet) || binary.LittleEndian.Uint32(packet[6:]) != 0 {
 		return nil
@@ -82,7 +86,8 @@ func (b *BMC) handlePlus(packet []byte, peer string) []byte {
 
 // handleSession carries out a command that came through a session.
 func (b *BMC) handleSession(packet []byte, peer string) []byte {
-	s, r, ok := b.admit(packet, peer)
+	s, message := b.admit(packet, peer)
+	r, ok := parse(message)
 	if !ok {
 		return nil
 	}
@@ -95,11 +100,11 @@ func (b *BMC) handleSession(packet []byte, peer string) []byte {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return s.seal(clone(answer))
+	return s.seal(payloadIPMI, clone(answer))
 }
 
-// admit finds the session of a packet, checks it and reads the request.
-func (b *BMC) admit(packet []byte, peer string) (*session, request, bool) {
+// admit finds the session of a packet, checks it and gives its payload, nil when it is to be dropped.
+func (b *BMC) admit(packet []byte, peer string) (*session, []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.table.expire()
@@ -108,13 +113,11 @@ func (b *BMC) admit(packet []byte, peer string) (*session, request, bool) {
 	}
 	s := b.table.find(binary.LittleEndian.Uint32(packet[6:]))
 	if s == nil || !s.active || s.peer != peer {
-		return nil, request{}, false
+		return nil, nil
 	}
 	message := s.open(packet)
-	if message == nil {
-		return nil, request{}, false
+	if message != nil {
+		s.used = b.config.Now()
 	}
-	s.used = b.config.Now()
-	r, ok := parse(message)
-	return s, r, ok
+	return s, message
 }

@@ -14,6 +14,7 @@ import (
 // Payload types (table 13-16).
 const (
 	payloadIPMI      = 0x00
+	payloadSOL       = 0x01
 	payloadOpen      = 0x10
 	payloadOpened    = 0x11
 	payloadRAKP1     = 0x12
@@ -67,8 +68,8 @@ func before(message []byte) []byte {
 	return append([]byte{0x06, 0, 0xff, classIPMI, formatNone, 0, 0, 0, 0, 0, 0, 0, 0, uint8(len(message))}, message...)
 }
 
-// seal encrypts and signs a message for the console.
-func (s *session) seal(message []byte) []byte {
+// seal encrypts and signs a payload for the console.
+func (s *session) seal(kind uint8, message []byte) []byte {
 	s.sent++
 	pad := 15 - len(message)%16 // 13.29: bytes 1, 2, 3, ... and their number
 	for i := range pad {
@@ -80,7 +81,7 @@ func (s *session) seal(message []byte) []byte {
 	block, _ := aes.NewCipher(s.k2[:16]) // the key has the right length
 	cipher.NewCBCEncrypter(block, payload[:16]).CryptBlocks(message, message)
 	payload = append(payload, message...)
-	packet := plus(payloadIPMI|encrypted|authenticated, payload)
+	packet := plus(kind|encrypted|authenticated, payload)
 	copy(packet[6:], le32(s.consoleID))
 	copy(packet[10:], le32(s.sent))
 	fill := (4 - (len(packet)-4+integrityTrailer)%4) % 4

@@ -52,6 +52,8 @@ type Config struct {
 	Suites []uint8
 	// SessionLimit is fakebmc.DefaultSessionLimit when 0.
 	SessionLimit int
+	// SOL is how serial-over-LAN is set up.
+	SOL SOL
 	// Faults is none when nil.
 	Faults *fakebmc.Faults
 	// Now is time.Now when nil.
@@ -106,7 +108,11 @@ type BMC struct {
 	turn sync.Mutex
 	boot bootOptions
 
+	// sol is serial-over-LAN as it is set up; line is who has it, nil for nobody.
+	sol parameters
+
 	mu       sync.Mutex
+	line     *line
 	password string
 	table    table
 	log      []Command
@@ -149,7 +155,7 @@ func newBMC(config Config) (*BMC, error) {
 	config = config.withDefaults()
 	return &BMC{
 		config: config, password: config.Password, guid: guidOf(config.Machine.Identity().UUID), busy: make(chan struct{}, maxBusy),
-		table: table{limit: config.SessionLimit, now: config.Now},
+		table: table{limit: config.SessionLimit, now: config.Now}, sol: config.SOL.parameters(),
 	}, nil
 }
 
@@ -174,6 +180,10 @@ func (b *BMC) serve() {
 			continue // the host's word on an earlier answer
 		}
 		packet := append([]byte(nil), buffer[:n]...)
+		if isSOL(packet) { // in their order
+			b.answer(packet, from)
+			continue
+		}
 		select {
 		case b.busy <- struct{}{}:
 			b.work.Go(func() { defer func() { <-b.busy }(); b.answer(packet, from) })

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 )
@@ -58,6 +59,11 @@ func ForgetHTTPBoot(store []byte) (bool, error) {
 		store[v.at+2] &= deletedMask
 	}
 	return len(http) > 0, nil
+}
+
+// Unwritten says that no firmware has laid out a store yet: the template of AAVMF is all zeros, that of OVMF is a store.
+func Unwritten(store []byte) bool {
+	return len(store) > 0 && !slices.ContainsFunc(store, func(b byte) bool { return b != 0 })
 }
 
 func parse(store []byte) ([]variable, error) {

@@ -126,6 +126,20 @@ func TestNoStore(t *testing.T) {
 	}
 }
 
+func TestUnwritten(t *testing.T) {
+	disk, _, _ := entries()
+	last := make([]byte, 4096)
+	last[4095] = 1
+	for name, c := range map[string]struct {
+		store []byte
+		want  bool
+	}{"zeros": {make([]byte, 4096), true}, "a store": {store(disk), false}, "nothing": {nil, false}, "one byte at the end": {last, false}} {
+		if got := Unwritten(c.store); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func FuzzForgetHTTPBoot(f *testing.F) {
 	disk, pxeEntry, httpEntry := entries()
 	f.Add(store())

@@ -20,8 +20,19 @@ const (
 	TCG Accel = "tcg"
 )
 
-// Program is QEMU for x86-64.
-const Program = "qemu-system-x86_64"
+// Program is QEMU for x86-64, and ProgramArm64 that for arm64.
+const (
+	Program      = "qemu-system-x86_64"
+	ProgramArm64 = "qemu-system-aarch64"
+)
+
+// program runs servers of the architecture.
+func (a Arch) program() string {
+	if a == ARM64 {
+		return ProgramArm64
+	}
+	return Program
+}
 
 // cpu: under TCG the default CPU has no entropy source, and a Go program in
 // the guest would wait for ever in getrandom. A modern one has all that

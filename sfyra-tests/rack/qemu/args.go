@@ -46,6 +46,9 @@ func (l *Launch) Args() []string {
 	if l.has(func(k DiskKind) bool { return k == SCSI }) {
 		args = append(args, "-device", "virtio-scsi-pci,id=scsi0")
 	}
+	if l.Spec.Arch == ARM64 && l.has(func(k DiskKind) bool { return k == SATA }) { // q35 has one built in
+		args = append(args, "-device", "ich9-ahci,id=ide")
+	}
 	if l.has(DiskKind.onUSB) {
 		args = append(args, "-device", "qemu-xhci,id=usb0")
 	}
@@ -59,8 +62,8 @@ func (l *Launch) base() []string {
 	return []string{
 		"-name", "guest=" + l.Spec.Name,
 		"-nodefaults", "-no-user-config", "-display", "none",
-		"-machine", "q35,graphics=off,accel=" + string(l.Accel),
-		"-cpu", l.Accel.cpu(l.Spec.Modern),
+		"-machine", l.machine(),
+		"-cpu", l.cpu(),
 		"-smp", fmt.Sprint(l.Spec.CPUs),
 		"-m", fmt.Sprintf("%dM", l.Spec.MemoryMiB),
 		"-chardev", fmt.Sprintf("socket,id=monitor0,fd=%d", monitorFD),
@@ -70,6 +73,23 @@ func (l *Launch) base() []string {
 		"-chardev", "socket,id=monitor1,server=on,wait=off,path=" + MonitorFile,
 		"-mon", "chardev=monitor1,mode=control",
 	}
+}
+
+// machine is q35, or the board without a maker that firmware and Linux know for arm64 (QEMU, docs/system/arm/virt.rst).
+func (l *Launch) machine() string {
+	if l.Spec.Arch == ARM64 {
+		return "virt,accel=" + string(TCG)
+	}
+	return "q35,graphics=off,accel=" + string(l.Accel)
+}
+
+// cpu for arm64 is the one that has all that emulation knows, a source of random numbers (FEAT_RNG) among it; its pointer authentication uses QEMU's own
+// function, since the architected one is slow to emulate (QEMU, docs/system/arm/cpu-features.rst, pauth-impdef).
+func (l *Launch) cpu() string {
+	if l.Spec.Arch == ARM64 {
+		return "max,pauth-impdef=on"
+	}
+	return l.Accel.cpu(l.Spec.Modern)
 }
 
 // firmware picks the ways of network boot by OVMF's fw_cfg switches

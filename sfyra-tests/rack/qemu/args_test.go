@@ -67,6 +67,10 @@ func TestArgs(t *testing.T) {
 	http.HTTPBoot = true
 	direct := small()
 	direct.Direct = &Direct{Kernel: "/images/vmlinuz", Initramfs: "/images/initramfs", Line: "console=ttyS0 a,b"}
+	arm := full()
+	arm.Arch = ARM64
+	armHTTP := launch(small(), machine.TargetUefiHTTP)
+	armHTTP.Spec.Arch, armHTTP.Accel = ARM64, KVM
 	kvm := launch(small(), "")
 	kvm.Spec.Modern = true
 	kvm.Accel = KVM
@@ -74,6 +78,7 @@ func TestArgs(t *testing.T) {
 		"direct": launch(direct, ""), "direct-hdd": launch(direct, machine.TargetHdd), "small": launch(small(), ""), "full": launch(full(), ""), "full-hdd": launch(full(), machine.TargetHdd),
 		"small-cd": launch(small(), machine.TargetCd), "small-http": launch(small(), machine.TargetUefiHTTP),
 		"disk-first": launch(first, ""), "disk-first-pxe": launch(first, machine.TargetPxe), "odd": launch(odd(), ""), "http-pxe": launch(http, machine.TargetPxe), "bios": launch(bios, ""), "kvm": kvm,
+		"arm64": launch(arm, ""), "arm64-http": armHTTP,
 	} {
 		got := strings.Join(l.Args(), "\n") + "\n"
 		path := filepath.Join("testdata", name+".args")
@@ -113,6 +118,9 @@ func TestCheck(t *testing.T) {
 		"control byte":    func(s *Spec) { s.Serial = "a\nb" },
 		"long text":       func(s *Spec) { s.Product = strings.Repeat("p", 65) },
 		"firmware":        func(s *Spec) { s.Firmware = "coreboot" },
+		"architecture":    func(s *Spec) { s.Arch = "m68k" },
+		"arm64 with BIOS": func(s *Spec) { s.Arch, s.Firmware = ARM64, BIOS },
+		"arm64, direct":   func(s *Spec) { s.Arch, s.Direct = ARM64, &Direct{Kernel: "k"} },
 		"BIOS with HTTP":  func(s *Spec) { s.Firmware, s.HTTPBoot = BIOS, true },
 		"disk kind":       func(s *Spec) { s.Disks[0].Kind = "tape" },
 		"tiny disk":       func(s *Spec) { s.Disks[0].SizeBytes = 512 },

@@ -74,6 +74,10 @@ func (s *Spec) checkFirmware() error {
 	switch {
 	case s.Firmware != "" && s.Firmware != UEFI && s.Firmware != BIOS:
 		return fmt.Errorf("unknown firmware %q", s.Firmware)
+	case s.Arch != "" && s.Arch != AMD64 && s.Arch != ARM64:
+		return fmt.Errorf("unknown architecture %q", s.Arch)
+	case s.Arch == ARM64 && (s.Firmware == BIOS || s.Direct != nil):
+		return errors.New("an arm64 server boots by its UEFI firmware here")
 	case s.Firmware == BIOS && s.HTTPBoot:
 		return errors.New("a BIOS cannot boot through HTTP; use UEFI")
 	}

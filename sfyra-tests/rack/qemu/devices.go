@@ -23,8 +23,8 @@ func (l *Launch) order() order {
 func (l *Launch) nic(i int, o order) []string {
 	nic := l.Spec.NICs[i]
 	device := fmt.Sprintf("%s,id=nic%d,netdev=net%d,mac=%s,bootindex=%d", nic.Model, i, i, nic.MAC, o.nic+i)
-	if nic.Model == VirtioNet && l.Spec.Firmware != BIOS {
-		device += ",romfile=" // OVMF's own driver instead of iPXE's ROM
+	if nic.Model == VirtioNet && l.Spec.Firmware != BIOS || l.Spec.Arch == ARM64 {
+		device += ",romfile=" // the firmware's own driver instead of iPXE's ROM, which is for x86
 	}
 	return []string{
 		"-netdev", fmt.Sprintf("tap,id=net%d,ifname=%s,script=no,downscript=no", i, l.Taps[i]),

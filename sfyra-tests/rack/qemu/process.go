@@ -67,7 +67,7 @@ func (p *Process) launch(launch *Launch, dir string, links *links) (*complaints,
 		return nil, err
 	}
 	heard := &complaints{log: log}
-	p.cmd = exec.Command(Program, launch.Args()...)
+	p.cmd = exec.Command(launch.Spec.Arch.program(), launch.Args()...)
 	p.cmd.Dir, p.cmd.Stderr = dir, heard
 	p.cmd.ExtraFiles = links.far
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

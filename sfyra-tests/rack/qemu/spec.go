@@ -40,6 +40,15 @@ const (
 	E1000e    NICModel = "e1000e"
 )
 
+// Arch is the architecture of a server's processors, as Go names it. The empty one is AMD64.
+type Arch string
+
+// The architectures of servers.
+const (
+	AMD64 Arch = "amd64"
+	ARM64 Arch = "arm64"
+)
+
 // Firmware of a server.
 type Firmware string
 
@@ -100,8 +109,10 @@ type Spec struct {
 	// SMBIOS type 1. An empty field is absent.
 	Manufacturer, Product, Serial, SKU, Family string
 	Board                                      Board
-	CPUs                                       int
-	MemoryMiB                                  int
+	// Arch of the processors. An arm64 server has UEFI, and is always emulated.
+	Arch      Arch
+	CPUs      int
+	MemoryMiB int
 	// Modern is a CPU for systems that refuse the first x86-64, as Talos does.
 	Modern   bool
 	Disks    []Disk

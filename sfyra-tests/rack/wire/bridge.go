@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // maxInterfaceName is IFNAMSIZ without the final zero.
@@ -51,6 +52,9 @@ func (s *Switch) ready(address netip.Prefix) error {
 	parsed, err := netlink.ParseAddr(address.String())
 	if err != nil {
 		return err
+	}
+	if address.Addr().Is6() {
+		parsed.Flags = unix.IFA_F_NODAD // it works at once; nobody else can have it yet
 	}
 	if err := netlink.AddrAdd(s.bridge, parsed); err != nil {
 		return err

@@ -12,7 +12,7 @@ func (o *operator) rescue(m *machine, s *metal.Server) bool {
 		return false
 	}
 	switch {
-	case o.waits(s, reasons.FencingUnconfirmed): // rare, so a person who sees it always acts
+	case o.waits(s, reasons.FencingUnconfirmed) && o.w.people.chance(0.6): // rare, so a person who sees it mostly acts
 		o.confirmOff(m, r)
 	case (o.waits(s, reasons.ClaimMissing) || r.Unverified != nil) && o.w.people.chance(0.3):
 		o.giveUp(m, r.Claim.BindingID, false)

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"ingot.dev/ingot/metal-controller/lifecycle"
+)
 
 // damage gives a machine the faults of its hardware, and disks that are nobody's own.
 func (w *World) damage(m *machine) {
@@ -74,12 +78,23 @@ func (w *World) spoil(m *machine, mode bmcMode, while time.Duration) {
 	w.in(while, func() { m.bmc.mode, m.lost = honest, w.now })
 }
 
-// diesOfOrder is the chance that a BMC dies of being given an order, so long that the order's life ends.
-const diesOfOrder = 0.02
+// How often a BMC dies of being given an order, so long that the order's life ends. Only the order that fences a released machine waits for so long, and
+// people see to most of those before.
+const (
+	diesOfOrder    = 0.02
+	diesOfPowerOff = 0.15
+)
 
 // ordered is the mishap of a BMC that dies with an order in its hands.
-func (w *World) ordered(m *machine) {
-	if !w.calm && w.kinds.Has(DeadBMC) && w.accidents.chance(diesOfOrder) {
+func (w *World) ordered(m *machine, kind lifecycle.ActionKind) {
+	if w.calm || !w.kinds.Has(DeadBMC) {
+		return
+	}
+	likely := diesOfOrder
+	if kind == lifecycle.EnsurePowerOff {
+		likely = diesOfPowerOff
+	}
+	if w.accidents.chance(likely) {
 		w.spoil(m, dead, w.accidents.between(actionLife, 4*actionLife))
 	}
 }

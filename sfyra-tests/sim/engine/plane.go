@@ -90,7 +90,7 @@ func (p *plane) submit(name string, a lifecycle.Action) {
 		return
 	}
 	k.next = &order{Action: a, by: p.p, server: name, since: p.p.w.now}
-	p.p.w.ordered(k.bmc.m)
+	p.p.w.ordered(k.bmc.m, a.Kind)
 	k.publish()
 	k.nudge(p.p.w.hardware.between(50*time.Millisecond, time.Second))
 }

@@ -1,24 +1,30 @@
-package dhcp
+// Package leases keeps which address was lent to whom in a file that survives crashes (layer 2, adapter: it writes one file and its lock).
+//
+// Invariants: what Put acknowledged is on disk; a crash tears the last line only; two servers never write one file.
+package leases
 
 import (
 	"bufio"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// store writes records. Its methods are safe for concurrent use; writers share an fsync.
-type store struct {
+// Store writes records. Its methods are safe for concurrent use; writers share an fsync.
+type Store struct {
+	kind Kind
 	path string
 	lock *os.File
 
 	mu    sync.Mutex // guards what is below
-	live  map[netip.Addr]record
+	live  map[netip.Addr]Record
 	file  *os.File
 	lines int
 	err   error
@@ -28,14 +34,14 @@ type store struct {
 	synced  uint64
 }
 
-// openStore reads the file, locks it against a second server, and rewrites it without what is old.
-func openStore(path string, now time.Time) (*store, int, error) {
+// Open reads the file of that kind, locks it against a second server, and rewrites it without what is old. bad counts lines that are damaged and left out.
+func Open(path string, kind Kind, now time.Time) (s *Store, bad int, err error) {
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, 0, err
 	}
-	s := &store{path: path, lock: lock, live: map[netip.Addr]record{}}
-	bad, err := s.load()
+	s = &Store{kind: kind, path: path, lock: lock, live: map[netip.Addr]Record{}}
+	bad, err = s.load()
 	if err == nil {
 		s.forget(now)
 		err = s.rewrite()
@@ -45,6 +51,13 @@ func openStore(path string, now time.Time) (*store, int, error) {
 		return nil, 0, fmt.Errorf("opening lease file %s: %w", path, err)
 	}
 	return s, bad, nil
+}
+
+// Records are the last ones of each address, the one that ends first before the others.
+func (s *Store) Records() []Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.live), func(a, b Record) int { return a.Until.Compare(b.Until) })
 }
 
 func lockFile(path string) (*os.File, error) {
@@ -59,7 +72,7 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-func (s *store) load() (bad int, err error) {
+func (s *Store) load() (bad int, err error) {
 	f, err := os.Open(s.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil
@@ -67,11 +80,11 @@ func (s *store) load() (bad int, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	s.live, bad, err = readRecords(f)
+	s.live, bad, err = s.kind.read(f)
 	return bad, err
 }
 
-func (s *store) forget(now time.Time) {
+func (s *Store) forget(now time.Time) {
 	for ip, r := range s.live {
 		if now.Sub(r.Until) > keepExpired {
 			delete(s.live, ip)
@@ -80,13 +93,13 @@ func (s *store) forget(now time.Time) {
 }
 
 // rewrite replaces the file by one line per address. The caller holds mu, or is alone.
-func (s *store) rewrite() error {
+func (s *Store) rewrite() error {
 	tmp, err := os.OpenFile(s.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriter(tmp)
-	fmt.Fprintf(w, "%s%d\n", leaseHeader, leaseFormat)
+	fmt.Fprintf(w, "%s %d\n", s.kind.Header, format)
 	for _, r := range s.live {
 		fmt.Fprint(w, r.line()) // Flush tells what went wrong
 	}
@@ -111,8 +124,8 @@ func syncFolder(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// put returns once r is on disk. After a failed write the file's end is unknown, so the next put rewrites the file.
-func (s *store) put(r record, now time.Time) error {
+// Put returns once r is on disk. After a failed write the file's end is unknown, so the next Put rewrites the file.
+func (s *Store) Put(r Record, now time.Time) error {
 	n, err := s.append(r, now)
 	if err == nil {
 		err = s.sync(n)
@@ -123,7 +136,7 @@ func (s *store) put(r record, now time.Time) error {
 	return nil
 }
 
-func (s *store) append(r record, now time.Time) (uint64, error) {
+func (s *Store) append(r Record, now time.Time) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live[r.IP] = r
@@ -139,7 +152,7 @@ func (s *store) append(r record, now time.Time) (uint64, error) {
 }
 
 // sync makes sure that the first n records are on disk. Who waits for an fsync finds its record covered by the next one.
-func (s *store) sync(n uint64) error {
+func (s *Store) sync(n uint64) error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
 	if s.synced >= n {
@@ -159,21 +172,26 @@ func (s *store) sync(n uint64) error {
 }
 
 // replaced says that f was rewritten meanwhile, which is as good as an fsync.
-func (s *store) replaced(f *os.File) bool {
+func (s *Store) replaced(f *os.File) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.file != f && s.err == nil
 }
 
-func (s *store) fail(err error) error {
+func (s *Store) fail(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 	return err
 }
 
-func (s *store) close() error {
+// Close closes the file and gives its lock back. A Put after it fails.
+func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.file.Close(), s.lock.Close())
+	err := s.file.Close()
+	if e := s.lock.Close(); !errors.Is(e, os.ErrClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
 }

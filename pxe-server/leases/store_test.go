@@ -1,4 +1,4 @@
-package dhcp
+package leases
 
 import (
 	"bytes"
@@ -14,14 +14,26 @@ import (
 	"time"
 )
 
-func rec(n int, until time.Time) record {
-	m := macAddr(hostMAC(n))
-	return record{IP: netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), MAC: m, Client: string(m[:]) + "\xff id\n", Until: until}
+var epoch = time.Unix(1_800_000_000, 0)
+
+// kind is that of addresses of 10.0.0.0/8, whose clients have a MAC.
+var kind = Kind{Header: "test-leases", Fits: func(r Record) bool { return r.IP.Is4() && r.MAC != [6]byte{} }}
+
+func check0(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
-func open(t *testing.T, path string) *store {
+func rec(n int, until time.Time) Record {
+	m := [6]byte{2, 0, 0, 0, 0, byte(n) | 1}
+	return Record{IP: netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), MAC: m, Client: string(m[:]) + "\xff id\n", Until: until}
+}
+
+func open(t *testing.T, path string) *Store {
 	t.Helper()
-	s, bad, err := openStore(path, epoch)
+	s, bad, err := Open(path, kind, epoch)
 	if err != nil || bad != 0 {
 		t.Fatalf("opening: %v, %d bad lines", err, bad)
 	}
@@ -34,20 +46,20 @@ func TestStoreTornAnywhere(t *testing.T) {
 	s := open(t, path)
 	var sizes []int
 	for i := range 5 {
-		check0(t, s.put(rec(i, epoch.Add(time.Hour)), epoch))
+		check0(t, s.Put(rec(i, epoch.Add(time.Hour)), epoch))
 		b, _ := os.ReadFile(path)
 		sizes = append(sizes, len(b))
 	}
 	whole, _ := os.ReadFile(path)
-	check0(t, s.close())
-	for cut := len(leaseHeader) + 2; cut <= len(whole); cut++ {
+	check0(t, s.Close())
+	for cut := len(kind.Header) + 3; cut <= len(whole); cut++ {
 		want := 0
 		for _, size := range sizes {
 			if cut >= size-1 { // without its line end a record is still whole
 				want++
 			}
 		}
-		live, bad, err := readRecords(bytes.NewReader(whole[:cut]))
+		live, bad, err := kind.read(bytes.NewReader(whole[:cut]))
 		if err != nil || len(live) != want || bad > 1 {
 			t.Fatalf("cut at %d of %d: %d records, %d bad, %v; want %d", cut, len(whole), len(live), bad, err, want)
 		}
@@ -57,19 +69,19 @@ func TestStoreTornAnywhere(t *testing.T) {
 func TestStoreAfterTear(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "leases")
 	s := open(t, path)
-	check0(t, s.put(rec(1, epoch.Add(time.Hour)), epoch))
-	check0(t, s.close())
+	check0(t, s.Put(rec(1, epoch.Add(time.Hour)), epoch))
+	check0(t, s.Close())
 	f, _ := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	f.WriteString("0badc0de 10.0.0.9 02:00")
 	f.Close()
-	s, bad, err := openStore(path, epoch)
+	s, bad, err := Open(path, kind, epoch)
 	if err != nil || bad != 1 || len(s.live) != 1 {
 		t.Fatalf("%v, %d bad, %v", s, bad, err)
 	}
-	check0(t, s.put(rec(2, epoch.Add(time.Hour)), epoch)) // must not be glued to the torn line
-	check0(t, s.close())
+	check0(t, s.Put(rec(2, epoch.Add(time.Hour)), epoch)) // must not be glued to the torn line
+	check0(t, s.Close())
 	s = open(t, path)
-	defer s.close()
+	defer s.Close()
 	if len(s.live) != 2 {
 		t.Errorf("%d leases, want 2", len(s.live))
 	}
@@ -77,24 +89,24 @@ func TestStoreAfterTear(t *testing.T) {
 
 func TestStoreRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "leases")
-	check0(t, os.WriteFile(path, []byte("ingot-dhcp-leases 2\nwhatever\n"), 0o600))
-	if _, _, err := openStore(path, epoch); !errors.Is(err, ErrNewer) {
+	check0(t, os.WriteFile(path, []byte("test-leases 2\nwhatever\n"), 0o600))
+	if _, _, err := Open(path, kind, epoch); !errors.Is(err, ErrNewer) {
 		t.Errorf("a newer file: %v", err)
 	}
-	if b, _ := os.ReadFile(path); string(b) != "ingot-dhcp-leases 2\nwhatever\n" {
+	if b, _ := os.ReadFile(path); string(b) != "test-leases 2\nwhatever\n" {
 		t.Errorf("the newer file was changed: %q", b)
 	}
 	check0(t, os.WriteFile(path, []byte("root:x:0:0\n"), 0o600))
-	if _, _, err := openStore(path, epoch); err == nil {
+	if _, _, err := Open(path, kind, epoch); err == nil {
 		t.Error("a file of something else was taken")
 	}
 	check0(t, os.Remove(path))
 	s := open(t, path) // control; an empty and a missing file are fine
-	if _, _, err := openStore(path, epoch); err == nil || !strings.Contains(err.Error(), "another DHCP server") {
+	if _, _, err := Open(path, kind, epoch); err == nil || !strings.Contains(err.Error(), "another DHCP server") {
 		t.Errorf("a second server on one file: %v", err)
 	}
-	check0(t, s.close())
-	if _, _, err := openStore(filepath.Join(path, "no", "folder"), epoch); err == nil {
+	check0(t, s.Close())
+	if _, _, err := Open(filepath.Join(path, "no", "folder"), kind, epoch); err == nil {
 		t.Error("a folder that is missing was accepted")
 	}
 }
@@ -102,24 +114,24 @@ func TestStoreRefuses(t *testing.T) {
 func TestStoreStaysSmall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "leases")
 	s := open(t, path)
-	defer s.close()
+	defer s.Close()
 	for i := range 1500 {
-		check0(t, s.put(rec(i%3, epoch.Add(time.Duration(i)*time.Second)), epoch))
+		check0(t, s.Put(rec(i%3, epoch.Add(time.Duration(i)*time.Second)), epoch))
 	}
 	info, _ := os.Stat(path)
 	if info.Size() > 1100*100 {
 		t.Errorf("%d bytes for three leases", info.Size())
 	}
 	old := rec(9, epoch.Add(-keepExpired-time.Second))
-	check0(t, s.put(old, epoch))
-	check0(t, s.close())
+	check0(t, s.Put(old, epoch))
+	check0(t, s.Close())
 	s = open(t, path)
 	if _, ok := s.live[old.IP]; ok || len(s.live) != 3 {
 		t.Errorf("after a restart: %d leases, the old one kept: %v", len(s.live), ok)
 	}
 }
 
-// Writers share an fsync; each sees its own lease in the file when put returns.
+// Writers share an fsync; each sees its own lease in the file when Put returns.
 func TestStoreConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "leases")
 	s := open(t, path)
@@ -128,13 +140,13 @@ func TestStoreConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for i := range 100 {
 				r := rec(w*100+i, epoch.Add(time.Hour))
-				if err := s.put(r, epoch); err != nil {
+				if err := s.Put(r, epoch); err != nil {
 					t.Error(err)
 				}
 				if i%25 == 0 {
 					b, _ := os.ReadFile(path)
 					if !bytes.Contains(b, []byte(r.line())) {
-						t.Errorf("%v is not in the file after put", r.IP)
+						t.Errorf("%v is not in the file after Put", r.IP)
 					}
 				}
 			}
@@ -142,9 +154,9 @@ func TestStoreConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 	want := maps.Clone(s.live)
-	check0(t, s.close())
+	check0(t, s.Close())
 	s = open(t, path)
-	defer s.close()
+	defer s.Close()
 	if len(s.live) != 1600 || len(want) != 1600 {
 		t.Errorf("%d leases, want 1600", len(s.live))
 	}
@@ -155,58 +167,53 @@ func TestStoreRecovers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "leases")
 	s := open(t, path)
-	check0(t, s.put(rec(1, epoch.Add(time.Hour)), epoch))
+	check0(t, s.Put(rec(1, epoch.Add(time.Hour)), epoch))
 	check0(t, s.file.Close()) // every write fails from here on
 	check0(t, os.Rename(dir, dir+"x"))
 	for range 3 {
-		if err := s.put(rec(2, epoch.Add(time.Hour)), epoch); err == nil {
+		if err := s.Put(rec(2, epoch.Add(time.Hour)), epoch); err == nil {
 			t.Fatal("a lease that cannot be written was acknowledged")
 		}
 	}
 	check0(t, os.Rename(dir+"x", dir))
-	check0(t, s.put(rec(3, epoch.Add(time.Hour)), epoch))
-	check0(t, s.close())
+	check0(t, s.Put(rec(3, epoch.Add(time.Hour)), epoch))
+	check0(t, s.Close())
 	s = open(t, path)
-	defer s.close()
+	defer s.Close()
 	if len(s.live) != 3 {
 		t.Errorf("%d leases, want 3", len(s.live))
 	}
 }
 
-func TestRestore(t *testing.T) {
-	b := newBench(t)
-	first := b.dora(1)
-	b.dora(77)
-	after := newBench(t)
-	after.now = b.now.Add(time.Minute)
-	for _, r := range b.saved {
-		after.c.restore(r)
+// TestKindsStayApart: a record that cannot be one of the server's is a damaged line.
+func TestKindsStayApart(t *testing.T) {
+	six := Record{IP: netip.MustParseAddr("2001:db8::7"), Client: "duid", Until: epoch}
+	long := rec(1, epoch)
+	long.Client = strings.Repeat("x", MaxClient+1)
+	zone := six
+	zone.IP = netip.MustParseAddr("fe80::7%eth0")
+	text := kind.Header + " 1\n" + rec(1, epoch).line() + six.line() + long.line() + zone.line()
+	if live, bad, err := kind.read(strings.NewReader(text)); err != nil || len(live) != 1 || bad != 3 {
+		t.Errorf("%v, %d bad, %v; want the IPv4 lease alone", live, bad, err)
 	}
-	after.c.restore(record{IP: ip("10.0.0.99"), MAC: macAddr(hostMAC(5)), Client: "123456", Until: epoch.Add(time.Hour)})  // no pool has it
-	after.c.restore(record{IP: ip("172.16.0.1"), MAC: macAddr(hostMAC(5)), Client: "123456", Until: epoch.Add(time.Hour)}) // no subnet has it
-	if a := after.dora(2); a == first {
-		t.Errorf("after a restart host 2 got host 1's address %v", a)
-	}
-	if m, s := after.do(msg(request_, 1, ciaddr(first.String()))); outcome(m, s) != "ACK "+first.String() {
-		t.Errorf("renewing after a restart: %s", outcome(m, s))
-	}
-	if n := len(after.c.leases(after.now)); n != 3 {
-		t.Errorf("%d leases, want 3", n)
+	any6 := Kind{Header: kind.Header, Fits: func(r Record) bool { return r.IP.Is6() }}
+	if live, bad, err := any6.read(strings.NewReader(text)); err != nil || live[six.IP] != six || bad != 3 {
+		t.Errorf("%v, %d bad, %v; want the IPv6 lease alone", live, bad, err)
 	}
 }
 
 func FuzzReadRecords(f *testing.F) {
-	good := fmt.Sprintf("%s%d\n", leaseHeader, leaseFormat) + rec(1, epoch).line()
-	for _, s := range []string{good, good[:len(good)-9], "", "ingot-dhcp-leases 99\n", "x\n", good + good} {
+	good := fmt.Sprintf("%s %d\n", kind.Header, format) + rec(1, epoch).line()
+	for _, s := range []string{good, good[:len(good)-9], "", "test-leases 99\n", "x\n", good + good} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		live, _, err := readRecords(bytes.NewReader(b))
+		live, _, err := kind.read(bytes.NewReader(b))
 		if err != nil {
 			return
 		}
 		for ip, r := range live {
-			if again, ok := parseRecord(strings.TrimSuffix(r.line(), "\n")); !ok || again != r || r.IP != ip {
+			if again, ok := kind.parse(strings.TrimSuffix(r.line(), "\n")); !ok || again != r || r.IP != ip {
 				t.Fatalf("%+v does not survive writing: %+v", r, again)
 			}
 		}
