@@ -70,6 +70,7 @@ func (f Fault) with(g Fault) Fault {
 		Dead: f.Dead || g.Dead, Latency: max(f.Latency, g.Latency), Status: max(f.Status, g.Status),
 		IgnorePower: f.IgnorePower || g.IgnorePower, IgnoreBoot: f.IgnoreBoot || g.IgnoreBoot, NoShutdown: f.NoShutdown || g.NoShutdown,
 		Inverted: f.Inverted || g.Inverted, FlagsExpire: f.FlagsExpire || g.FlagsExpire, Garbage: f.Garbage || g.Garbage,
+		NoPxe: f.NoPxe || g.NoPxe, IgnoreURI: f.IgnoreURI || g.IgnoreURI, RefuseKeys: f.RefuseKeys || g.RefuseKeys, TakeKeys: max(f.TakeKeys, g.TakeKeys),
 		Full: f.Full || g.Full, Rotated: f.Rotated || g.Rotated, Swapped: f.Swapped || g.Swapped,
 	}
 }
