@@ -20,8 +20,15 @@ func TestFactsCoverEveryField(t *testing.T) {
 	rows := readFacts(t)
 	used := map[string]bool{}
 	for _, kind := range []any{
-		metal.Server{}, metal.ServerInventory{}, metal.ServerClass{}, metal.ServerClaim{}, metal.Environment{},
-		infra.IngotCluster{}, infra.IngotClusterTemplate{}, infra.IngotMachine{}, infra.IngotMachineTemplate{},
+		metal.Server{},
+		metal.ServerInventory{},
+		metal.ServerClass{},
+		metal.ServerClaim{},
+		metal.Environment{},
+		infra.IngotCluster{},
+		infra.IngotClusterTemplate{},
+		infra.IngotMachine{},
+		infra.IngotMachineTemplate{},
 	} {
 		typ := reflect.TypeOf(kind)
 		for _, path := range fields(typ, typ.Name()) {

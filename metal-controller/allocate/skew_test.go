@@ -133,6 +133,7 @@ func TestSpreadRolling(t *testing.T) {
 			got, unfit := allocate.Choose(r, all)
 			if got == nil {
 				t.Fatalf("waits with %v: %+v", held, unfit)
+				return
 			}
 			take(r, all, got.Server, hour)
 			held = append(held, got.Server)

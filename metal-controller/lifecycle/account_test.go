@@ -119,19 +119,19 @@ func (w *bmcWorld) reconcile(crash bool) lifecycle.Action {
 
 // act is what metal-controller/accounts does to the Secret: each action in one write, by the id.
 func (w *bmcWorld) act(a lifecycle.Action) {
-	switch a.Kind {
-	case lifecycle.KeepAccount:
+	switch {
+	case a.Kind == lifecycle.KeepAccount:
 		if w.nextID != a.ID {
 			w.nextID, w.next = a.ID, account{w.server.Spec.Record.BMCAccount.Username, "p-" + a.ID}
 		}
-	case lifecycle.TakeAccount:
+	case a.Kind == lifecycle.TakeAccount:
 		if w.nextID == a.ID {
 			if w.currentID != "" {
 				w.old = w.current
 			}
 			w.currentID, w.current, w.nextID, w.next = w.nextID, w.next, "", account{}
 		}
-	case lifecycle.ForgetAccount:
+	case a.Kind == lifecycle.ForgetAccount:
 		if w.currentID == a.ID {
 			w.old = account{}
 		}

@@ -135,8 +135,8 @@ func Serve(ctx context.Context, cfg Config) error {
 
 // kind is that of our lease file. A client's name begins with its MAC.
 var kind = leases.Kind{Header: "ingot-dhcp-leases", Fits: func(r leases.Record) bool {
-	mac, ok := toMAC(r.MAC[:])
-	return ok && r.IP.Is4() && len(r.Client) >= len(mac) && len(r.Client) <= len(mac)+maxClientID
+	_, ok := toMAC(r.MAC[:])
+	return ok && r.IP.Is4() && len(r.Client) >= len(r.MAC) && len(r.Client) <= len(r.MAC)+maxClientID
 }}
 
 func newServer(cfg Config, t transport, p Prober) (*Server, error) {

@@ -106,6 +106,19 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+func (c Config) validateDNS() error {
+	var errs []error
+	if len(c.DNS) > maxServers {
+		errs = append(errs, fmt.Errorf("dns: %d addresses, at most %d fit", len(c.DNS), maxServers))
+	}
+	for i, a := range c.DNS {
+		if !isIPv6(a) {
+			errs = append(errs, fmt.Errorf("dns[%d]: %v is not an IPv6 address", i, a))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Validate returns every mistake, each with the field it is in.
 func (c Config) Validate() error {
 	var errs []error
@@ -124,14 +137,7 @@ func (c Config) Validate() error {
 	if !c.Pool.IsZero() && c.LeaseFile == "" {
 		bad("leaseFile: name the file that keeps the leases")
 	}
-	if len(c.DNS) > maxServers {
-		bad("dns: %d addresses, at most %d fit", len(c.DNS), maxServers)
-	}
-	for i, a := range c.DNS {
-		if !isIPv6(a) {
-			bad("dns[%d]: %v is not an IPv6 address", i, a)
-		}
-	}
+	errs = append(errs, c.validateDNS())
 	if c.Domain != "" && !hostname.MatchString(c.Domain) {
 		bad("domain: %q is not a domain name", c.Domain)
 	}

@@ -97,18 +97,18 @@ func (r *request) asksForAddresses() bool {
 
 // dispatch is nil where nothing is to be said.
 func (c *core) dispatch(now time.Time, r *request) *answer {
-	switch r.typ {
-	case dhcpv6.MessageTypeSolicit:
+	switch t := r.typ; {
+	case t == dhcpv6.MessageTypeSolicit:
 		return c.solicit(now, r)
-	case dhcpv6.MessageTypeRequest:
+	case t == dhcpv6.MessageTypeRequest:
 		return c.request(now, r)
-	case dhcpv6.MessageTypeConfirm:
+	case t == dhcpv6.MessageTypeConfirm:
 		return c.confirm(r)
-	case dhcpv6.MessageTypeRenew, dhcpv6.MessageTypeRebind:
+	case t == dhcpv6.MessageTypeRenew || t == dhcpv6.MessageTypeRebind:
 		return c.extend(now, r)
-	case dhcpv6.MessageTypeRelease:
+	case t == dhcpv6.MessageTypeRelease:
 		return c.release(now, r)
-	case dhcpv6.MessageTypeDecline:
+	case t == dhcpv6.MessageTypeDecline:
 		return c.decline(now, r)
 	}
 	a := c.answer(r, dhcpv6.MessageTypeReply)
@@ -182,14 +182,14 @@ func (c *core) offLink(i ia) bool {
 
 // confirm says whether the client is still on the link that its addresses belong to (RFC 8415 section 18.3.3).
 func (c *core) confirm(r *request) *answer {
-	status, any := iana.StatusSuccess, false
+	status, named := iana.StatusSuccess, false
 	for _, i := range r.ias {
-		any = any || len(i.addrs) > 0
+		named = named || len(i.addrs) > 0
 		if c.offLink(i) {
 			status = iana.StatusNotOnLink
 		}
 	}
-	if !any {
+	if !named {
 		return nil
 	}
 	a := c.answer(r, dhcpv6.MessageTypeReply)

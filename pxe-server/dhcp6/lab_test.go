@@ -76,7 +76,7 @@ func TestServeRealClient(t *testing.T) {
 		go func() { done <- s.Serve(ctx) }()
 		return s, func() { cancel(); ok(<-done) }
 	}
-	s, stop := serve()
+	_, stop := serve()
 	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "another DHCPv6 server runs here") {
 		t.Errorf("a second server: %v", err)
 	}
@@ -99,7 +99,7 @@ func TestServeRealClient(t *testing.T) {
 		t.Errorf("told of %+v", e)
 	}
 	stop()
-	s, stop = serve()
+	s, stop := serve()
 	defer stop()
 	if l := s.Leases(); len(l) != 1 || l[0].IP != got {
 		t.Errorf("after a restart: %v", l)

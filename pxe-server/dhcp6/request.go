@@ -94,12 +94,12 @@ func decode(b []byte) (o dhcpv6.Options) {
 // lenient reads the options that matter here strictly, and leaves others alone: firmware that writes one of them in its own way still gets an address.
 func lenient(code dhcpv6.OptionCode, data []byte) (dhcpv6.Option, error) {
 	generic := &dhcpv6.OptionGeneric{OptionCode: code, OptionData: append([]byte{}, data...)}
-	switch code {
-	case dhcpv6.OptionClientID, dhcpv6.OptionServerID:
+	switch {
+	case code == dhcpv6.OptionClientID || code == dhcpv6.OptionServerID:
 		return generic, nil // DUIDs are opaque (RFC 8415 section 11)
-	case dhcpv6.OptionIANA, dhcpv6.OptionORO:
+	case code == dhcpv6.OptionIANA || code == dhcpv6.OptionORO:
 		return dhcpv6.ParseOption(code, data)
-	case dhcpv6.OptionUserClass, dhcpv6.OptionVendorClass, dhcpv6.OptionClientArchType:
+	case code == dhcpv6.OptionUserClass || code == dhcpv6.OptionVendorClass || code == dhcpv6.OptionClientArchType:
 		if o, err := dhcpv6.ParseOption(code, data); err == nil {
 			return o, nil
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ingot.dev/ingot/boot-assets/catalog"
+	"ingot.dev/ingot/pxe-server/httpboot"
 )
 
 const (

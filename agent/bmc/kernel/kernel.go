@@ -36,7 +36,7 @@ var errNoAnswer = errors.New("the BMC does not answer")
 type address struct {
 	kind    int32
 	channel int16
-	lun     uint8
+	_       uint8 // LUN, 0
 	_       [33]byte
 }
 

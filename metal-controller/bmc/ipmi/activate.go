@@ -23,9 +23,9 @@ var (
 
 // Completion codes of Activate Payload (table 24-2).
 const (
-	codeTaken    types.CompletionCode = 0x80
-	codeDisabled types.CompletionCode = 0x81
-	codeLimit    types.CompletionCode = 0x82
+	errTaken    types.CompletionCode = 0x80
+	errDisabled types.CompletionCode = 0x81
+	errLimit    types.CompletionCode = 0x82
 )
 
 // instance is the first serial port, which is the console where there is one.
@@ -93,7 +93,7 @@ func (a *activation) activate(ctx context.Context) (*transport.ActivatePayloadRe
 	if !a.options.TakeOver && holder != a.session.bmcID {
 		return nil, fmt.Errorf("%w%s", ErrConsoleTaken, a.whereabouts(ctx, holder))
 	}
-	if err := a.asMayBe(ctx, a.deactivate); err != nil && codeOf(err) != codeTaken { // 80h: given back meanwhile
+	if err := a.asMayBe(ctx, a.deactivate); err != nil && codeOf(err) != errTaken { // 80h: given back meanwhile
 		return nil, err
 	}
 	if granted, err = a.request(ctx); taken(err) {
@@ -102,7 +102,7 @@ func (a *activation) activate(ctx context.Context) (*transport.ActivatePayloadRe
 	return granted, err
 }
 
-func taken(err error) bool { return codeOf(err) == codeTaken || codeOf(err) == codeLimit }
+func taken(err error) bool { return codeOf(err) == errTaken || codeOf(err) == errLimit }
 
 func (a *activation) request(ctx context.Context) (*transport.ActivatePayloadResponse, error) {
 	command := &transport.ActivatePayloadRequest{
@@ -111,7 +111,7 @@ func (a *activation) request(ctx context.Context) (*transport.ActivatePayloadRes
 	}
 	granted := &transport.ActivatePayloadResponse{}
 	err := a.asMayBe(ctx, func(ctx context.Context) error { return a.command(ctx, command, granted) })
-	if codeOf(err) == codeDisabled {
+	if codeOf(err) == errDisabled {
 		return nil, ErrConsoleOff
 	}
 	return granted, err
@@ -145,7 +145,7 @@ func (a *activation) enable(ctx context.Context) error {
 	var got transport.GetSOLConfigParamResponse
 	var now types.SOLConfigParam_SOLEnable
 	err := a.command(ctx, &transport.GetSOLConfigParamRequest{
-		ChannelNumber: uint8(types.ChannelNumberSelf), ParamSelector: types.SOLConfigParamSelector_SOLEnable,
+		ChannelNumber: types.ChannelNumberSelf, ParamSelector: types.SOLConfigParamSelector_SOLEnable,
 	}, &got)
 	switch {
 	case errors.Is(err, bmc.ErrUnreachable):
@@ -171,7 +171,7 @@ func (a *activation) setBitRate(ctx context.Context) error {
 
 func (a *activation) set(ctx context.Context, parameter types.SOLConfigParameter) error {
 	selector, _, _ := parameter.SOLConfigParameter()
-	command := &transport.SetSOLConfigParamRequest{ChannelNumber: uint8(types.ChannelNumberSelf), ParamSelector: selector, ParamData: parameter.Pack()}
+	command := &transport.SetSOLConfigParamRequest{ChannelNumber: types.ChannelNumberSelf, ParamSelector: selector, ParamData: parameter.Pack()}
 	return a.command(ctx, command, &transport.SetSOLConfigParamResponse{})
 }
 

@@ -35,14 +35,14 @@ func (r *Reconciler) accountView(ctx context.Context, server *metal.Server) (lif
 // account carries an action on an account out; false for any other.
 func (r *Reconciler) account(ctx context.Context, o lifecycle.Observation, action lifecycle.Action) (bool, error) {
 	name := o.Server.Name
-	switch action.Kind {
-	case lifecycle.KeepAccount:
+	switch {
+	case action.Kind == lifecycle.KeepAccount:
 		return true, r.Accounts.Keep(ctx, name, action.ID, o.Server.Spec.Record.BMCAccount.Username)
-	case lifecycle.TakeAccount:
+	case action.Kind == lifecycle.TakeAccount:
 		return true, r.Accounts.Take(ctx, name, action.ID)
-	case lifecycle.ForgetAccount:
+	case action.Kind == lifecycle.ForgetAccount:
 		return true, r.Accounts.Forget(ctx, name, action.ID)
-	case lifecycle.CheckAccount:
+	case action.Kind == lifecycle.CheckAccount:
 		return true, r.tryAccount(ctx, o, action.ID)
 	}
 	return false, nil

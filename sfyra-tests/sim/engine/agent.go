@@ -205,7 +205,7 @@ func (a *agent) obey(t lifecycle.Task) {
 		if !a.impostor {
 			a.do(time.Second, func() { a.m.restart("the agent leaves") })
 		}
-	case lifecycle.TaskWait, lifecycle.TaskDenied:
+	case lifecycle.TaskWait, lifecycle.TaskDenied, lifecycle.TaskAccount: // no model has a way to its BMC from within
 		after := time.Minute
 		if t.After > 0 {
 			after = t.After

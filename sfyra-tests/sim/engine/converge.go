@@ -81,16 +81,26 @@ func (w *World) moving(s *metal.Server) string {
 		return "its disks are to be looked at"
 	case w.unpressed(s)+w.pretends(s) != "":
 		return w.unpressed(s) + w.pretends(s)
-	case ready(s) == reasons.WorkloadSilent && r.Claim != nil && w.machineOf(s) != nil && works(w.machineOf(s), r.Claim.BindingID):
-		return "its system runs, and is to be heard"
-	case ready(s) == reasons.EvidenceNeeded && r.Boot != nil && r.Boot.Phase == metal.BootClaimed:
-		return "its agent reports the evidence, and is to be believed in a moment"
+	case w.unheard(s) != "":
+		return w.unheard(s)
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
 	case w.operator.waits(s, reasons.ReceiptJudged):
 		return "its wipe waits for its proof"
 	}
 	return switching(r)
+}
+
+// unheard says who has something to tell that Ingot waits for.
+func (w *World) unheard(s *metal.Server) string {
+	r, m := recordOf(s), w.machineOf(s)
+	switch {
+	case ready(s) == reasons.WorkloadSilent && r.Claim != nil && m != nil && works(m, r.Claim.BindingID):
+		return "its system runs, and is to be heard"
+	case ready(s) == reasons.EvidenceNeeded && r.Boot != nil && r.Boot.Phase == metal.BootClaimed:
+		return "its agent reports the evidence, and is to be believed in a moment"
+	}
+	return ""
 }
 
 // switching says what its machine is ordered to do.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -101,28 +102,32 @@ func validateServer(old, next *metal.Server) field.ErrorList {
 }
 
 // validateRequests: a one-time request that changes is another one.
-func validateRequests(was, is *metal.ServerSpec) (errs field.ErrorList) {
-	changed := func(name string, kept bool) {
-		if !kept {
-			errs = append(errs, field.Invalid(specPath, "object", "a changed "+name+" needs a new id"))
-		}
+func validateRequests(was, is *metal.ServerSpec) field.ErrorList {
+	return slices.Concat(
+		renewed("powerRequest", was.PowerRequest, is.PowerRequest, func(a, b *metal.PowerRequest) bool {
+			return a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt)
+		}),
+		renewed("acceptRequest", was.AcceptRequest, is.AcceptRequest, func(a, b *metal.AcceptRequest) bool {
+			return a.ID != b.ID || acceptShape.equal(unsafe.Pointer(a), unsafe.Pointer(b))
+		}),
+		renewed("quarantineRequest", was.QuarantineRequest, is.QuarantineRequest, func(a, b *metal.QuarantineRequest) bool {
+			return a.ID != b.ID || a.Action == b.Action && a.Message == b.Message && a.RequestedAt.Equal(&b.RequestedAt)
+		}),
+		renewed("bmcRequest", was.BMCRequest, is.BMCRequest, func(a, b *metal.BMCRequest) bool {
+			return a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt)
+		}),
+		renewed("releaseRequest", was.ReleaseRequest, is.ReleaseRequest, func(a, b *metal.ReleaseRequest) bool {
+			return a.ID != b.ID || releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b))
+		}),
+	)
+}
+
+// renewed refuses a request that is there before and after, and is neither another one nor the same.
+func renewed[T any](name string, was, is *T, kept func(a, b *T) bool) field.ErrorList {
+	if was == nil || is == nil || kept(was, is) {
+		return nil
 	}
-	if a, b := was.PowerRequest, is.PowerRequest; a != nil && b != nil {
-		changed("powerRequest", a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt))
-	}
-	if a, b := was.AcceptRequest, is.AcceptRequest; a != nil && b != nil {
-		changed("acceptRequest", a.ID != b.ID || acceptShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)))
-	}
-	if a, b := was.QuarantineRequest, is.QuarantineRequest; a != nil && b != nil {
-		changed("quarantineRequest", a.ID != b.ID || a.Action == b.Action && a.Message == b.Message && a.RequestedAt.Equal(&b.RequestedAt))
-	}
-	if a, b := was.BMCRequest, is.BMCRequest; a != nil && b != nil {
-		changed("bmcRequest", a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt))
-	}
-	if a, b := was.ReleaseRequest, is.ReleaseRequest; a != nil && b != nil {
-		changed("releaseRequest", a.ID != b.ID || releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b)))
-	}
-	return errs
+	return field.ErrorList{field.Invalid(specPath, "object", "a changed "+name+" needs a new id")}
 }
 
 // validateClaim is the CEL rules of ServerClaim.
