@@ -114,10 +114,13 @@ func ReportAccount(s *metal.Server, c Caller, rep AccountReport, now time.Time) 
 	return out, VerdictFirst
 }
 
+// broadcast is everybody (RFC 919).
+var broadcast = netip.MustParseAddr("255.255.255.255")
+
 // bmcAddress is an address that a BMC can have on a network: of one host, and not of this one.
 func bmcAddress(rep AccountReport) (string, bool) {
 	ip, err := netip.ParseAddr(rep.Address)
-	if err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || ip.IsLinkLocalUnicast() || ip.Unmap() == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	if err != nil || ip.Zone() != "" || ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || ip.IsLinkLocalUnicast() || ip.Unmap() == broadcast {
 		return "", false
 	}
 	return ip.Unmap().String(), true
