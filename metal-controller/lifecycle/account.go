@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -314,10 +315,10 @@ func accountOver(r *metal.ServerRecord) bool {
 	return over && a.BootID == b.ID && !byAgent(b) && r.Claim == nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil && r.Wipe.BootID != b.ID
 }
 
-// cut keeps a text to what the record has room for.
+// cut keeps a text to what the record has room for, in bytes, and to whole characters.
 func cut(s string, n int) string {
 	if len(s) > n {
-		return s[:n]
+		return strings.ToValidUTF8(s[:n], "")
 	}
 	return s
 }
@@ -358,9 +359,10 @@ func accountWaits(o *Observation, a *metal.BMCAccountRecord) string {
 // forfeitAccount ends an account that is not used yet when a boot is contradicted: whoever got its password may be anybody. Its name stays, to be dropped.
 func forfeitAccount(r *metal.ServerRecord, at metav1.Time) {
 	a := r.BMCAccount
-	// One that a declared BMC let in was set up on its machine, whoever else came meanwhile; and the Secret may hold it as the one in use already.
-	proved := a != nil && a.Step == metal.BMCAccountTaking && a.After == nil
-	if a == nil || proved || a.Using == a.Username || a.Step == metal.BMCAccountKeeping {
+	switch {
+	case a == nil, a.Using == a.Username, a.Step == metal.BMCAccountKeeping:
+		return
+	case a.Step == metal.BMCAccountTaking && a.After == nil: // a declared BMC let it in, so it was set up on its machine; and the Secret may hold it as the one in use
 		return
 	}
 	a.Step, a.At, a.Endpoint, a.Port, a.Forfeited = metal.BMCAccountFailed, at, "", 0, true
