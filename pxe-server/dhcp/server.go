@@ -13,6 +13,7 @@ import (
 
 	"ingot.dev/ingot/pxe-server/leases"
 	"ingot.dev/ingot/pxe-server/limits"
+	"ingot.dev/ingot/pxe-server/packets"
 )
 
 // transport is the network as the shell needs it; the real one is in socket_linux.go.
@@ -234,21 +235,14 @@ func (s *Server) readAll(ctx context.Context, cancel context.CancelFunc, queues 
 
 // read hands packets to workers by MAC, so that those of one client stay in order.
 func (s *Server) read(ctx context.Context, t transport, port uint16, queues []chan inbound) error {
-	for failures := 0; ; {
+	return packets.Read(ctx, "DHCP packets", func() error {
 		b := make([]byte, maxPacket+1)
 		n, from, err := t.receive(b)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && (errors.Is(err, net.ErrClosed) || failures > 100):
-			return fmt.Errorf("receiving DHCP packets: %w", err)
-		case err != nil:
-			failures++ // such as "network is down"; the next receive blocks again
-			continue
+		if err == nil {
+			s.enqueue(queues, inbound{bytes: b[:n], from: from, port: port})
 		}
-		failures = 0
-		s.enqueue(queues, inbound{bytes: b[:n], from: from, port: port})
-	}
+		return err
+	})
 }
 
 func (s *Server) enqueue(queues []chan inbound, p inbound) {

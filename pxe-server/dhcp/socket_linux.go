@@ -12,6 +12,8 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+
+	"ingot.dev/ingot/pxe-server/packets"
 )
 
 // socket is a UDP port of one interface, and a packet socket for clients that have no address yet.
@@ -71,7 +73,7 @@ func listenUDP(link *net.Interface, server netip.Addr, port uint16) (*socket, er
 	}}
 	c, err := lc.ListenPacket(context.Background(), "udp4", fmt.Sprintf("0.0.0.0:%d", port))
 	if err != nil {
-		return nil, listenError(err, link.Name, port)
+		return nil, packets.Port{Server: "DHCP", Number: port, Where: link.Name, Rights: "CAP_NET_BIND_SERVICE and CAP_NET_RAW"}.Explain(err)
 	}
 	return &socket{link: link, server: server, udp: ipv4.NewPacketConn(c)}, nil
 }
@@ -89,17 +91,6 @@ func setting(option string, err error) error {
 		return fmt.Errorf("setting %s: %w", option, err)
 	}
 	return nil
-}
-
-func listenError(err error, name string, port uint16) error {
-	what := fmt.Sprintf("listening on UDP port %d of %s", port, name)
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("%s: another DHCP server runs here; find it with: ss -ulpn sport = :%d: %w", what, port, err)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("%s: no right to; run as root or with CAP_NET_BIND_SERVICE and CAP_NET_RAW: %w", what, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 func (s *socket) receive(b []byte) (int, netip.AddrPort, error) {

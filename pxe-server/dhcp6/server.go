@@ -15,6 +15,7 @@ import (
 
 	"ingot.dev/ingot/pxe-server/leases"
 	"ingot.dev/ingot/pxe-server/limits"
+	"ingot.dev/ingot/pxe-server/packets"
 )
 
 // transport is the network as the shell needs it; the real one is in socket_linux.go.
@@ -154,21 +155,14 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // read hands packets to workers by their source, so that those of one client stay in order.
 func (s *Server) read(ctx context.Context, queues []chan inbound) error {
-	for failures := 0; ; {
+	return packets.Read(ctx, "DHCPv6 packets", func() error {
 		b := make([]byte, maxPacket+1)
 		n, from, unicast, err := s.transport.receive(b)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && (errors.Is(err, net.ErrClosed) || failures > 100):
-			return fmt.Errorf("receiving DHCPv6 packets: %w", err)
-		case err != nil:
-			failures++ // such as "network is down"; the next receive blocks again
-			continue
+		if err == nil {
+			s.enqueue(queues, inbound{bytes: b[:n], from: from, unicast: unicast})
 		}
-		failures = 0
-		s.enqueue(queues, inbound{bytes: b[:n], from: from, unicast: unicast})
-	}
+		return err
+	})
 }
 
 func (s *Server) enqueue(queues []chan inbound, p inbound) {
@@ -213,18 +207,18 @@ func (s *Server) work(ctx context.Context, p inbound) {
 			return
 		}
 	}
-	if err := s.transport.send(st.reply, p.from); err != nil {
-		s.drop(Failed)
-		log.Warn("Sending a DHCPv6 answer", "error", err)
-		return
-	}
-	s.count(func(c *Stats) {
+	s.count(func(c *Stats) { // before it is sent: who has the answer finds it counted
 		if st.typ == dhcpv6.MessageTypeAdvertise {
 			c.Advertises++
 		} else {
 			c.Replies++
 		}
 	})
+	if err := s.transport.send(st.reply, p.from); err != nil {
+		s.drop(Failed)
+		log.Warn("Sending a DHCPv6 answer", "error", err)
+		return
+	}
 	log.Debug("Answered", "type", st.typ.String())
 	if st.event != nil {
 		s.cfg.Seen(*st.event)

@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"ingot.dev/ingot/pxe-server/packets"
 )
 
 const (
@@ -41,24 +43,13 @@ func listen(link *net.Interface) (transport, error) {
 	}}
 	c, err := lc.ListenPacket(context.Background(), "udp6", fmt.Sprintf("[::]:%d", serverPort))
 	if err != nil {
-		return nil, listenError(err, link.Name)
+		return nil, packets.Port{Server: "DHCPv6", Number: serverPort, Where: link.Name, Rights: "CAP_NET_BIND_SERVICE and CAP_NET_RAW"}.Explain(err)
 	}
 	s := &socket{link: link, udp: ipv6.NewPacketConn(c)}
 	if err := errors.Join(s.udp.JoinGroup(link, &net.UDPAddr{IP: servers.AsSlice()}), s.udp.SetControlMessage(ipv6.FlagDst, true)); err != nil {
 		return nil, errors.Join(fmt.Errorf("joining the DHCPv6 servers on %s: %w", link.Name, err), c.Close())
 	}
 	return s, nil
-}
-
-func listenError(err error, name string) error {
-	what := fmt.Sprintf("listening on UDP port %d of %s", serverPort, name)
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("%s: another DHCPv6 server runs here; find it with: ss -ulpn sport = :%d: %w", what, serverPort, err)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("%s: no right to; run as root or with CAP_NET_BIND_SERVICE and CAP_NET_RAW: %w", what, err)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 func (s *socket) receive(b []byte) (n int, from netip.Addr, unicast bool, err error) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ingot.dev/ingot/pxe-server/limits"
+	"ingot.dev/ingot/pxe-server/packets"
 )
 
 // Server is a TFTP server with its socket open.
@@ -95,22 +96,15 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) read(ctx context.Context, wg *sync.WaitGroup) error {
-	for failures := 0; ; {
+	return packets.Read(ctx, "TFTP requests", func() error {
 		b := make([]byte, maxRequest+1)
 		n, client, local, err := s.conn.receive(b)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil && (errors.Is(err, net.ErrClosed) || failures > 100):
-			return fmt.Errorf("receiving TFTP requests: %w", err)
-		case err != nil:
-			failures++
-			continue
+		if err == nil {
+			s.requests.Add(1)
+			s.accept(ctx, wg, b[:n], client, local)
 		}
-		failures = 0
-		s.requests.Add(1)
-		s.accept(ctx, wg, b[:n], client, local)
-	}
+		return err
+	})
 }
 
 func (s *Server) accept(ctx context.Context, wg *sync.WaitGroup, b []byte, client netip.AddrPort, local netip.Addr) {

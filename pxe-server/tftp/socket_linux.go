@@ -11,6 +11,8 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"ingot.dev/ingot/pxe-server/packets"
 )
 
 // listener is the request socket. It knows which of the host's addresses was asked, since the answer must come from it.
@@ -38,7 +40,7 @@ func listen(addr netip.AddrPort, link string) (*listener, error) {
 	}
 	c, err := lc.ListenPacket(context.Background(), network, addr.String())
 	if err != nil {
-		return nil, listenError(err, addr)
+		return nil, packets.Port{Server: "TFTP", Number: addr.Port(), Where: addr.Addr().String(), Rights: "CAP_NET_BIND_SERVICE"}.Explain(err)
 	}
 	l := &listener{conn: c.(*net.UDPConn)}
 	l.bound = l.conn.LocalAddr().(*net.UDPAddr).AddrPort()
@@ -53,16 +55,6 @@ func listen(addr netip.AddrPort, link string) (*listener, error) {
 		return nil, errors.Join(fmt.Errorf("asking for destination addresses: %w", err), c.Close())
 	}
 	return l, nil
-}
-
-func listenError(err error, addr netip.AddrPort) error {
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("listening on UDP %v: another TFTP server runs here; find it with: ss -ulpn sport = :%d: %w", addr, addr.Port(), err)
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return fmt.Errorf("listening on UDP %v: no right to; run as root or with CAP_NET_BIND_SERVICE: %w", addr, err)
-	}
-	return fmt.Errorf("listening on UDP %v: %w", addr, err)
 }
 
 // receive returns the address that was asked, invalid when that is a broadcast or multicast address: those get no answer.
