@@ -1,0 +1,178 @@
+//go:build bench
+
+package storm
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"ingot.dev/ingot/sfyra-tests/island"
+)
+
+// serverNet is the program's side: an address, and room for a few thousand machines.
+const (
+	serverNet = "10.77.0.1/20"
+	serverIP  = "10.77.0.1"
+	pool      = "10.77.2.0-10.77.15.250"
+	cableName = "ingot0"
+)
+
+// cable leads from the program's interface to the machines' side.
+type cable struct {
+	t    testing.TB
+	host island.Host
+	eth  netlink.Link
+	dhcp net.PacketConn
+	nl   *netlink.Handle
+
+	mu    sync.Mutex
+	asked map[dhcpv4.TransactionID]chan *dhcpv4.DHCPv4
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func up(t testing.TB, name string, of func(string) (netlink.Link, error), h interface{ LinkSetUp(netlink.Link) error }) netlink.Link {
+	t.Helper()
+	link, err := of(name)
+	check(t, err)
+	check(t, h.LinkSetUp(link))
+	return link
+}
+
+// lay makes both ends. The test is inside of an island already.
+func lay(t testing.TB) *cable {
+	t.Helper()
+	own := &netlink.Handle{}
+	up(t, "lo", own.LinkByName, own)
+	check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: cableName, TxQLen: 10_000}, PeerName: "far"}))
+	addr, err := netlink.ParseAddr(serverNet)
+	check(t, err)
+	near := up(t, cableName, own.LinkByName, own)
+	check(t, netlink.AddrAdd(near, addr))
+	c := &cable{t: t, host: island.NewHost(t), asked: map[dhcpv4.TransactionID]chan *dhcpv4.DHCPv4{}}
+	far, err := netlink.LinkByName("far")
+	check(t, err)
+	check(t, netlink.LinkSetNsFd(far, c.host.FD()))
+	c.host.Do(t, func() {
+		c.nl, err = netlink.NewHandle()
+		if err != nil {
+			return
+		}
+		up(t, "lo", c.nl.LinkByName, c.nl)
+		c.eth = up(t, "far", c.nl.LinkByName, c.nl)
+		c.dhcp, err = listen68(c.eth.Attrs().Name)
+	})
+	check(t, err)
+	t.Cleanup(func() { c.dhcp.Close() })
+	go c.hear()
+	return c
+}
+
+func listen68(link string) (net.PacketConn, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		if e := raw.Control(func(fd uintptr) {
+			for _, option := range []int{unix.SO_REUSEADDR, unix.SO_BROADCAST} {
+				if err == nil {
+					err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, option, 1)
+				}
+			}
+			if err == nil {
+				err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<20)
+			}
+			if err == nil {
+				err = unix.SetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, link)
+			}
+		}); e != nil {
+			return e
+		}
+		return err
+	}}
+	return lc.ListenPacket(context.Background(), "udp4", "0.0.0.0:68")
+}
+
+// hear gives every answer to the machine that asked.
+func (c *cable) hear() {
+	b := make([]byte, 2048)
+	for {
+		n, _, err := c.dhcp.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		m, err := dhcpv4.FromBytes(b[:n])
+		if err != nil {
+			continue
+		}
+		c.mu.Lock()
+		who := c.asked[m.TransactionID]
+		c.mu.Unlock()
+		if who != nil {
+			select {
+			case who <- m:
+			default:
+			}
+		}
+	}
+}
+
+// ask sends a message and waits for its answer of the kind want; as a firmware it repeats itself after 4, 8, 16 and 32 seconds (RFC 2131 section 4.1).
+func (c *cable) ask(ctx context.Context, m *dhcpv4.DHCPv4, want dhcpv4.MessageType) (*dhcpv4.DHCPv4, int, error) {
+	who := make(chan *dhcpv4.DHCPv4, 4)
+	c.mu.Lock()
+	c.asked[m.TransactionID] = who
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.asked, m.TransactionID)
+		c.mu.Unlock()
+	}()
+	for try, pause := 0, 4*time.Second; try < 5; try, pause = try+1, 2*pause {
+		if _, err := c.dhcp.WriteTo(m.ToBytes(), &net.UDPAddr{IP: net.IPv4bcast, Port: 67}); err != nil {
+			return nil, try, err
+		}
+		again := time.NewTimer(pause)
+		for waiting := true; waiting; {
+			select {
+			case r := <-who:
+				if r.MessageType() == want {
+					again.Stop()
+					return r, try, nil
+				}
+			case <-again.C:
+				waiting = false
+			case <-ctx.Done():
+				return nil, try, ctx.Err()
+			}
+		}
+	}
+	return nil, 5, fmt.Errorf("no DHCP %v for %v", want, m.ClientHWAddr)
+}
+
+// take gives the machines' side an address that was leased.
+func (c *cable) take(ip netip.Addr) error {
+	return c.nl.AddrAdd(c.eth, &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(20, 32)}})
+}
+
+// dial opens a connection of one machine.
+func (c *cable) dial(from netip.Addr) func(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: 10 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		c.host.Do(c.t, func() { conn, err = d.DialContext(ctx, network, address) })
+		return conn, err
+	}
+}

@@ -1,0 +1,258 @@
+//go:build bench
+
+package storm
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/sfyra-tests/island"
+	"ingot.dev/ingot/sfyra-tests/testapi"
+)
+
+// arrival is the time over which the machines are switched on: power came back, and firmware takes differently long.
+const arrival = 10 * time.Second
+
+// patience is how long all of it may take on a busy machine.
+const patience = 12 * time.Minute
+
+// TestBenchStorm boots INGOT_STORM machines (default 1,000), all of which somebody declared, and prints what each stretch took. It fails when one machine does not
+// come up. INGOT_AGENT_IMAGE names the boot image that they fetch.
+func TestBenchStorm(t *testing.T) {
+	if !island.Inside(t, "-test.timeout=15m") {
+		return
+	}
+	log.SetLogger(logr.Discard())
+	n := 1000
+	if text := os.Getenv("INGOT_STORM"); text != "" {
+		var err error
+		n, err = strconv.Atoi(text)
+		check(t, err)
+	}
+	c := lay(t)
+	p := serve(t)
+	k := api(t, p.dir)
+	declare(t, k, c, n)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	registered := watch(ctx, t, k, n)
+	machines := storm(ctx, t, c, n, registered)
+	report(t, machines, registered)
+	fmt.Printf("memory of ingot up after it (VmRSS): %s\n", memory(t, p.PID()))
+}
+
+type program struct {
+	*testapi.Process
+	dir string
+}
+
+// serve starts Ingot with its own control plane on the cable.
+func serve(t *testing.T) program {
+	t.Helper()
+	bin, err := testapi.Binary()
+	check(t, err)
+	dir, err := os.MkdirTemp("", "ingot-storm-")
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p, err := testapi.Spawn(exec.Command(bin, "up", "--state-dir", filepath.Join(dir, "state"), "--api-port", "0", "--interface", cableName,
+		"--dhcp-pool", pool, "--agent-image", os.Getenv("INGOT_AGENT_IMAGE"), "--metrics-address", ""))
+	check(t, err)
+	t.Cleanup(p.Kill)
+	until(t, time.Minute*2, "Ingot is ready", func() bool {
+		select {
+		case <-p.Ended():
+			t.Fatalf("ingot up ended: %s", p.Stderr())
+		default:
+		}
+		return strings.Contains(p.Stderr(), "Ingot is ready")
+	})
+	return program{p, filepath.Join(dir, "state")}
+}
+
+func until(t *testing.T, most time.Duration, what string, ok func() bool) {
+	t.Helper()
+	tick, end := time.NewTicker(100*time.Millisecond), time.After(most)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("not after %v: %s", most, what)
+		}
+	}
+}
+
+func api(t *testing.T, dir string) client.WithWatch {
+	t.Helper()
+	cfg, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dir, "admin.kubeconfig"))
+	check(t, err)
+	cfg.QPS = -1
+	scheme := runtime.NewScheme()
+	check(t, metal.AddToScheme(scheme))
+	k, err := client.NewWithWatch(cfg, client.Options{Scheme: scheme})
+	check(t, err)
+	return k
+}
+
+// declare makes the Servers, as an inventory system or Git would.
+func declare(t *testing.T, k client.Client, c *cable, n int) {
+	t.Helper()
+	var work sync.WaitGroup
+	todo := make(chan int)
+	for range 16 {
+		work.Go(func() {
+			for i := range todo {
+				m := machine{n: i, cable: c}
+				s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name(i)}}
+				s.Spec.Identity = &metal.Identity{MACs: []string{m.mac().String()}, Serial: m.serial(), UUID: m.uuid()}
+				if err := k.Create(t.Context(), s); err != nil {
+					t.Errorf("declaring %s: %v", s.Name, err)
+				}
+			}
+		})
+	}
+	for i := range n {
+		todo <- i
+	}
+	close(todo)
+	work.Wait()
+}
+
+func name(n int) string { return fmt.Sprintf("storm-%04d", n) }
+
+// arrivals is when the API said of which machine that it is registered: the oracle.
+type arrivals struct {
+	mu   sync.Mutex
+	at   map[string]time.Time
+	want int
+	all  chan struct{}
+}
+
+func watch(ctx context.Context, t *testing.T, k client.WithWatch, n int) *arrivals {
+	t.Helper()
+	a := &arrivals{at: map[string]time.Time{}, want: n, all: make(chan struct{})}
+	w, err := k.Watch(ctx, &metal.ServerList{})
+	check(t, err)
+	t.Cleanup(w.Stop)
+	go func() {
+		for e := range w.ResultChan() {
+			if s, ok := e.Object.(*metal.Server); ok {
+				a.saw(s)
+			}
+		}
+	}()
+	return a
+}
+
+func (a *arrivals) saw(s *metal.Server) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	isRegistered := slices.ContainsFunc(s.Status.Conditions, func(c metav1.Condition) bool {
+		return c.Type == reasons.Registered && c.Status == metav1.ConditionTrue
+	})
+	if _, known := a.at[s.Name]; known || !isRegistered {
+		return
+	}
+	if a.at[s.Name] = time.Now(); len(a.at) == a.want {
+		close(a.all)
+	}
+}
+
+// storm switches all machines on, and ends when all are registered, or patience ends.
+func storm(ctx context.Context, t *testing.T, c *cable, n int, registered *arrivals) []*machine {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	machines := make([]*machine, n)
+	var work sync.WaitGroup
+	for i := range machines {
+		m := &machine{n: i, cable: c}
+		machines[i] = m
+		work.Go(func() {
+			if pause(ctx, arrival*time.Duration(i)/time.Duration(n)) != nil {
+				return
+			}
+			if err := m.boot(ctx); err != nil && ctx.Err() == nil {
+				t.Errorf("machine %d: %v", i, err)
+			}
+		})
+	}
+	begin := time.Now()
+	select {
+	case <-registered.all:
+		fmt.Printf("%d machines within %v, all registered after %v\n", n, arrival, time.Since(begin).Round(time.Millisecond))
+	case <-ctx.Done():
+		registered.mu.Lock()
+		t.Errorf("after %v %d of %d are registered", patience, len(registered.at), n)
+		registered.mu.Unlock()
+	}
+	cancel()
+	work.Wait()
+	return machines
+}
+
+// report prints a row for each stretch.
+func report(t *testing.T, machines []*machine, registered *arrivals) {
+	t.Helper()
+	registered.mu.Lock()
+	defer registered.mu.Unlock()
+	again := map[string]int{}
+	for _, m := range machines {
+		if at, ok := registered.at[name(m.n)]; ok && !m.lap.IsZero() {
+			m.spent["enrolled, inventory stored"] = at.Sub(m.lap)
+		}
+		for what, times := range m.again {
+			again[what] += times
+		}
+	}
+	for _, what := range []string{"DHCP offer", "DHCP ack", "TFTP", "script", "assets", "enrolled, inventory stored"} {
+		all := []time.Duration{}
+		for _, m := range machines {
+			if d, ok := m.spent[what]; ok {
+				all = append(all, d)
+			}
+		}
+		slices.SortFunc(all, cmp.Compare[time.Duration])
+		if len(all) != len(machines) {
+			t.Errorf("%s: %d of %d machines", what, len(all), len(machines))
+		}
+		if len(all) > 0 {
+			fmt.Printf("%-28s p50 %10v  p99 %10v  max %10v\n", what, at(all, 50), at(all, 99), at(all, 100))
+		}
+	}
+	fmt.Printf("asked again: %v\n", again)
+}
+
+func at(sorted []time.Duration, percent int) time.Duration {
+	return sorted[min(len(sorted)*percent/100, len(sorted)-1)].Round(100 * time.Microsecond)
+}
+
+func memory(t *testing.T, pid int) string {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	check(t, err)
+	for line := range strings.Lines(string(status)) {
+		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			return strings.TrimSpace(size)
+		}
+	}
+	return "unknown"
+}
