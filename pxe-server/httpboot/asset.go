@@ -5,6 +5,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,11 @@ func (s *Server) asset(open func(string) (*cache.Asset, error), name, stage stri
 			return
 		}
 		defer a.Close()
+		leave, ok := s.turn(w, r, stage, a.Size)
+		if !ok {
+			return
+		}
+		defer leave()
 		h := w.Header()
 		h.Set("Content-Type", contentType(name))
 		h.Set("ETag", `"`+a.SHA256+`"`)
@@ -36,6 +42,23 @@ func (s *Server) asset(open func(string) (*cache.Asset, error), name, stage stri
 		}
 	}
 }
+
+// turn lets a download begin, or tells when to ask again. iPXE, which fetches all that is large, obeys Retry-After (src/net/tcp/httpcore.c); firmware may not, but
+// what it fetches itself, boot loaders, is small and always sent.
+func (s *Server) turn(w http.ResponseWriter, r *http.Request, stage string, size int64) (leave func(), ok bool) {
+	if r.Method != http.MethodGet || stage != StageKernel && stage != StageInitramfs {
+		return func() {}, true
+	}
+	leave, ahead := s.turns.Enter(limits.Source(limits.AddrOf(r.RemoteAddr)), size)
+	if leave == nil {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(ahead, s.cfg.Limits.InFlight)))
+		http.Error(w, "other machines are fetching their files; ask again", http.StatusServiceUnavailable)
+	}
+	return leave, leave != nil
+}
+
+// retryAfter is in how many seconds to ask again with so many bytes ahead: each budgetful is taken to last two.
+func retryAfter(ahead, budget int64) int { return int(min(2+2*(ahead/max(budget, 1)), 20)) }
 
 // refuse never serves a byte of a file that is not what the catalog says.
 func (s *Server) refuse(w http.ResponseWriter, name string, err error) {

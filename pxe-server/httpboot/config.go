@@ -52,6 +52,8 @@ type Limits struct {
 	AllScripts limits.Rate
 	// Connections at once: default 2048 in total and 16 of one source.
 	Connections, ConnectionsPerSource int
+	// InFlight is how many bytes of large files may be under way at once; who asks beyond it is told to come back, in order. Default 512 MiB.
+	InFlight int64
 	// HeaderTime is how long a request's header may take (default 10 s), WriteTime how long one answer may take (default 15 min:
 	// 60 MB over a 1 Mbit/s line), IdleTime how long a connection may wait for its next request (default 20 s).
 	HeaderTime, WriteTime, IdleTime time.Duration
@@ -62,6 +64,9 @@ func (l Limits) withDefaults() Limits {
 	setRate(&l.AllScripts, limits.Rate{PerSecond: 1000, Burst: 2000})
 	setInt(&l.Connections, 2048)
 	setInt(&l.ConnectionsPerSource, 16)
+	if l.InFlight == 0 {
+		l.InFlight = 512 << 20
+	}
 	setTime(&l.HeaderTime, 10*time.Second)
 	setTime(&l.WriteTime, 15*time.Minute)
 	setTime(&l.IdleTime, 20*time.Second)

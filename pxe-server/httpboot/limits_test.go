@@ -145,3 +145,36 @@ func TestIncomplete(t *testing.T) {
 		t.Errorf("control: %v", err)
 	}
 }
+
+// TestDownloadsInTurn: beyond the budget a machine is told when to come back and then has its turn; what firmware fetches itself is always sent.
+func TestDownloadsInTurn(t *testing.T) {
+	kernel := catalog.AgentPath + catalog.Kernel
+	s := newSite(t, func(s *site) {
+		_, image := folder(t, map[string][]byte{catalog.Kernel: make([]byte, 32<<20), catalog.Initramfs: []byte("initramfs")}) // more than sockets hold
+		s.cfg.Images = map[string]httpboot.Image{catalog.AMD64: {Files: image}}
+		s.cfg.Limits.InFlight = 33 << 20
+	})
+	begun := s.dial(t, "127.0.0.2", "GET "+kernel+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, err := io.ReadFull(begun, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if res := s.from(t, "127.0.0.3", kernel); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") != "2" {
+		t.Errorf("beside a download that fills the budget: %s, Retry-After %q", res.Status, res.Header.Get("Retry-After"))
+	}
+	if res := s.from(t, "127.0.0.3", catalog.LoaderPath+catalog.SNPOnly); res.StatusCode != http.StatusOK {
+		t.Errorf("a boot loader meanwhile: %s", res.Status)
+	}
+	if res, _ := s.do(t, http.MethodHead, kernel); res.StatusCode != http.StatusOK {
+		t.Errorf("a HEAD meanwhile: %s", res.Status)
+	}
+	begun.Close()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for s.from(t, "127.0.0.3", kernel).StatusCode != http.StatusOK {
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("its turn never came")
+		}
+	}
+}

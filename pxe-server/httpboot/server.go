@@ -29,6 +29,7 @@ type Server struct {
 	routes     map[string]http.HandlerFunc
 	scripts    *limits.Buckets[netip.Prefix]
 	allScripts *limits.Buckets[struct{}]
+	turns      *limits.Turns[netip.Prefix]
 	patience   *patience
 	sources    *sources
 }
@@ -46,10 +47,16 @@ func New(cfg Config) (*Server, error) {
 		cfg:        cfg,
 		scripts:    limits.NewBuckets[netip.Prefix](cfg.Limits.Scripts, rememberHosts, cfg.Now),
 		allScripts: limits.NewBuckets[struct{}](cfg.Limits.AllScripts, 1, cfg.Now),
+		turns:      newTurns(cfg),
 		patience:   newPatience(rememberHosts, cfg.Now),
 		sources:    newSources(rememberExpected, cfg.Now),
 	}
 	return s, s.route()
+}
+
+// newTurns counts a download for half a minute; whoever is slower is not in the others' way. It may wait a minute longer than it was told.
+func newTurns(cfg Config) *limits.Turns[netip.Prefix] {
+	return limits.NewTurns[netip.Prefix](limits.TurnLimits{Budget: cfg.Limits.InFlight, PerSource: 4, Hold: 30 * time.Second, Stay: 80 * time.Second}, cfg.Now)
 }
 
 // Under is the same server for machines that reach it under another address: its scripts name that one, and loaders has the first script for it. Both share

@@ -128,9 +128,8 @@ func (m *machine) tftp(name string) error {
 		return err
 	}
 	var from io.WriterTo
-	m.cable.host.Do(m.cable.t, func() { from, err = c.Receive(name, "octet") })
-	if err != nil {
-		return err
+	if inside := m.cable.inside(func() { from, err = c.Receive(name, "octet") }); errors.Join(err, inside) != nil {
+		return errors.Join(err, inside)
 	}
 	_, err = from.WriteTo(io.Discard)
 	return err
