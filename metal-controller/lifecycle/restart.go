@@ -167,7 +167,7 @@ func quietAgent(o *Observation) time.Duration { return o.Now.Sub(o.AgentHeard).A
 // gesture names what a person does at a machine without a BMC.
 func gesture(o *Observation, r *metal.ServerRecord) refusal {
 	if installed(r) {
-		return refusal{reason: reasons.AwaitingPower, message: "Its system is silent, its machine asks for its boot again and again, and the server declares no BMC: an operator must look at its console."}
+		return refusal{reason: reasons.AwaitingPower, message: "Its system is silent, and its machine asks for its boot again and again: it does not boot from its disk. " + lookAt(o, r)}
 	}
 	if a := r.Acceptance; a != nil && r.Agent == nil {
 		if age := o.Now.Sub(a.At.Time); age.Abs() < agentComes {
@@ -178,6 +178,16 @@ func gesture(o *Observation, r *metal.ServerRecord) refusal {
 		reason:  reasons.AwaitingPower,
 		message: "The server declares no BMC, and its agent is not there: press its power button, with the network first in its boot order; it netboots into the agent, and Ingot goes on.",
 	}
+}
+
+// lookAt is what a person does about an installed system that is silent. Without a BMC nobody else can: only an agent that Ingot had restarted could look at its
+// disks, and no agent is let in while a system is said to run there.
+func lookAt(o *Observation, r *metal.ServerRecord) string {
+	if !noBMC(o) {
+		return "Look at its console: `ingot console " + o.Server.Name + "`."
+	}
+	return "The server declares no BMC: go to the machine, look at its screen, and press its power button if it hangs or is off. If its system cannot be saved, give it up: `ingot release " +
+		r.Claim.Name + " -n " + r.Claim.Namespace + "`, then restart the machine from the network; its disks are wiped."
 }
 
 // RestartsItself says that the system of a server without a BMC may be told to restart its machine: the server is given back, and nothing proves yet that the
