@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -152,6 +153,29 @@ func restartTask(o *Observation, c Caller) (Task, bool) {
 func waitingTask(o *Observation) Task {
 	name := o.Server.Name
 	return Task{Kind: TaskWait, Reason: reasons.Accepted, Message: name + " is accepted and has no BMC: its agent waits until the machine is needed; `ingot why " + name + "` says for what."}
+}
+
+// Retires says that the caller is the agent that waited on an idle server until that got a BMC: nobody needs it any more, and nobody but itself ends it, since
+// Ingot switches no idle machine off. Any other agent of such a server is refused.
+func Retires(s *metal.Server, c Caller) bool {
+	r := s.Spec.Record
+	if r == nil || r.Agent == nil || c.Key == "" || r.Agent.Key != c.Key || r.Agent.BootID != c.BootID {
+		return false
+	}
+	idle := r.Acceptance != nil && r.Claim == nil && r.Unverified == nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil && !live(r)
+	return s.Spec.BMC != nil && s.Spec.Accepted && idle
+}
+
+// retiringTask switches the machine off once its BMC was heard: before that nobody could switch it on again.
+func retiringTask(o *Observation) Task {
+	name, r := o.Server.Name, o.Server.Spec.Record
+	answers := slices.ContainsFunc(o.Server.Status.Conditions, func(c metav1.Condition) bool {
+		return c.Type == reasons.BMCReachable && c.Status == metav1.ConditionTrue
+	})
+	if !answers || paused(o) || r.Quarantine != nil {
+		return Task{Kind: TaskWait, Reason: reasons.Available, After: settle, Message: name + " has a BMC from now on; its agent waits until that answers."}
+	}
+	return Task{Kind: TaskPowerOff, Reason: reasons.Available, Message: name + " has a BMC from now on, and is idle: the machine is started through that when it is needed."}
 }
 
 // agentWaits says that the agent that waits was heard lately.
