@@ -158,6 +158,8 @@ func TestRetires(t *testing.T) {
 	}
 	w.expect("its BMC answers", old, lifecycle.TaskPowerOff)
 	w.expect("another one", stranger, lifecycle.TaskDenied)
-	w.edit(func(r *metal.ServerRecord) { r.Claim = &metal.ClaimRecord{Namespace: "prod", Name: "web", BindingID: "b", At: at} })
+	w.edit(func(r *metal.ServerRecord) {
+		r.Claim = &metal.ClaimRecord{Namespace: "prod", Name: "web", BindingID: "b", At: at}
+	})
 	w.expect("a claim has it", old, lifecycle.TaskDenied)
 }
