@@ -172,7 +172,7 @@ func ordersOf(b *rmcp.BMC) (out []rmcp.Command) {
 	return out
 }
 
-// inUse lets twenty minutes pass, and wants the BMC to be declared then, and the idle machine to be switched off through it.
+// inUse lets twenty minutes pass, and wants the BMC to be declared then, and the idle machine to be off, which its agent did once the BMC was heard.
 func (o *onboarding) inUse(t *testing.T, address string) {
 	name := o.names["o1"]
 	o.pass(name, unclaimed)
@@ -183,8 +183,11 @@ func (o *onboarding) inUse(t *testing.T, address string) {
 	v = o.awaitServer(name, "the idle machine is switched off", 2*bootLimit, func(v *metal.Server) bool {
 		return available(v) && o.machine("o1").PID() == 0 && v.Status.Power != nil && v.Status.Power.State == metal.PowerOff
 	})
-	if a := v.Spec.Record.BMCAccount; a.Step != metal.BMCAccountDone || a.Using != a.Username || len(ordersOf(o.bmcs["o1"])) == 0 {
-		t.Errorf("the account is %+v, the orders over IPMI %v", a, ordersOf(o.bmcs["o1"]))
+	if a := v.Spec.Record.BMCAccount; a.Step != metal.BMCAccountDone || a.Using != a.Username || len(ordersOf(o.bmcs["o1"])) != 0 {
+		t.Errorf("the account is %+v, the orders over IPMI %v; want none for an idle machine", a, ordersOf(o.bmcs["o1"]))
+	}
+	if said := o.serial("o1"); !strings.Contains(said, "has a BMC from now on") {
+		t.Error("the console does not say why the machine is off")
 	}
 }
 
