@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -94,6 +95,7 @@ func (s *report) event(ctx context.Context, e *protocol.BootEvent) {
 		}
 		s.cfg.Sightings.After(server, s.restart(e)...)
 	}
+	s.unserved(ctx, e)
 	if !wordForm.MatchString(e.GetBootId()) || server != "" && len(s.known(ctx, []string{server})) == 0 {
 		return
 	}
@@ -110,6 +112,18 @@ func (s *report) event(ctx context.Context, e *protocol.BootEvent) {
 		}
 	}
 	s.cfg.Sightings.Boot(server, b)
+}
+
+// unserved notes whether a Server's machine gets the boot that was chosen for it. News of before say nothing of now.
+func (s *report) unserved(ctx context.Context, e *protocol.BootEvent) {
+	if e.GetServer() == "" || s.late(e) || len(s.known(ctx, []string{e.GetServer()})) == 0 {
+		return
+	}
+	reason, arch := "", ""
+	if e.GetUnserved() == reasons.AgentImageMissing && (e.GetArch() == boot.AMD64 || e.GetArch() == boot.ARM64) {
+		reason, arch = reasons.AgentImageMissing, e.GetArch()
+	}
+	s.cfg.Sightings.Unserved(e.GetServer(), reason, arch)
 }
 
 // restart are the stages of a machine that netbooted and got its own disk: they belong to the boot that came before, which put its system there.

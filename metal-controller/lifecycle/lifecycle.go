@@ -49,6 +49,9 @@ type Observation struct {
 	Erased string
 	// Account is what is known of Ingot's own account at the BMC; the zero value where the record names none.
 	Account AccountView
+	// Unserved is why the machine does not get the boot that was chosen for it: AgentImageMissing, and UnservedArch its architecture. Empty when it does, or nobody
+	// knows. Whoever is on the network can forge it, so it changes words alone.
+	Unserved, UnservedArch string
 }
 
 // Budget limits destructive actions (rule 6 of DESIGN section 3).

@@ -57,7 +57,7 @@ func ready(o *Observation, p *Plan) {
 	case p.condition(reasons.IdentityUnique).Status == False:
 		p.set(reasons.Ready, False, reasons.IdentityConflict, p.condition(reasons.IdentityUnique).Message)
 	case !o.Server.Spec.Accepted && o.Inventory == nil:
-		p.set(reasons.Ready, False, reasons.NotRegistered, p.condition(reasons.Registered).Message)
+		copied(p.condition(reasons.Registered))
 	case !o.Server.Spec.Accepted:
 		unaccepted(o, p)
 	case r.Claim != nil && r.Release != nil:

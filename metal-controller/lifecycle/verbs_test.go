@@ -49,6 +49,7 @@ func vocabulary() map[string]verb {
 		"agent":         does(func(w *world, a []string) { w.o.Agent = &lifecycle.AgentSession{BootID: first(a)} }), // agent BOOT: an agent is connected
 		"identity":      does(func(w *world, a []string) { w.o.Server.Spec.Identity = &metal.Identity{MACs: a} }),   // identity MAC...: a person says how to recognise the machine; every story begins with one
 		"no-identity":   does(func(w *world, _ []string) { w.o.Server.Spec.Identity = nil }),
+		"unserved":      does(unserved),                                             // unserved [ARCH]: the boot server tells that it has no agent image for the machine
 		"conflict":      does(func(w *world, a []string) { w.o.ConflictsWith = a }), // conflict SERVER...
 		"elsewhere":     does(elsewhere),                                            // elsewhere WWID SERVER: another Server shows the disk too
 		"claim":         says(claim),                                                // claim KEY [BOOT]: an agent enrols with the id of the expected boot, or another
@@ -126,6 +127,12 @@ func (w *world) record() *metal.ServerRecord {
 		w.o.Server.Spec.Record = &metal.ServerRecord{}
 	}
 	return w.o.Server.Spec.Record
+}
+
+func unserved(w *world, args []string) {
+	if w.o.Unserved, w.o.UnservedArch = "", first(args); len(args) > 0 {
+		w.o.Unserved = reasons.AgentImageMissing
+	}
 }
 
 func wait(w *world, _ *bytes.Buffer, args []string) error {

@@ -108,13 +108,18 @@ func (n *Network) ports() []port {
 	}
 	http := ":" + strconv.Itoa(n.HTTPPort)
 	if own, err := n.prefix(); err == nil && own.Addr().Is6() {
-		return append(all, port{"udp6", ":547", "DHCPv6", ""}, port{"udp6", ":69", "TFTP", ""}, port{"tcp6", http, "HTTP boot", "--http-port"})
+		if !n.NoDHCP {
+			all = append(all, port{"udp6", ":547", "DHCPv6", ""})
+		}
+		return append(all, port{"udp6", ":69", "TFTP", ""}, port{"tcp6", http, "HTTP boot", "--http-port"})
 	}
 	if n.Proxy {
 		all = append(all, port{"udp4", ":4011", "proxy DHCP", ""})
 	}
-	return append(all, port{"udp4", ":67", "DHCP", ""}, port{"udp4", ":69", "TFTP", ""},
-		port{"tcp4", http, "HTTP boot", "--http-port"})
+	if !n.NoDHCP {
+		all = append(all, port{"udp4", ":67", "DHCP", ""})
+	}
+	return append(all, port{"udp4", ":69", "TFTP", ""}, port{"tcp4", http, "HTTP boot", "--http-port"})
 }
 
 // checkPorts opens each port and closes it, so that one that is taken is told before anything is started.

@@ -23,6 +23,7 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 		Now: r.Now(), Installation: r.Installation, Server: server, DryRun: r.DryRun,
 		ConflictsWith: r.conflicts(ctx, server.Name),
 	}
+	o.Unserved, o.UnservedArch = r.Sightings.WhyUnserved(server.Name)
 	if bootID, ok := r.Sightings.Session(server.Name); ok {
 		o.Agent = &lifecycle.AgentSession{BootID: bootID}
 	}

@@ -29,6 +29,8 @@ type bmcModel struct {
 	told    bool
 	toldAt  time.Duration
 	command int
+	// users are its accounts, from which a login over the network depends.
+	users []bmcUser
 }
 
 // staleness is how old the readings of a stale BMC get.

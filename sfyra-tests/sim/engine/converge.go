@@ -83,6 +83,8 @@ func (w *World) moving(s *metal.Server) string {
 		return w.unpressed(s) + w.pretends(s)
 	case w.unheard(s) != "":
 		return w.unheard(s)
+	case w.accountMoving(s) != "":
+		return w.accountMoving(s)
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
 	case w.operator.waits(s, reasons.ReceiptJudged):
