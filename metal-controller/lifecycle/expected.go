@@ -102,7 +102,7 @@ func tooMany(o *Observation, r *metal.ServerRecord) refusal {
 	}
 	if age := o.Now.Sub(b.StartedAt.Time); b.Attempt >= maxAttempts && age.Abs() < attemptWindow {
 		return refusal{
-			reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour. Look at its console, then `ingot power cycle " + o.Server.Name + "`.",
+			reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour." + notNetworked(o) + " Look at its console, then `ingot power cycle " + o.Server.Name + "`.",
 			after: min(attemptWindow-age, attemptWindow),
 		}
 	}
@@ -412,7 +412,7 @@ func bootExpected(o *Observation, p *Plan) {
 	case live && b.Phase == metal.BootClaimed:
 		p.set(reasons.BootExpected, True, reasons.BootClaimed, "The agent of the boot that Ingot started is there.")
 	case live:
-		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b))
+		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b)+notNetworked(o))
 	case keptBack(r, f):
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():
