@@ -77,6 +77,9 @@ func (n *Network) subnet() (dhcp.Subnet, error) {
 
 func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
 	s.Prefix = prefix.Masked()
+	if n.NoDHCP {
+		return s, n.checkSilent()
+	}
 	if prefix.Addr().Is6() {
 		return n.subnet6(s, prefix)
 	}
@@ -111,6 +114,14 @@ func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
 func (n *Network) checkProxy() error {
 	if n.Pool != "" || n.Router != "" || len(n.DNS) > 0 {
 		return errors.New("--proxy-dhcp: another DHCP server gives addresses, routers and name servers; leave out --dhcp-pool, --dhcp-router and --dhcp-dns, or --proxy-dhcp")
+	}
+	return nil
+}
+
+// checkSilent refuses flags that do nothing where no DHCP is answered.
+func (n *Network) checkSilent() error {
+	if n.Proxy || n.Pool != "" || n.Router != "" || len(n.DNS) > 0 {
+		return errors.New("--no-dhcp: another DHCP server gives all that machines get; leave out --proxy-dhcp, --dhcp-pool, --dhcp-router and --dhcp-dns, or --no-dhcp")
 	}
 	return nil
 }
