@@ -17,7 +17,7 @@ import (
 
 // TestBootVirtualMedia: Ingot answers no DHCP, another server gives addresses and knows nothing of booting, and the firmware has no HTTP boot that anybody told
 // a URI. A machine registers by the image that its BMC inserts, and the image is out of the drive then. The control is the same machine before its BMC was told
-// of the image: its firmware asks for a boot file, gets none, and gives up.
+// of the image: its firmware asks for a boot file, and gets none.
 func TestBootVirtualMedia(t *testing.T) {
 	spec := plain("m1", 0x66)
 	spec.Drive = true
@@ -27,7 +27,7 @@ func TestBootVirtualMedia(t *testing.T) {
 	bmc := s.declare(spec.Name)
 	s.step("without an image it does not register", func(t *testing.T) {
 		s.ingot("power", "on", spec.Name)
-		s.await(2*bootLimit, "its firmware gives the network up", func() bool { return strings.Contains(s.serial(spec.Name), "UEFI Interactive Shell") })
+		s.await(2*bootLimit, "its firmware finds no boot file", func() bool { return strings.Contains(s.serial(spec.Name), "PXE-E16: No valid offer received") })
 		asked := ear.those(func(h heard) bool { return h.firmware() && h.from.Port() == 68 })
 		if len(asked) == 0 || len(s.inventories()) != 0 || len(bmcOrders(bmc, "VirtualMedia")) != 0 {
 			t.Errorf("the firmware asked %d times, %d machines registered, the BMC was told %v", len(asked), len(s.inventories()), bmcOrders(bmc, "VirtualMedia"))

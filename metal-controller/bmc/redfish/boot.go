@@ -28,7 +28,7 @@ type bootOrder struct {
 	URI     *string                          `json:"HttpBootUri,omitempty"`
 }
 
-// usbCD is what some call virtual media and others an optical drive on USB (Supermicro); gofish has no word for it.
+// usbCD is not in DSP0268; it is taken where a BMC lists it and no Cd.
 const usbCD schema.BootSourceOverrideTarget = "UsbCd"
 
 const (
