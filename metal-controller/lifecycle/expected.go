@@ -102,7 +102,7 @@ func tooMany(o *Observation, r *metal.ServerRecord) refusal {
 	}
 	if age := o.Now.Sub(b.StartedAt.Time); b.Attempt >= maxAttempts && age.Abs() < attemptWindow {
 		return refusal{
-			reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour. " + lookAgain(o),
+			reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour." + notNetworked(o) + " " + lookAgain(o),
 			after: min(attemptWindow-age, attemptWindow),
 		}
 	}
@@ -423,7 +423,7 @@ func bootExpected(o *Observation, p *Plan) {
 		p.set(reasons.BootExpected, False, o.Unserved, imageMissing(o))
 		p.again(unservedRecheck)
 	case live:
-		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b))
+		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b)+notNetworked(o))
 	case keptBack(r, f):
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():

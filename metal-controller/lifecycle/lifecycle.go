@@ -78,6 +78,10 @@ type PowerReading struct {
 	Done string
 	// CommandAt is when the last power command ended; zero when this process ended none.
 	CommandAt time.Time
+	// Media says that the image of spec.bmc.virtualMediaURI is in a drive of the BMC.
+	Media bool
+	// Network explains for people why the BMC could not be told to boot the machine from the network the last time; empty when it could.
+	Network string
 	// PinSeen is the SHA-256 of the certificate that the BMC showed, lower-case hexadecimal; empty when it showed none.
 	PinSeen string
 }
@@ -108,6 +112,8 @@ const (
 	PublishErase ActionKind = "PublishErase"
 	// ReadPower asks the BMC now, rather than at its next turn. It changes nothing.
 	ReadPower ActionKind = "ReadPower"
+	// EjectMedia takes the image of spec.bmc.virtualMediaURI, and no other, out of the BMC's drive.
+	EjectMedia ActionKind = "EjectMedia"
 	// WithdrawPower takes back a power command that has not begun: nobody wants it any more.
 	WithdrawPower ActionKind = "WithdrawPower"
 )
@@ -212,6 +218,7 @@ func chain() []check {
 		{"expected", expectedBoot},     // the boot that trust rests on
 		{"stale", dropStale},           // commands that nobody wants any more
 		{"account", bmcAccount},        // Ingot's own account at the BMC
+		{"media", spareMedia},          // our image leaves the drive
 		{"provisioned", provisioned},   // how the workload fares
 		{"released", released},         // how giving back fares
 		{"schedulable", schedulable},   // cordoned, quarantined, paused

@@ -85,6 +85,8 @@ func howToRegister(o *Observation) string {
 	case bmcFails(o):
 		_, reason := bmcVerdict(o)
 		return "Waiting for the machine to netboot, and Ingot cannot switch it on. " + bmcMessage(o, reason)
+	case poweredOn(o) && o.Power.Network != "":
+		return "Waiting for the machine, which is on, to netboot." + notNetworked(o) + " Correct that, then `ingot power cycle " + name + "`."
 	case poweredOn(o):
 		return "Waiting for the machine, which is on, to netboot: if it does not, run `ingot power cycle " + name + "` and check that the network is first in its boot order."
 	}

@@ -62,10 +62,12 @@ func vocabulary() map[string]verb {
 		"boots":         boots,                                                      // boots KEY: the expected boot is claimed and proven, from start to settled, without printing
 
 		// The BMC.
-		"bmc":  does(bmc),                                                         // bmc [none]
-		"read": does(func(w *world, a []string) { w.read(first(a)) }),             // read On|Off|REASON: the BMC plane has a new reading
-		"done": does(done),                                                        // done On|Off: the BMC plane ends the last action with success
-		"pin":  does(func(w *world, a []string) { w.o.Power.PinSeen = first(a) }), // pin SHA256: the certificate that the BMC shows
+		"bmc":  does(bmc),                                             // bmc [none]
+		"read": does(func(w *world, a []string) { w.read(first(a)) }), // read On|Off|REASON: the BMC plane has a new reading
+		"done": does(done),                                            // done On|Off: the BMC plane ends the last action with success
+		// media in|out|unable: our image is in the BMC's drive, or not; the BMC could not be told to boot from the network
+		"media": does(media),
+		"pin":   does(func(w *world, a []string) { w.o.Power.PinSeen = first(a) }), // pin SHA256: the certificate that the BMC shows
 
 		// People.
 		"accept":     accept,                                                                    // accept: spec.accepted alone, as in Git. accept ID [wipe-data|wipe=SERIAL,...] [level=L] [age=D]: the gesture
@@ -102,6 +104,13 @@ func vocabulary() map[string]verb {
 		"restore":     does(restore),                                                                 // the object comes from a backup
 		"save":        does(func(w *world, _ []string) { w.saved = w.o.Server.DeepCopy() }),          // save: back the object up
 		"unpublish":   does(func(w *world, _ []string) { w.o.Erased = "" }),                          // the signed erase record is gone
+	}
+}
+
+func media(w *world, a []string) {
+	w.o.Power.Media, w.o.Power.Network = first(a) == "in", ""
+	if first(a) == "unable" {
+		w.o.Power.Network = "it has no virtual drive for a CD"
 	}
 }
 

@@ -19,6 +19,9 @@ const (
 )
 
 // BMC says where and how the server's management controller is reached.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.virtualMediaURI) || !has(self.httpBootURI)",message="httpBootURI and virtualMediaURI are two ways to the same boot: set one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.virtualMediaURI) || !has(self.protocol) || self.protocol != 'IPMI'",message="IPMI has no virtual media: leave virtualMediaURI out, or set protocol to Redfish"
 type BMC struct {
 	// Protocol is Auto (ask once), Redfish or IPMI.
 	// +kubebuilder:default=Auto
@@ -48,6 +51,14 @@ type BMC struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
 	// +optional
 	HTTPBootURI string `json:"httpBootURI,omitempty"`
+
+	// VirtualMediaURI is an image of a disc from which the machine goes on to Ingot, such as the one that each pxe-server has at /boot/v1/media/ingot.iso: for each
+	// boot from the network the BMC inserts it as virtual media (Redfish's VirtualMedia) and boots from it once, and then Ingot has it ejected. DHCP need name no
+	// boot file, and UEFI needs no HTTP boot. The URI is one that the BMC reaches. Default: virtual media are not used.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
+	// +optional
+	VirtualMediaURI string `json:"virtualMediaURI,omitempty"`
 
 	// TLSFingerprint pins the certificate of the BMC: the SHA-256 of its DER form in lower-case hexadecimal.
 	// Without it the certificate is pinned when the server is accepted.

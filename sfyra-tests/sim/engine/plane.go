@@ -91,7 +91,7 @@ func (p *plane) submit(name string, a lifecycle.Action) {
 	if k == nil {
 		return
 	}
-	if a.Kind == lifecycle.WithdrawPower || a.Kind == lifecycle.ReadPower {
+	if a.Kind == lifecycle.WithdrawPower || a.Kind == lifecycle.ReadPower || a.Kind == lifecycle.EjectMedia {
 		k.next = nil
 		k.publish()
 		k.nudge(p.p.w.hardware.between(50*time.Millisecond, time.Second))
@@ -164,7 +164,7 @@ func (k *worker) perform() {
 		return
 	case lifecycle.EnsurePowerOff:
 		k.want = metal.PowerOff
-	case lifecycle.NoAction, lifecycle.EnsurePowerOn, lifecycle.EnsurePowerOnFromNetwork, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower,
+	case lifecycle.NoAction, lifecycle.EnsurePowerOn, lifecycle.EnsurePowerOnFromNetwork, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia,
 		lifecycle.KeepAccount, lifecycle.CheckAccount, lifecycle.TakeAccount, lifecycle.ForgetAccount:
 	}
 	k.plane.p.in(time.Second, func() { k.look(k.plane.p.w.now + settleTimeout) })
