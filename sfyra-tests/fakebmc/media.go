@@ -36,8 +36,26 @@ func (b *BMC) linkMedia(to object, path string) {
 	}
 }
 
-// routeMedia serves the virtual drive, and a floppy that takes no CD.
+// routeMedia serves virtual media: the drive, and a floppy that takes no CD.
 func (b *BMC) routeMedia(mux *http.ServeMux) {
+	inner := http.NewServeMux()
+	mux.Handle(b.mediaPath()+"/", b.withMedia(inner))
+	mux.Handle(b.mediaPath(), b.withMedia(inner))
+	b.routeDrives(inner)
+}
+
+// withMedia hides all of it from a BMC that has none.
+func (b *BMC) withMedia(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.faults.Get().NoMedia {
+			fail(w, http.StatusNotFound, "Base.1.8.ResourceMissingAtURI", "there are no virtual media")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (b *BMC) routeDrives(mux *http.ServeMux) {
 	floppy := b.mediaPath() + "/Floppy"
 	serveCollection(mux, b.mediaPath(), "VirtualMediaCollection", func() []string { return []string{floppy, b.drivePath()} })
 	serve(mux, floppy, func() object { return b.empty(floppy, "Floppy", "Floppy", "USBStick") })

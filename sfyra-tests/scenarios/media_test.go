@@ -48,6 +48,11 @@ func TestBootVirtualMedia(t *testing.T) {
 		if got := bmcOrders(bmc, "VirtualMedia"); len(got) != 2 || !strings.HasSuffix(got[0], "InsertMedia") || !strings.HasSuffix(got[1], "EjectMedia") {
 			t.Errorf("the BMC was told %v", got)
 		}
+		ours := ear.those(func(h heard) bool { return h.from.Addr().String() == s.host() })
+		theirs := ear.those(func(h heard) bool { return h.from.Addr() == otherServer.Addr() })
+		if len(ours) != 0 || len(theirs) == 0 {
+			t.Errorf("Ingot answered DHCP: %v; the other server %d times", ours, len(theirs))
+		}
 	})
 	s.step("a BMC without virtual media is told of", func(*testing.T) {
 		s.faults[spec.Name].Set(fakebmc.Fault{NoMedia: true})
@@ -60,9 +65,6 @@ func TestBootVirtualMedia(t *testing.T) {
 			s.t.Errorf("ingot why says\n%s", out)
 		}
 	})
-	if ours := ear.those(func(h heard) bool { return h.from.Addr().String() == s.host() }); len(ours) != 0 {
-		t.Errorf("Ingot answered DHCP: %v", ours)
-	}
 }
 
 // tellOfMedia lets the server's BMC boot it from an image.

@@ -201,6 +201,8 @@ func noMedia(t *testing.T, u uris) {
 	}
 	o.Behave(Behaviour{})
 	wantOK(t, d.SetBootNetwork(t.Context(), true))
+	o.Behave(Behaviour{NoMedia: true}) // that had one before
+	wantClass(t, d.SetBootNetwork(t.Context(), true), bmc.ErrUnsupported)
 }
 
 func wantsNone(t *testing.T, u uris) {

@@ -148,6 +148,12 @@ func badRequest(err error) bool {
 	return errors.As(err, &failure) && failure.Code == http.StatusBadRequest
 }
 
+// gone says that a resource is not there, which a BMC that was reset or updated may say of one that was.
+func gone(err error) bool {
+	var failure *bmc.Error
+	return errors.As(err, &failure) && failure.Code == http.StatusNotFound
+}
+
 // MediaInserted implements bmc.MediaDriver.
 func (d *driver) MediaInserted(ctx context.Context) (bool, error) {
 	if d.target.MediaURI == "" {
@@ -220,13 +226,19 @@ func (d *driver) checkMedia(ctx context.Context, doing string, want bool) error 
 	return d.failed(bmc.ErrLied, doing, "its virtual drives hold %.120q afterwards, and the image is %.120q", images, d.target.MediaURI)
 }
 
-// readDrives reads the virtual drives that take a CD. They are looked for once.
+// readDrives reads the virtual drives that take a CD. They are looked for once, and again when they are not there any more.
 func (d *driver) readDrives(ctx context.Context, doing string) (drives []drive, err error) {
-	err = d.do(ctx, doing, func(context.Context) error {
-		if d.cds != nil {
+	if d.cds != nil {
+		err = d.do(ctx, doing, func(context.Context) error {
 			drives, err = d.drivesAt(d.cds)
 			return err
+		})
+		if !gone(err) {
+			return drives, err
 		}
+	}
+	d.cds = nil
+	err = d.do(ctx, doing, func(context.Context) error {
 		drives, err = d.findDrives()
 		for _, v := range drives {
 			d.cds = append(d.cds, v.ID)
