@@ -11,6 +11,13 @@ import (
 	"pgregory.net/rapid"
 
 	"ingot.dev/ingot/metal-controller/capability"
+	"ingot.dev/ingot/metal-controller/redact"
+)
+
+// What stands in the place of what is taken out.
+const (
+	hidden, hiddenLine, hiddenTalk = redact.Hidden, redact.HiddenLine, redact.HiddenTalk
+	maxBlock                       = redact.MaxBlock
 )
 
 // canary is found wherever it leaks.

@@ -31,7 +31,7 @@ func apiCertificate(t *testing.T, at time.Time) *tls.Certificate {
 		if block.Type == "CERTIFICATE" {
 			ca, err = x509.ParseCertificate(block.Bytes)
 		} else {
-			signer, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+			signer, err = x509.ParseECPrivateKey(block.Bytes)
 		}
 		if err != nil {
 			t.Fatal(err)
