@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	agent "ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -26,7 +27,10 @@ import (
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
-func TestMain(m *testing.M) { os.Exit(testapi.Main(m)) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard()) // controller-runtime's own, for what is not the controller
+	os.Exit(testapi.Main(m))
+}
 
 // patience is how long a condition may take on a loaded machine. No test measures time.
 const patience = 60 * time.Second
