@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"maps"
@@ -206,7 +207,7 @@ func TestStatusIsIngots(t *testing.T) {
 		if err := real.Create(t.Context(), o.DeepCopy()); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = real.Delete(t.Context(), o) })
+		t.Cleanup(func() { _ = real.Delete(context.Background(), o) })
 		patch := client.RawPatch("application/merge-patch+json", []byte(`{"status":{"conditions":[]}}`))
 		for name, who := range map[string]client.Client{"a tenant": c.tenant, "another tenant": c.stray} {
 			if err := who.Status().Patch(t.Context(), o.DeepCopy(), patch); !apierrors.IsForbidden(err) {
