@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +35,11 @@ func register(all ...prometheus.Collector) error {
 }
 
 // fleet counts Servers in this replica's cache. Names, addresses and serial numbers are no labels: a thousand servers are not a thousand series.
-type fleet struct{ reader client.Reader }
+type fleet struct {
+	reader client.Reader
+	// one looks at a time: whoever scrapes without end costs no more than one processor's share.
+	one *sync.Mutex
+}
 
 var (
 	serversDesc    = prometheus.NewDesc("metal_servers", "Servers by the state that people see.", []string{"state"}, nil)
@@ -55,6 +60,8 @@ var states = []metal.ServerState{
 
 // Collect counts. While the cache cannot be read there are no series, which an alert can tell from zero.
 func (f fleet) Collect(to chan<- prometheus.Metric) {
+	f.one.Lock()
+	defer f.one.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), collectTime)
 	defer cancel()
 	var servers metal.ServerList

@@ -235,7 +235,7 @@ func (w *world) enrolments(v *victim) {
 		{"a forged proof of the key", "b", "02:00:00:00:30:03", forged, codes.InvalidArgument},
 		{"a megabyte of request", "b", "02:00:00:00:30:03", make([]byte, 1<<20), codes.ResourceExhausted},
 		{"an accepted server, another boot", "b-made-up", v.mac, good, codes.PermissionDenied},
-		{"an accepted server, no boot", "", v.mac, good, codes.PermissionDenied},
+		{"an accepted server, no boot", "", v.mac, good, codes.InvalidArgument},
 		{"control: an unknown machine", "b", "02:00:00:00:30:03", good, codes.OK},
 	} {
 		request := &agent.EnrollRequest{BootId: c.boot, Evidence: &agent.Evidence{Macs: []string{c.mac}}, Csr: c.csr}
