@@ -126,6 +126,8 @@ func read(from io.Reader, to io.Writer) (map[string]string, error) {
 		switch e.Action {
 		case "output":
 			said[key] = append(said[key], e.Output)
+		case "build-output": // what does not compile
+			_, _ = io.WriteString(to, e.Output)
 		case "pass", "fail", "skip":
 			if e.Test == top {
 				results[key] = e.Action
