@@ -86,7 +86,7 @@ func (r *running) samples(t *testing.T) map[string]float64 {
 	return sums
 }
 
-// boot takes an address and gives it back, fetches a loader and one that is not there, and asks for a script.
+// boot takes an address, chooses another server, fetches a loader and one that is not there, and asks for a script.
 func (r *running) boot(t *testing.T) {
 	t.Helper()
 	r.do(t, func() {
@@ -101,8 +101,15 @@ func (r *running) boot(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if err := c.Release(lease); err != nil {
+		other, err := dhcpv4.NewRequestFromOffer(lease.Offer, dhcpv4.WithOption(dhcpv4.OptServerIdentifier(net.IPv4(192, 0, 2, 77))))
+		if err != nil {
 			t.Error(err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if answer, err := c.SendAndRead(ctx, c.RemoteAddr(), other, nil); err == nil {
+			t.Errorf("whoever chose another server is answered %v", answer)
 		}
 		none, err := tftpclient.NewClient(net.JoinHostPort(serverIP, "69"))
 		if err != nil {
