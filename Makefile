@@ -99,7 +99,6 @@ fuzz: ## Fuzz every parser of outside bytes, FUZZTIME each
 .PHONY: attack
 attack: build ## Run the attack suite: the cases of sfyra-tests/attack/index.go that need no virtual machine
 	@.ci/setup test
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot go test -count=1 -run '^(TestIndex|TestJudge|TestFuzzTargets)$$' ./sfyra-tests/attack
 	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot go run ./sfyra-tests/attack
 
 .PHONY: lint

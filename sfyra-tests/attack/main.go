@@ -34,12 +34,13 @@ func main() {
 // run runs all tests of the index at once and writes a table of what became of each case.
 func run(ctx context.Context, to io.Writer) error {
 	begin := time.Now()
-	results, err := test(ctx, to, index)
+	all := append(slices.Clip(index), suite)
+	results, err := test(ctx, to, all)
 	if err != nil {
 		return err
 	}
 	bad := 0
-	for _, c := range index {
+	for _, c := range all {
 		verdict := judge(c, results)
 		if verdict != passed && verdict != planned {
 			bad++
@@ -51,12 +52,15 @@ func run(ctx context.Context, to io.Writer) error {
 			}
 		}
 	}
-	_, _ = fmt.Fprintf(to, "attack: %d cases, %d bad, %.0f s\n", len(index), bad, time.Since(begin).Seconds())
+	_, _ = fmt.Fprintf(to, "attack: %d cases, %d bad, %.0f s\n", len(all), bad, time.Since(begin).Seconds())
 	if bad > 0 {
 		return fmt.Errorf("%d cases failed; run one of their tests by `go test -run '^TestName$' -v ./its/folder`", bad)
 	}
 	return nil
 }
+
+// suite is the case of the suite itself: that it lacks nothing, and that it would notice.
+var suite = attack{id: "all", what: "the suite's own index and tables", tests: in(here, "TestIndex", "TestJudge", "TestFuzzTargets", "TestPortsAreDocumented")}
 
 // Verdicts of a case.
 const (
