@@ -3,7 +3,7 @@ package cli
 import (
 	"archive/tar"
 	"compress/gzip"
-	"fmt"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -41,7 +41,7 @@ func TestSupport(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = admin(t).Delete(t.Context(), o) })
-		if _, packed := o.(*corev1.ConfigMap); !packed && !strings.Contains(fmt.Sprintf("%+v", o), canary) && !strings.Contains(fmt.Sprintf("%s", o), canary) {
+		if !strings.Contains(plainOf(t, o), canary) {
 			t.Errorf("control: %T holds no canary", o)
 		}
 	}
@@ -73,6 +73,26 @@ func TestSupport(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
+}
+
+// plainOf is what an object holds, unpacked.
+func plainOf(t *testing.T, o client.Object) string {
+	t.Helper()
+	switch o := o.(type) {
+	case *corev1.Secret:
+		return string(o.Data["value"])
+	case *corev1.ConfigMap:
+		lines, err := machinelog.Decode(o.BinaryData[machinelog.Key])
+		if err != nil || len(lines) != 1 {
+			t.Fatalf("%v, %v", lines, err)
+		}
+		return lines[0].Text
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // said1 is one line that a machine said, as it is kept.
