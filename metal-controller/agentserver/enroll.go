@@ -47,6 +47,7 @@ func (s *Server) Enroll(ctx context.Context, r *protocol.EnrollRequest) (*protoc
 		return nil, err
 	}
 	s.cfg.Sightings.Adopt(name, r.GetBootId(), metal.StageEnrolled)
+	s.counts.enrol(level)
 	s.cfg.Log.Info("Enrolled an agent", "server", name, "bootID", r.GetBootId(), "trust", level, "source", sourceOf(ctx), "agent", claims.Text(r.GetAgentVersion(), 64))
 	return &protocol.EnrollResponse{
 		Server: name, Certificate: der, Ca: s.cfg.Authority.DER(), ValidSeconds: int64(certificateLifetime.Seconds()),

@@ -65,6 +65,7 @@ func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protoc
 	if failed {
 		return nil, status.Error(codes.Unavailable, "the controller cannot write its servers: try again")
 	}
+	s.counts.reports.Inc()
 	return &protocol.ReportResponse{}, nil
 }
 
@@ -188,6 +189,7 @@ func (s *report) known(ctx context.Context, names []string) []string {
 
 // refuse notes that a site told of a Server of another one. The rest of its report counts: a Server may have got another site while the report waited.
 func (s *report) refuse(server string) {
+	s.counts.foreign.Inc()
 	if s.lines.AllowN(s.clock.now, 1) {
 		s.cfg.Log.Info("Refusing what a site tells of a Server of another one: see spec.location.site", "site", s.own.site, "server", server)
 	}

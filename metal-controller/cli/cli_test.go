@@ -46,10 +46,21 @@ func run(t *testing.T, args ...string) result {
 
 func runIn(t *testing.T, ctx context.Context, args ...string) result {
 	t.Helper()
+	return runWith(t, ctx, "", args...)
+}
+
+// runAt runs it where `ingot up` has its state.
+func runAt(t *testing.T, state string, args ...string) result {
+	t.Helper()
+	return runWith(t, t.Context(), state, args...)
+}
+
+func runWith(t *testing.T, ctx context.Context, state string, args ...string) result {
+	t.Helper()
 	var out, errOut bytes.Buffer
 	env := &Env{
-		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
-		Now:     func() time.Time { return noon }, ID: nextID,
+		Streams:  genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
+		StateDir: state, Now: func() time.Time { return noon }, ID: nextID,
 	}
 	root := New("ingot", env)
 	root.SetArgs(args)

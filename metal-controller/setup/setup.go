@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -171,7 +172,7 @@ type app struct {
 func (a *app) assemble(ctx context.Context) error {
 	events := &recorder{reader: a.manager.GetClient(), events: a.manager.GetEventRecorder("ingot.dev/metal-controller")}
 	a.networks = networks.NewStore(a.cfg.Now, events.network(a.cfg.Log.WithName("networks")))
-	if err := a.addMetrics(); err != nil {
+	if err := register(a.networks, fleet{a.manager.GetClient(), &sync.Mutex{}}); err != nil {
 		return err
 	}
 	wakes := newWakes()

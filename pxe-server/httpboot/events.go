@@ -45,6 +45,7 @@ type Events struct {
 	sending []*protocol.BootEvent // out of the queue, and not taken yet
 	changes uint64                // of what waits
 	dropped uint64
+	scripts map[string]uint64 // by target
 	wake    chan struct{}
 }
 
@@ -62,7 +63,7 @@ type seen struct {
 
 // NewEvents makes an empty memory.
 func NewEvents(now func() time.Time) *Events {
-	return &Events{now: now, byMAC: map[string]*seen{}, byIP: map[netip.Addr]*seen{}, wake: make(chan struct{}, 1)}
+	return &Events{now: now, byMAC: map[string]*seen{}, byIP: map[netip.Addr]*seen{}, scripts: map[string]uint64{}, wake: make(chan struct{}, 1)}
 }
 
 // Seen takes a stage before the script: DHCP or FirstStage. Firmware may be empty when the protocol does not tell. It returns at once.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -108,6 +110,13 @@ func (s *Server) route() error {
 		}
 	}
 	return nil
+}
+
+// Routes are all paths that are answered, sorted; that of the files of Environments ends in a slash, which their digest follows.
+func (s *Server) Routes() []string {
+	all := append(slices.Collect(maps.Keys(s.routes)), catalog.BlobPath)
+	slices.Sort(all)
+	return all
 }
 
 // Serve answers on l until ctx ends, then lets requests under way finish for five seconds.
