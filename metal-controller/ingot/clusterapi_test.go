@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,25 +22,17 @@ const (
 	infrastructure = "infrastructure.cluster.x-k8s.io/v1alpha1"
 )
 
-// whole are the flags of an `ingot up` with everything but boot services, at ports of its own.
-func whole(t *testing.T) []string {
+// everything are the flags of an `ingot up` with everything but boot services, at ports of its own.
+func everything(t *testing.T) []string {
 	t.Helper()
-	flags := []string{"--control-plane-only=false", "--cluster-api", "--no-talos-signals", "--metrics-address", ""}
-	for _, flag := range []string{"--agent-port", "--config-port", "--plain-config-port"} {
-		l, err := net.Listen("tcp", ":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		flags = append(flags, flag, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	}
-	return flags
+	ports := freePorts(t, 3)
+	return []string{"--control-plane-only=false", "--cluster-api", "--no-talos-signals", "--metrics-address", "", "--agent-port", ports[0], "--config-port", ports[1], "--plain-config-port", ports[2]}
 }
 
 // TestClusterAPI: the core of Cluster API runs in `ingot up`: it reconciles, its webhooks judge and convert, and a kill loses nothing.
 func TestClusterAPI(t *testing.T) {
 	dir := stateDir(t)
-	first := start(t, dir, whole(t)...)
+	first := start(t, dir, everything(t)...)
 	want(t, first.Stderr(), "cluster-api "+upstream.Version+" ready")
 	k := &kube{t: t, Client: servers(t, first)}
 	k.cluster("one", "10.0.0.0/8")
@@ -56,7 +46,7 @@ func TestClusterAPI(t *testing.T) {
 	t.Run("certificates", k.certificates)
 	stop(t, first, syscall.SIGKILL)
 
-	second := start(t, dir, whole(t)...)
+	second := start(t, dir, everything(t)...)
 	k = &kube{t: t, Client: servers(t, second)}
 	if got := k.get(clusterAPI, "Cluster", "default", "one"); got.GetUID() != uid || field(got, "status", "initialization", "infrastructureProvisioned") != "true" {
 		t.Errorf("after the kill: %v", got.Object)

@@ -24,7 +24,7 @@ func TestClusterctlInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, stateDir(t), whole(t)...)
+	p := start(t, stateDir(t), everything(t)...)
 	k := &kube{t: t, Client: servers(t, p)}
 	config := providersFor(t)
 	initialise := func(more ...string) string {

@@ -172,7 +172,9 @@ func (s *supervisor) attempt(ctx context.Context, n int) error {
 		unwanted <- s.until(own, false)
 		stop()
 	}()
-	s.set(starting, "")
+	if p := s.now().phase; p != failed && p != refused { // that it ended is said until it is ready
+		s.set(starting, "")
+	}
 	err := s.site.run(own, s.program, n, func() { s.set(running, "") })
 	stop()
 	if <-unwanted {
