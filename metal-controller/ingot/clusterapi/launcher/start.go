@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -73,6 +74,9 @@ func Start(ctx context.Context, c Config, logger logr.Logger) (wait func() error
 	l := newLauncher(c, direct)
 	if err := (&deployments{client: m.GetClient(), launcher: l, events: m.GetEventRecorder("ingot-launcher"), now: c.Now}).add(m); err != nil {
 		return nil, fmt.Errorf("adding the controller of Deployments: %w", err)
+	}
+	if err := l.recall(ctx, direct); err != nil {
+		return nil, err
 	}
 	wait, err = l.start(ctx, m)
 	if err != nil {
@@ -144,28 +148,47 @@ func (l *launcher) find(key client.ObjectKey) (*supervisor, *Provider) {
 	return nil, nil
 }
 
-// start runs everything.
+// start runs everything: first the programs that need no Deployment, so that what they refuse is told before their Deployments are judged.
 func (l *launcher) start(ctx context.Context, m ctrl.Manager) (func() error, error) {
 	ctx, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	var managerErr error
-	wg.Go(func() {
-		defer stop() // programs without the launcher would be told of by nobody
-		managerErr = m.Start(ctx)
-	})
 	for _, s := range l.programs {
 		wg.Go(func() { s.run(ctx) })
-	}
-	wait := func() error {
-		wg.Wait()
-		return managerErr
 	}
 	for _, s := range l.programs {
 		select {
 		case <-s.settled:
 		case <-ctx.Done():
-			return nil, errors.Join(errors.New("the launcher ended while it started"), wait())
+			stop()
+			wg.Wait()
+			return nil, errors.New("the launcher ended while it started")
 		}
 	}
-	return wait, nil
+	var managerErr error
+	wg.Go(func() {
+		defer stop() // programs without the launcher would be told of by nobody
+		managerErr = m.Start(ctx)
+	})
+	return func() error {
+		wg.Wait()
+		return managerErr
+	}, nil
+}
+
+// recall stops programs from the start whose Deployments somebody scaled to zero before.
+func (l *launcher) recall(ctx context.Context, direct client.Client) error {
+	for _, s := range l.programs {
+		for _, p := range s.program.Providers {
+			var d appsv1.Deployment
+			err := direct.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Deployment}, &d)
+			if client.IgnoreNotFound(err) != nil {
+				return fmt.Errorf("looking for the Deployment %s: %w", p.Deployment, err)
+			}
+			if err == nil && d.Spec.Replicas != nil && *d.Spec.Replicas == 0 && s.program.Run != nil {
+				s.observe(p.Deployment, false)
+				s.settle()
+			}
+		}
+	}
+	return nil
 }

@@ -143,7 +143,9 @@ func (s *supervisor) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			s.set(stopped, "it was stopped: a Deployment of it is gone, scaled to zero, or of another release")
+			const why = "a Deployment of it is gone, scaled to zero, or of another release"
+			s.site.say("%s is stopped: %s", s.program.Name, why)
+			s.set(stopped, "it is stopped: "+why)
 			wait = firstWait
 			continue
 		}
