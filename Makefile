@@ -110,12 +110,13 @@ lint: ## Check format, vet and linters in every module
 	@echo "== golangci-lint metal-controller/ingot"; cd metal-controller/ingot && go vet ./... && $(TOOLS)/golangci-lint run --config $(CURDIR)/.ci/golangci.yml --disable staticcheck,unused,bodyclose,govet,gomoddirectives ./...
 
 .PHONY: generate
-generate: ## Generate deep copies, CRD manifests and protocol code again (needs Debian's protobuf-compiler)
+generate: ## Generate deep copies, CRD manifests, Cluster API's manifests and protocol code again (needs Debian's protobuf-compiler)
 	@GOBIN=$(TOOLS) go install $(CONTROLLER_GEN)
 	@GOBIN=$(TOOLS) go install $(PROTOC_GO)
 	@GOBIN=$(TOOLS) go install $(PROTOC_GRPC)
 	@$(TOOLS)/controller-gen object paths=./crds/...
 	@$(TOOLS)/controller-gen crd paths=./crds/metal/... paths=./crds/infrastructure/... output:crd:dir=crds/manifests/crd
+	@cd metal-controller/ingot && go run ./clusterapi/upstream/mkmanifests --out clusterapi/upstream
 	@for p in agent/protocol/agent.proto pxe-server/protocol/pxe.proto; do \
 	  PATH="$(TOOLS):$$PATH" protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$p; done
 
