@@ -406,6 +406,20 @@ type PowerRecord struct {
 	Step PowerStep `json:"step"`
 	// At is when it reached that step.
 	At metav1.Time `json:"at"`
+	// Cycles are the last power cycles that a remediation asked for, the oldest first: there are at most three in an hour.
+	// +kubebuilder:validation:MaxItems=3
+	// +listType=atomic
+	// +optional
+	Cycles []PowerCycle `json:"cycles,omitempty"`
+}
+
+// PowerCycle is a power cycle that nobody but Ingot asked for.
+type PowerCycle struct {
+	// ID of its request.
+	// +kubebuilder:validation:MaxLength=63
+	ID string `json:"id"`
+	// At is when it was begun.
+	At metav1.Time `json:"at"`
 }
 
 // ServerRecord holds the facts that cannot be observed again. Only Ingot writes it: an admission policy refuses everybody else.
