@@ -198,6 +198,10 @@ const (
 	FencingUnconfirmed = "FencingUnconfirmed"
 	// Fenced: the machine is proven not to run the workload any more.
 	Fenced = "Fenced"
+	// KeptForReuse: a released server is kept, not wiped, for the machine that replaces the one that had it.
+	KeptForReuse = "KeptForReuse"
+	// Reused: the claim took the server over from another machine of the same owner, without a wipe.
+	Reused = "Reused"
 	// ReleaseRequestExpired: the gesture was dropped.
 	ReleaseRequestExpired = "ReleaseRequestExpired"
 	// ConfigReleased: the machine config left for the boot.

@@ -102,6 +102,10 @@ type ServerClaimSpec struct {
 	// Spread, when set, keeps the claims of a cluster apart. It comes before the class's spreadKey and before the size of servers.
 	// +optional
 	Spread *Spread `json:"spread,omitempty"`
+	// Reuse lets the machine of Cluster API that replaces this one have its server without a wipe, and lets this one have such a server, where the class says
+	// SameOwner as well: data disks keep what is on them.
+	// +optional
+	Reuse bool `json:"reuse,omitempty"`
 	// Binding is written by Ingot.
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`

@@ -196,4 +196,3 @@ func (r *Reconciler) say(ctx context.Context, o *Observation, p Plan) error {
 func locked(before client.Object) client.Patch {
 	return client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 }
-
