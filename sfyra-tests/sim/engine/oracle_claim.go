@@ -25,6 +25,7 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		c.completes(s, r.Claim)
 	}
 	c.freed(old, r)
+	c.reuses(s, old, r)
 	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
 		c.w.count(releasesRecorded)
 		c.asked(s.Name)
@@ -32,6 +33,8 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 			c.fail("I10", "a release of %s from %s/%s was recorded, and nobody gave it up", s.Name, r.Release.Namespace, r.Release.Name)
 		} else if l.configured && old.Wipe != nil {
 			c.lent(s, old.Wipe.Disks)
+		} else if l.configured && old.Claim != nil && old.Claim.Reused != nil {
+			c.lent(s, old.Claim.Reused.Disks)
 		}
 	}
 	c.installChanged(s, old, r)
@@ -41,6 +44,25 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 func (c *oracle) freed(old, r *metal.ServerRecord) {
 	if r.Release != nil && r.Release.Proof == metal.ProofAgent && (old.Release == nil || old.Release.Proof == "") {
 		c.w.count(agentsFreed)
+	}
+}
+
+// reuses checks a server that went from one claim to the next without a wipe: the first was given up and stopped, and both want it and belong together (I14).
+func (c *oracle) reuses(s *metal.Server, old, r *metal.ServerRecord) {
+	if r.Claim == nil || r.Claim.Reused == nil || old.Claim != nil && old.Claim.BindingID == r.Claim.BindingID {
+		return
+	}
+	c.w.count(serversReused)
+	was := r.Claim.Reused
+	l := c.lease(was.BindingID)
+	next := store.Peek[metal.ServerClaim](c.w.store, r.Claim.Namespace, r.Claim.Name)
+	switch {
+	case l == nil || !l.given || !l.stopped:
+		c.fail("I14", "%s/%s got %s without a wipe, and %s/%s did not give it up, or was not stopped", r.Claim.Namespace, r.Claim.Name, s.Name, was.Namespace, was.Name)
+	case was.Namespace != r.Claim.Namespace || was.ReuseOwner == "" || next != nil && (!next.Spec.Reuse || next.Labels[clusterLabel] == ""):
+		c.fail("I14", "%s/%s got %s without a wipe from %s/%s, which has another owner, or wanted none of that", r.Claim.Namespace, r.Claim.Name, s.Name, was.Namespace, was.Name)
+	case recordOf(s).Quarantine != nil || !s.Spec.Accepted:
+		c.fail("I14", "%s/%s got %s without a wipe, which a person holds back", r.Claim.Namespace, r.Claim.Name, s.Name)
 	}
 }
 
