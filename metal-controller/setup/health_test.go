@@ -69,15 +69,16 @@ func (w *tenant) grown(d *clusterv1.MachineDeployment, n int, known map[string]s
 }
 
 // health makes a MachineHealthCheck for a set, with our remedy.
-func (w *tenant) health(cluster, set string, retries, seconds int32) {
+func (w *tenant) health(cluster, name, set string, retries, seconds int32) *clusterv1.MachineHealthCheck {
 	w.t.Helper()
-	template := &infra.IngotRemediationTemplate{ObjectMeta: w.meta(set), Spec: infra.IngotRemediationTemplateSpec{Template: infra.IngotRemediationTemplateResource{
+	template := &infra.IngotRemediationTemplate{ObjectMeta: w.meta(name), Spec: infra.IngotRemediationTemplateSpec{Template: infra.IngotRemediationTemplateResource{
 		Spec: infra.IngotRemediationSpec{Strategy: &infra.RemediationStrategy{Retries: &retries, TimeoutSeconds: &seconds}},
 	}}}
-	check := &clusterv1.MachineHealthCheck{ObjectMeta: w.meta(set), Spec: clusterv1.MachineHealthCheckSpec{ClusterName: cluster, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"set": set}}}}
+	check := &clusterv1.MachineHealthCheck{ObjectMeta: w.meta(name), Spec: clusterv1.MachineHealthCheckSpec{ClusterName: cluster, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"set": set}}}}
 	check.Spec.Checks.NodeStartupTimeoutSeconds = ptr(int32(0)) // there are no nodes here: a machine is unhealthy when somebody says so
-	check.Spec.Remediation.TemplateRef = clusterv1.MachineHealthCheckRemediationTemplateReference{APIVersion: infra.GroupVersion.String(), Kind: "IngotRemediationTemplate", Name: set}
+	check.Spec.Remediation.TemplateRef = clusterv1.MachineHealthCheckRemediationTemplateReference{APIVersion: infra.GroupVersion.String(), Kind: "IngotRemediationTemplate", Name: name}
 	w.create(template, check)
+	return check
 }
 
 // unhealthy is what a person, or a program that watches nodes, says of a Machine; Cluster API's MachineHealthCheck acts on it.
@@ -115,7 +116,7 @@ func TestMachineHealthCheck(t *testing.T) {
 	log := func(machine string) []bmc.PowerState { return w.bmc(known[machine] + ".bmc.example").orders() }
 	before, calm := len(log(sick)), len(log(well))
 
-	w.health("c1", "md", 2, 3600)
+	patient := w.health("c1", "patient", "md", 2, 3600)
 	w.unhealthy(sick, true)
 	remedy := &infra.IngotRemediation{ObjectMeta: w.meta(sick)}
 	w.until("a power cycle", remedy, func() bool { return remedy.Status.Phase == infra.RemediationWatching })
@@ -128,14 +129,17 @@ func TestMachineHealthCheck(t *testing.T) {
 		t.Errorf("a machine that got well was replaced: %v", m)
 	}
 
-	patchOf(t, &clusterv1.MachineHealthCheck{ObjectMeta: w.meta("md")}, `{"metadata":{"annotations":{"cluster.x-k8s.io/paused":""}}}`)
-	w.health("c1", "md2", 1, 1)
-	patchOf(t, &clusterv1.MachineHealthCheck{ObjectMeta: w.meta("md2")}, `{"spec":{"selector":{"matchLabels":{"set":"md","set2":null}}}}`)
+	if err := w.admin.Delete(t.Context(), patient); err != nil {
+		t.Fatal(err)
+	}
+	w.gone(patient)
+	w.health("c1", "short", "md", 2, 1)
 	before = len(log(sick))
 	w.unhealthy(sick, true)
 	machine := &clusterv1.Machine{ObjectMeta: w.meta(sick)}
+	w.until("the second power cycle", remedy, func() bool { return remedy.Status.Cycles == 2 })
 	w.until("the Machine is left to its owner, which deletes it", machine, func() bool { return !machine.DeletionTimestamp.IsZero() })
-	if got := log(sick)[before:]; cycles(got) != 1 || len(got) != 2 {
+	if got := log(sick)[before:]; cycles(got) != 2 || len(got) != 4 {
 		t.Errorf("before it was replaced its BMC got %v", got)
 	}
 	w.goesOff(known[sick])
