@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -26,6 +27,7 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	}
 	c.freed(old, r)
 	c.reuses(s, old, r)
+	c.remedies(s, old, r)
 	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
 		c.w.count(releasesRecorded)
 		c.asked(s.Name)
@@ -44,6 +46,21 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 func (c *oracle) freed(old, r *metal.ServerRecord) {
 	if r.Release != nil && r.Release.Proof == metal.ProofAgent && (old.Release == nil || old.Release.Proof == "") {
 		c.w.count(agentsFreed)
+	}
+}
+
+// remedies checks a power cycle that no person asked for: of an installed workload that nobody holds back, and never the fourth within an hour by the clock that counts them (I15).
+func (c *oracle) remedies(s *metal.Server, old, r *metal.ServerRecord) {
+	if r.Power == nil || len(r.Power.Cycles) == 0 || old.Power != nil && len(old.Power.Cycles) > 0 && slices.Equal(old.Power.Cycles, r.Power.Cycles) || r.Unverified != nil {
+		return // nothing begins, or it comes from a backup
+	}
+	c.w.count(remediesBegun)
+	n := len(r.Power.Cycles)
+	switch {
+	case r.Claim == nil || r.Installed == nil || r.Release != nil || r.Quarantine != nil || !s.Spec.Accepted:
+		c.fail("I15", "%s is cycled for a workload that it does not have, or that a person holds back", s.Name)
+	case old.Power != nil && len(old.Power.Cycles) == 3 && r.Power.Cycles[n-1].At.Sub(old.Power.Cycles[0].At.Time).Abs() < time.Hour-2*time.Second:
+		c.fail("I15", "%s is cycled for the fourth time within an hour", s.Name)
 	}
 }
 
