@@ -21,7 +21,7 @@ func binding(o *Observation, p *Plan) {
 	switch c := o.Claim; {
 	case !fitForClaim(r): // only clean servers are claimed, and those that were kept for it: whatever this is, it stays out of reach
 	case !c.Found, c.BoundElsewhere, c.Deleting && !c.Moving:
-		p.edit(o, Vacate)
+		p.edit(o, (*metal.ServerRecord).Vacate)
 	case c.Bound && !c.Deleting:
 		p.edit(o, func(r *metal.ServerRecord) {
 			at := second(o)

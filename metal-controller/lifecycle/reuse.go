@@ -12,23 +12,6 @@ import (
 // keeping is how long a released server waits for the machine that replaces the one that had it, before it is wiped after all.
 const keeping = 10 * time.Minute
 
-// Occupy makes a side of a binding the record's. A release that kept the server for it goes with it: whatever becomes of this binding, what the release allows to be
-// wiped is not forgotten. The caller has judged that the side may have the server.
-func Occupy(r *metal.ServerRecord, side *metal.ClaimRecord) {
-	r.Claim = side
-	if r.Release != nil {
-		side.Reused, r.Release = r.Release, nil
-	}
-}
-
-// Vacate drops a side of a binding for which nothing was begun on the machine. A server that was not wiped before it waits for its wipe again.
-func Vacate(r *metal.ServerRecord) {
-	if r.Claim == nil {
-		return
-	}
-	r.Claim, r.Release = nil, r.Claim.Reused
-}
-
 // fitForClaim says that the disks are as the binding may have them: wiped, or kept for it.
 func fitForClaim(r *metal.ServerRecord) bool {
 	return r.Claim != nil && r.Claim.Reused != nil || r.Wipe != nil && r.Wipe.VerifiedAt != nil

@@ -242,15 +242,7 @@ func record(r *metal.ServerRecord) string {
 	if i := r.Installed; i != nil {
 		s += fmt.Sprintf(", installed by %s, running %v", i.BootID, i.RunningAt != nil)
 	}
-	if f := r.Release; f != nil {
-		s += fmt.Sprintf(", released by %s at level %s with %s", f.Name, f.Level, serials(f.Disks))
-		if f.OffAt != nil {
-			s += ", off by " + string(f.Proof)
-		}
-		if f.ReuseUntil != nil {
-			s += ", kept for " + f.ReuseOwner + " until " + f.ReuseUntil.Format("15:04:05")
-		}
-	}
+	s += releaseText(r.Release)
 	if g := r.Wipe; g != nil {
 		s += fmt.Sprintf(", wipe %s.%d of %s in boot %s", g.ID, g.Generation, serials(g.Disks), g.BootID)
 		if g.VerifiedAt != nil {
@@ -304,4 +296,18 @@ func (w *world) carryOut(p lifecycle.Plan) {
 	for _, c := range p.Conditions {
 		s.Conditions = append(s.Conditions, metav1.Condition{Type: c.Type, Status: metav1.ConditionStatus(c.Status), Reason: c.Reason, Message: c.Message})
 	}
+}
+
+func releaseText(f *metal.ReleaseRecord) string {
+	if f == nil {
+		return ""
+	}
+	s := fmt.Sprintf(", released by %s at level %s with %s", f.Name, f.Level, serials(f.Disks))
+	if f.OffAt != nil {
+		s += ", off by " + string(f.Proof)
+	}
+	if f.ReuseUntil != nil {
+		s += ", kept for " + f.ReuseOwner + " until " + f.ReuseUntil.Format("15:04:05")
+	}
+	return s
 }

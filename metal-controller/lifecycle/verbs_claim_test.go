@@ -38,7 +38,7 @@ func bind(w *world, args []string) {
 		Namespace: "prod", Name: first(args), BindingID: "b-" + first(args), Environment: "env", WipeLevel: metal.WipeLevel(level), Cluster: cluster, ReuseOwner: owner, At: w.second(),
 	}
 	if r := w.record(); r.Release != nil && r.Release.ReuseUntil != nil {
-		lifecycle.Occupy(r, side)
+		r.Occupy(side)
 	} else {
 		r.Claim = side
 	}

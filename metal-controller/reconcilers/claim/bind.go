@@ -15,7 +15,6 @@ import (
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/allocate"
-	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
 // bind looks for the Server that was taken for the claim before a crash; without one it chooses, takes the server's side and writes the claim's.
@@ -97,7 +96,7 @@ func (r *Reconciler) offered(ctx context.Context, t *terms, choice *allocate.Cho
 	if err != nil {
 		return nil, err
 	}
-	lifecycle.Occupy(server.Spec.Record, r.side(t, still.Environment, id))
+	server.Spec.Record.Occupy(r.side(t, still.Environment, id))
 	lock(server, key(claim))
 	return server, nil
 }
@@ -172,7 +171,7 @@ func (r *Reconciler) complete(ctx context.Context, claim *metal.ServerClaim, ser
 func (r *Reconciler) untake(ctx context.Context, server *metal.Server) error {
 	before := server.DeepCopy()
 	side := server.Spec.Record.Claim
-	lifecycle.Vacate(server.Spec.Record)
+	server.Spec.Record.Vacate()
 	unlock(server, side.Namespace, side.Name)
 	if err := r.Client.Patch(ctx, server, locked(before)); err != nil {
 		return fmt.Errorf("taking back Server %s: %w", server.Name, err)
