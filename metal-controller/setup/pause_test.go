@@ -86,12 +86,7 @@ func TestPause(t *testing.T) {
 	if reads, writes := w.counted(kinds); writes != 0 || reads < 4000 || !slices.Equal(log(), before) {
 		t.Errorf("converged: %d reads, %d writes, and the BMC got %v after %v", reads, writes, log(), before)
 	}
-	w.unhealthy(first.Name, false)
-	w.gone(remedy)
-	if err := w.admin.Delete(t.Context(), check); err != nil { // it would end what the test asks for below
-		t.Fatal(err)
-	}
-	w.gone(check)
+	w.well(first.Name, check)
 
 	patchOf(t, c, `{"spec":{"paused":true}}`)
 	w.until("its infrastructure says that it is paused", own, func() bool { return meta.IsStatusConditionTrue(own.Status.Conditions, clusterv1.PausedCondition) })
