@@ -148,7 +148,10 @@ func TestTenant(t *testing.T) {
 	})
 	t.Run("what only Ingot writes", func(t *testing.T) { w.ingotOnly(t, alice, first, server) })
 	t.Run("another namespace's Secret", func(t *testing.T) {
-		stolen := claim("stolen", w.ns, other+"/theirs")
+		if err := alice.Create(t.Context(), claim("path", w.ns, other+"/theirs")); !apierrors.IsInvalid(err) {
+			t.Errorf("a name that is a path: %v, want invalid", err)
+		}
+		stolen := claim("stolen", w.ns, "theirs") // a name alone means her own namespace
 		w.may("asking for it", func() error { return alice.Create(t.Context(), stolen) })
 		w.until("it is bound", stolen, func() bool { return stolen.Spec.Binding != nil })
 		waits := eventually(t, stolen.Spec.Binding.Server, func(s *metal.Server) bool { return hasReason(s, reasons.Provisioned, reasons.ConfigMissing) })

@@ -81,6 +81,7 @@ type ServerClaimSpec struct {
 	EnvironmentName string `json:"environmentName,omitempty"`
 	// ConfigSecret is the name of a Secret in the claim's namespace whose key `value` is the machine config.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$`
 	// +optional
 	ConfigSecret string `json:"configSecret,omitempty"`
 	// Patches are strategic merge patches (YAML) for the machine config; they apply after the class and before the Server.
