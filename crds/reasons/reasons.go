@@ -198,6 +198,10 @@ const (
 	FencingUnconfirmed = "FencingUnconfirmed"
 	// Fenced: the machine is proven not to run the workload any more.
 	Fenced = "Fenced"
+	// KeptForReuse: a released server is kept, not wiped, for the machine that replaces the one that had it.
+	KeptForReuse = "KeptForReuse"
+	// Reused: the claim took the server over from another machine of the same owner, without a wipe.
+	Reused = "Reused"
 	// ReleaseRequestExpired: the gesture was dropped.
 	ReleaseRequestExpired = "ReleaseRequestExpired"
 	// ConfigReleased: the machine config left for the boot.
@@ -267,6 +271,18 @@ const (
 	EndpointMissing = "EndpointMissing"
 	// EndpointKnown is the reason for Ready of an IngotCluster.
 	EndpointKnown = "EndpointKnown"
+	// PowerCycling: an unhealthy machine's server is switched off and on.
+	PowerCycling = "PowerCycling"
+	// PowerCycled: it was; the machine may take its time to be healthy again.
+	PowerCycled = "PowerCycled"
+	// PowerCycleFailed: the BMC did not confirm the power cycle of an unhealthy machine's server.
+	PowerCycleFailed = "PowerCycleFailed"
+	// PowerCycleLimit: the server was cycled three times within an hour, and its machine is unhealthy again.
+	PowerCycleLimit = "PowerCycleLimit"
+	// OtherMemberCycles: another control plane of the cluster is being remediated.
+	OtherMemberCycles = "OtherMemberCycles"
+	// StillUnhealthy: the machine is unhealthy after every power cycle that its remediation allows.
+	StillUnhealthy = "StillUnhealthy"
 	// OtherFailureDomain: the claim asks for another failure domain than the server's.
 	OtherFailureDomain = "OtherFailureDomain"
 	// SpreadUnmet: the server would put too many machines of a cluster into one failure domain.

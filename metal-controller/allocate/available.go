@@ -41,6 +41,19 @@ func unavailable(s *metal.Server) string {
 		return reasons.Claimed
 	case r.Release != nil:
 		return reasons.Releasing
+	}
+	if reason := withheld(s); reason != "" {
+		return reason
+	}
+	if !wiped(r) || !ready(meta.FindStatusCondition(s.Status.Conditions, reasons.Ready)) {
+		return reasons.NotReady
+	}
+	return ""
+}
+
+// withheld is what a person, or doubt, has against taking the server, whatever is on its disks.
+func withheld(s *metal.Server) string {
+	switch r := recorded(s); {
 	case r.Quarantine != nil:
 		return reasons.Quarantined
 	case s.Spec.Cordoned:
@@ -51,7 +64,7 @@ func unavailable(s *metal.Server) string {
 		return reasons.NotAccepted
 	case r.Unverified != nil:
 		return reasons.Restored
-	case s.DeletionTimestamp != nil, !wiped(r), !ready(meta.FindStatusCondition(s.Status.Conditions, reasons.Ready)):
+	case s.DeletionTimestamp != nil:
 		return reasons.NotReady
 	}
 	return ""

@@ -19,9 +19,9 @@ func binding(o *Observation, p *Plan) {
 		return
 	}
 	switch c := o.Claim; {
-	case r.Wipe == nil || r.Wipe.VerifiedAt == nil: // only clean servers are claimed: whatever this is, it stays out of reach
+	case !fitForClaim(r): // only clean servers are claimed, and those that were kept for it: whatever this is, it stays out of reach
 	case !c.Found, c.BoundElsewhere, c.Deleting && !c.Moving:
-		p.edit(o, func(r *metal.ServerRecord) { r.Claim = nil })
+		p.edit(o, (*metal.ServerRecord).Vacate)
 	case c.Bound && !c.Deleting:
 		p.edit(o, func(r *metal.ServerRecord) {
 			at := second(o)

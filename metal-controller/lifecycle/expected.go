@@ -262,7 +262,7 @@ func stops(r *metal.ServerRecord, f refusal) bool {
 func stopsBoot(reason string) bool {
 	switch reason {
 	case reasons.NotAccepted, reasons.Quarantined, reasons.Paused, reasons.DryRun, reasons.IdentityConflict, reasons.Wiped, reasons.AwaitingPower,
-		reasons.BindingIncomplete, reasons.ClaimMissing, reasons.Releasing, reasons.Installed:
+		reasons.BindingIncomplete, reasons.ClaimMissing, reasons.Releasing, reasons.Installed, reasons.KeptForReuse:
 		return true
 	}
 	return false

@@ -127,14 +127,17 @@ func (w *world) request(args []string) error {
 		w.o.Server.Spec.PowerRequest = nil
 		return nil
 	}
-	age := time.Duration(0)
+	age, binding := time.Duration(0), ""
+	if len(args) == 4 {
+		args, binding = args[:3], args[3]
+	}
 	if len(args) == 3 {
 		var err error
 		if age, err = time.ParseDuration(args[2]); err != nil {
 			return err
 		}
 	}
-	w.o.Server.Spec.PowerRequest = &metal.PowerRequest{ID: args[0], Action: metal.PowerAction(args[1]), RequestedAt: metav1.NewTime(w.o.Now.Add(-age))}
+	w.o.Server.Spec.PowerRequest = &metal.PowerRequest{ID: args[0], Action: metal.PowerAction(args[1]), RequestedAt: metav1.NewTime(w.o.Now.Add(-age)), BindingID: binding}
 	return nil
 }
 
@@ -218,8 +221,14 @@ func record(r *metal.ServerRecord) string {
 			s += " " + b.Reason
 		}
 	}
+	if r.Power != nil && len(r.Power.Cycles) > 0 {
+		s += fmt.Sprintf(", %d remedies", len(r.Power.Cycles))
+	}
 	if c := r.Claim; c != nil {
 		s += ", claimed by " + c.Name
+		if c.Reused != nil {
+			s += " (reused, not wiped since " + c.Reused.Name + ")"
+		}
 		if c.BoundAt != nil {
 			s += " (bound)"
 		}
@@ -233,12 +242,7 @@ func record(r *metal.ServerRecord) string {
 	if i := r.Installed; i != nil {
 		s += fmt.Sprintf(", installed by %s, running %v", i.BootID, i.RunningAt != nil)
 	}
-	if f := r.Release; f != nil {
-		s += fmt.Sprintf(", released by %s at level %s with %s", f.Name, f.Level, serials(f.Disks))
-		if f.OffAt != nil {
-			s += ", off by " + string(f.Proof)
-		}
-	}
+	s += releaseText(r.Release)
 	if g := r.Wipe; g != nil {
 		s += fmt.Sprintf(", wipe %s.%d of %s in boot %s", g.ID, g.Generation, serials(g.Disks), g.BootID)
 		if g.VerifiedAt != nil {
@@ -292,4 +296,18 @@ func (w *world) carryOut(p lifecycle.Plan) {
 	for _, c := range p.Conditions {
 		s.Conditions = append(s.Conditions, metav1.Condition{Type: c.Type, Status: metav1.ConditionStatus(c.Status), Reason: c.Reason, Message: c.Message})
 	}
+}
+
+func releaseText(f *metal.ReleaseRecord) string {
+	if f == nil {
+		return ""
+	}
+	s := fmt.Sprintf(", released by %s at level %s with %s", f.Name, f.Level, serials(f.Disks))
+	if f.OffAt != nil {
+		s += ", off by " + string(f.Proof)
+	}
+	if f.ReuseUntil != nil {
+		s += ", kept for " + f.ReuseOwner + " until " + f.ReuseUntil.Format("15:04:05")
+	}
+	return s
 }

@@ -14,6 +14,8 @@ func state(o *Observation, p *Plan) {
 		p.State = metal.StateUnverified
 	case r.Claim != nil:
 		p.State = stateOfClaimed(o, r)
+	case kept(r):
+		p.State = metal.StateReleasing
 	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil && unattended(o, r):
 		p.State = metal.StateAwaitingPower
 	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil:

@@ -72,7 +72,7 @@ func vocabulary() map[string]verb {
 		// People.
 		"accept":     accept,                                                                    // accept: spec.accepted alone, as in Git. accept ID [wipe-data|wipe=SERIAL,...] [level=L] [age=D]: the gesture
 		"unaccept":   does(func(w *world, _ []string) { w.o.Server.Spec.Accepted = false }),     //
-		"request":    func(w *world, _ *bytes.Buffer, a []string) error { return w.request(a) }, // request ID ACTION [AGE]: power
+		"request":    func(w *world, _ *bytes.Buffer, a []string) error { return w.request(a) }, // request ID ACTION [AGE [BINDING]]: power; of a remediation with a binding
 		"quarantine": quarantine(metal.QuarantineSet),                                           // quarantine ID [AGE]
 		"lift":       quarantine(metal.QuarantineLift),                                          // lift ID [AGE]
 		"pause":      does(func(w *world, _ []string) { w.o.Server.Annotations = map[string]string{lifecycle.PausedAnnotation: ""} }),
@@ -84,7 +84,7 @@ func vocabulary() map[string]verb {
 
 		// The claim and its workload.
 		"available":   available,                                                                             // available: accepted, booted, wiped, proven, without printing
-		"bind":        does(bind),                                                                            // bind NAME [level=L] [cluster=C]: the claim reconciler writes the server's side; the claim is there, without its own yet
+		"bind":        does(bind),                                                                            // bind NAME [level=L] [cluster=C] [reuse=OWNER]: the claim reconciler writes the server's side; the claim is there, without its own yet
 		"claim-says":  does(claimSays),                                                                       // claim-says bound|elsewhere|deleting|moving|gone|held|loses-member|not-ready|ready...
 		"config":      does(config),                                                                          // config: the machine config left for the boot
 		"installed":   does(proveInstalled),                                                                  // the system proved that it is installed

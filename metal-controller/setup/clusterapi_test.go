@@ -317,10 +317,15 @@ func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
 	}
 }
 
-// countingClient counts writes.
+// countingClient counts writes, and what is read one by one.
 type countingClient struct {
 	client.Client
-	writes int
+	writes, reads int
+}
+
+func (c *countingClient) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	c.reads++
+	return c.Client.Get(ctx, key, o, opts...)
 }
 
 func (c *countingClient) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {

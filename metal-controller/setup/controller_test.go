@@ -103,6 +103,16 @@ func admin(t *testing.T) client.WithWatch {
 
 // clearAPI deletes what a test left behind, so that tests do not meet.
 func clearAPI(t *testing.T) {
+	var servers metal.ServerList
+	if err := admin(t).List(context.Background(), &servers); err != nil {
+		t.Errorf("listing: %v", err)
+	}
+	for i := range servers.Items { // a claimed one is locked
+		unlock := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"metal.ingot.dev/lock":null}}}`))
+		if err := admin(t).Patch(context.Background(), &servers.Items[i], unlock); client.IgnoreNotFound(err) != nil {
+			t.Errorf("unlocking: %v", err)
+		}
+	}
 	for _, kind := range []client.Object{&metal.Server{}, &metal.ServerInventory{}} {
 		if err := admin(t).DeleteAllOf(context.Background(), kind); err != nil {
 			t.Errorf("deleting: %v", err)

@@ -158,6 +158,14 @@ type ClaimRecord struct {
 	// PlainConfig lets the machine config leave over plain HTTP, as the class allowed when the server was taken.
 	// +optional
 	PlainConfig bool `json:"plainConfig,omitempty"`
+	// ReuseOwner is whose machine may have the server after this one without a wipe: the Cluster, role and MachineDeployment of the claim, where class and claim allowed it when
+	// the server was taken; empty when they did not.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	ReuseOwner string `json:"reuseOwner,omitempty"`
+	// Reused is the release by which the server came here without a wipe; absent where it was wiped. What it allows to be wiped still is.
+	// +optional
+	Reused *ReleaseRecord `json:"reused,omitempty"`
 	// At is when this side was written.
 	At metav1.Time `json:"at"`
 	// BoundAt is when both sides were seen. Before it nothing is begun on the server, so an ended claim leaves nothing to release.
@@ -235,6 +243,13 @@ type ReleaseRecord struct {
 	// Proof of that.
 	// +optional
 	Proof ReleaseProof `json:"proof,omitempty"`
+	// ReuseOwner is whose machine may have the server without a wipe until ReuseUntil; empty is nobody's.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	ReuseOwner string `json:"reuseOwner,omitempty"`
+	// ReuseUntil is when the wipe begins if no such machine came; absent before the machine was proven off, and when the server is not kept for anybody.
+	// +optional
+	ReuseUntil *metav1.Time `json:"reuseUntil,omitempty"`
 }
 
 // DiskReceipt is what an agent says it did to one disk.
@@ -405,6 +420,20 @@ type PowerRecord struct {
 	// Step it reached.
 	Step PowerStep `json:"step"`
 	// At is when it reached that step.
+	At metav1.Time `json:"at"`
+	// Cycles are the last power cycles that a remediation asked for, the oldest first: there are at most three in an hour.
+	// +kubebuilder:validation:MaxItems=3
+	// +listType=atomic
+	// +optional
+	Cycles []PowerCycle `json:"cycles,omitempty"`
+}
+
+// PowerCycle is a power cycle that nobody but Ingot asked for.
+type PowerCycle struct {
+	// ID of its request.
+	// +kubebuilder:validation:MaxLength=63
+	ID string `json:"id"`
+	// At is when it was begun.
 	At metav1.Time `json:"at"`
 }
 

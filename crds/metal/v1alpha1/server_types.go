@@ -156,7 +156,7 @@ const (
 	PowerActionCycle PowerAction = "Cycle"
 )
 
-// PowerRequest is a person's one-time wish. A new id is a new wish: it is done once, and dropped when it is older than ten minutes before it starts,
+// PowerRequest is a one-time wish of a person, or of a remediation. A new id is a new wish: it is done once, and dropped when it is older than ten minutes before it starts,
 // so that a manifest applied again, or a restored backup, never switches a machine.
 type PowerRequest struct {
 	// ID names the request; a new id is a new request. `ingot power` makes a random one.
@@ -166,6 +166,11 @@ type PowerRequest struct {
 	Action PowerAction `json:"action"`
 	// RequestedAt is when the person asked.
 	RequestedAt metav1.Time `json:"requestedAt"`
+	// BindingID, when set, makes it a wish of Ingot's own remediation (IngotRemediation) and of no person: it is done only as a cycle of the installed system of that
+	// very binding, while nothing else holds the server, and at most three times in an hour.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	BindingID string `json:"bindingID,omitempty"`
 }
 
 // AcceptRequest is the gesture of `ingot accept`: a person's one-time yes, with the disks whose data may go. Like a power request it is done once for

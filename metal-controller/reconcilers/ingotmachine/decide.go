@@ -182,7 +182,7 @@ func claimFor(o *Observation) *metal.ServerClaim {
 	c := &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, Labels: labels(o), OwnerReferences: []metav1.OwnerReference{owner(m)}}}
 	c.Spec = metal.ServerClaimSpec{
 		ClassName: m.Spec.ClassName, ServerName: m.Spec.ServerName, EnvironmentName: m.Spec.EnvironmentName, ConfigSecret: *o.Owner.Spec.Bootstrap.DataSecretName,
-		Patches: slices.Clone(m.Spec.Patches), InstallDisk: m.Spec.InstallDisk.DeepCopy(),
+		Patches: slices.Clone(m.Spec.Patches), InstallDisk: m.Spec.InstallDisk.DeepCopy(), Reuse: m.Spec.Reuse,
 	}
 	if domain := o.Owner.Spec.FailureDomain; domain != "" {
 		c.Spec.FailureDomain = &metal.FailureDomain{Key: o.Infra.DomainKey(), Name: domain}

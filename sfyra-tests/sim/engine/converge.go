@@ -66,7 +66,7 @@ func ready(s *metal.Server) string {
 var onTheWay = []string{
 	"", reasons.Accepted, reasons.BootRunning, reasons.BootClaimed, reasons.WipeGranted, reasons.WipeRunning, reasons.ReceiptJudged, reasons.DestructiveLimit, reasons.BootVoided,
 	reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCLied, reasons.NeverWiped, reasons.OffNotProven, reasons.WipeTimeout, reasons.BootNotHonored,
-	reasons.PowerRequestRunning, reasons.Provisioning, reasons.BindingIncomplete, reasons.Releasing, reasons.Installed, reasons.Fenced,
+	reasons.PowerRequestRunning, reasons.Provisioning, reasons.BindingIncomplete, reasons.Releasing, reasons.Installed, reasons.Fenced, reasons.KeptForReuse,
 }
 
 // moving says what a server still goes through; empty when it rests.

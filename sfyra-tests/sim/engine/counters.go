@@ -104,6 +104,8 @@ const (
 	restartsForged
 	wipesContradicted
 	agentsFreed
+	serversReused
+	remediesBegun
 	handmadeRun
 	buttonsPressed
 	foreignServers
@@ -151,7 +153,7 @@ var counterNames = [counters]string{
 	configsContested: "machine configs contested", configsChanged: "machine configs changed meanwhile", configsTruncated: "machine configs in part", configsStolen: "machine configs stolen",
 	installsProven: "systems proven installed", workloadsRun: "systems proven to run", signalsLost: "signals lost", signalsForged: "words in the name of servers", disksDied: "disks of systems lost", disksLost: "systems installed again",
 	buttonsIgnored: "power buttons ignored", localBoots: "scripts for the local disk", workloadsErased: "disks of workloads erased", warmShown: "idle servers in the agent",
-	restartsOrdered: "restarts ordered of agents", restartsAcknowledged: "restarts acknowledged", wipesContradicted: "verified wipes contradicted", agentsFreed: "releases proven by an agent", handmadeRun: "systems proven to run without a BMC",
+	restartsOrdered: "restarts ordered of agents", restartsAcknowledged: "restarts acknowledged", wipesContradicted: "verified wipes contradicted", agentsFreed: "releases proven by an agent", serversReused: "servers reused without a wipe", remediesBegun: "power cycles begun for a workload", handmadeRun: "systems proven to run without a BMC",
 	restartsForged: "restarts acknowledged by strangers", buttonsPressed: "buttons pressed",
 	accountsAsked: "accounts at BMCs asked for", accountsBegun: "accounts begun", accountsHanded: "accounts handed to agents", accountsTaken: "accounts taken into use",
 	accountsFailed: "accounts that failed", accountsForfeited: "accounts forfeited", accountsForged: "accounts that strangers said they set up",

@@ -105,7 +105,7 @@ func validateServer(old, next *metal.Server) field.ErrorList {
 func validateRequests(was, is *metal.ServerSpec) field.ErrorList {
 	return slices.Concat(
 		renewed("powerRequest", was.PowerRequest, is.PowerRequest, func(a, b *metal.PowerRequest) bool {
-			return a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt)
+			return a.ID != b.ID || a.Action == b.Action && a.BindingID == b.BindingID && a.RequestedAt.Equal(&b.RequestedAt)
 		}),
 		renewed("acceptRequest", was.AcceptRequest, is.AcceptRequest, func(a, b *metal.AcceptRequest) bool {
 			return a.ID != b.ID || acceptShape.equal(unsafe.Pointer(a), unsafe.Pointer(b))
