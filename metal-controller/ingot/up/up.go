@@ -45,6 +45,8 @@ type Env struct {
 	ControlPlane *controlplane.ControlPlane
 	StateDir     string    // for files of its own, in a folder of its own
 	Log          io.Writer // for noise; the bounded log file
+	// Say tells a person, a line at a time, what they have to know while it runs.
+	Say func(format string, args ...any)
 }
 
 // Service is a part that runs beside the control plane.
@@ -107,7 +109,7 @@ func serve(ctx context.Context, c Config, dir string, log *lumberjack.Logger, p 
 	if err != nil {
 		return startError(ctx, err, log.Filename)
 	}
-	env := Env{ControlPlane: cp, StateDir: dir, Log: log}
+	env := Env{ControlPlane: cp, StateDir: dir, Log: log, Say: p.say}
 	err = beside(ctx, c.Services, env, p)
 	if !c.Task {
 		p.say("stopping the control plane")

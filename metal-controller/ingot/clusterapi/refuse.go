@@ -1,0 +1,71 @@
+package clusterapi
+
+import (
+	"context"
+	"fmt"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ingot.dev/ingot/metal-controller/ingot/clusterapi/compat"
+	"ingot.dev/ingot/metal-controller/ingot/clusterapi/launcher"
+	"ingot.dev/ingot/metal-controller/ingot/clusterapi/upstream"
+)
+
+// refusal asks whether the objects may take the place of what is there.
+func refusal(objects []*unstructured.Unstructured) func(context.Context, client.Client) error {
+	return func(ctx context.Context, c client.Client) error {
+		own, there := map[string]compat.Kind{}, map[string]compat.Kind{}
+		for _, o := range objects {
+			if o.GetKind() != "CustomResourceDefinition" {
+				continue
+			}
+			var crd apiextensionsv1.CustomResourceDefinition
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &crd); err != nil {
+				return fmt.Errorf("reading the CRD %s: %w", o.GetName(), err)
+			}
+			own[o.GetName()] = kind(&crd)
+			var old apiextensionsv1.CustomResourceDefinition
+			switch err := c.Get(ctx, client.ObjectKeyFromObject(o), &old); {
+			case err == nil:
+				there[o.GetName()] = kind(&old)
+			case client.IgnoreNotFound(err) != nil:
+				return fmt.Errorf("looking for the CRD %s: %w", o.GetName(), err)
+			}
+		}
+		release, err := installed(ctx, c)
+		if err != nil {
+			return err
+		}
+		if why := compat.Refusal(release, upstream.Version, there, own); why != "" {
+			return launcher.Refused(why)
+		}
+		return nil
+	}
+}
+
+func kind(crd *apiextensionsv1.CustomResourceDefinition) compat.Kind {
+	k := compat.Kind{Stored: crd.Status.StoredVersions}
+	for _, v := range crd.Spec.Versions {
+		k.Versions = append(k.Versions, v.Name)
+	}
+	return k
+}
+
+// installed is the release of the core that clusterctl's inventory names; empty without one.
+func installed(ctx context.Context, c client.Client) (string, error) {
+	o := &unstructured.Unstructured{}
+	o.SetAPIVersion("clusterctl.cluster.x-k8s.io/v1alpha3")
+	o.SetKind("Provider")
+	if err := c.Get(ctx, client.ObjectKey{Namespace: upstream.Namespace, Name: upstream.Label}, o); err != nil {
+		if meta.IsNoMatchError(err) {
+			return "", nil
+		}
+		return "", client.IgnoreNotFound(err)
+	}
+	v, _, _ := unstructured.NestedString(o.Object, "version")
+	return v, nil
+}
