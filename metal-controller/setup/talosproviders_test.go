@@ -1,6 +1,7 @@
 package setup_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -8,12 +9,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
 	talosmachine "github.com/siderolabs/talos/pkg/machinery/config/machine"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/tools/clientcmd"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +24,7 @@ import (
 
 	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/cli"
 	"ingot.dev/ingot/metal-controller/talos"
 	"ingot.dev/ingot/sfyra-tests/clusterapi"
 	"ingot.dev/ingot/sfyra-tests/testapi"
@@ -53,6 +57,7 @@ func TestTalosProviders(t *testing.T) {
 	servers := w.getConfigs(t, 2, talosmachine.TypeControlPlane, talosmachine.TypeWorker)
 	t.Run("the cluster's credentials", w.credentials)
 	t.Run("the program ends when it is told to, and goes on where it was", func(t *testing.T) { ends(t, providers) })
+	t.Run("ingot cluster makes objects that are taken as well", w.command)
 	d := &clusterv1.MachineDeployment{ObjectMeta: w.meta("lab-workers")}
 	w.until("it is there", d, func() bool { return true })
 	patchOf(t, d, `{"spec":{"replicas":2}}`)
@@ -190,4 +195,57 @@ func ends(t *testing.T, p *clusterapi.Providers) {
 	if err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// command: `ingot cluster create` prints what it would make, makes it, raises its numbers, and knows its endpoint and its end. It gets no servers: there are none left.
+func (w *tenant) command(t *testing.T) {
+	line := []string{"create", "own", "--class", w.ns + "-talos", "--endpoint", "https://api.example.org", "--kubernetes-version", "1.36.0"}
+	printed, err := w.asPerson(t, append(line, "--workers", "1", "--dry-run", "-o", "yaml")...)
+	if err != nil {
+		t.Fatalf("%v %s", err, printed)
+	}
+	for _, document := range strings.Split(printed, "---\n") {
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.WithFieldValidation(w.admin, metav1.FieldValidationStrict).Create(t.Context(), o, client.DryRunAll); err != nil {
+			t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+		}
+	}
+	for _, more := range [][]string{{}, {"--workers", "1"}} {
+		if said, err := w.asPerson(t, append(line, more...)...); err != nil {
+			t.Fatalf("%v %s", err, said)
+		}
+	}
+	d := &clusterv1.MachineDeployment{ObjectMeta: w.meta("own-workers")}
+	w.until("its workers", d, func() bool { return d.Spec.Replicas != nil && *d.Spec.Replicas == 1 })
+	w.until("its secrets", &corev1.Secret{ObjectMeta: w.meta("own-talos")}, func() bool { return true })
+	said, err := w.asPerson(t, "kubeconfig", "own")
+	if err != nil {
+		t.Fatalf("%v %s", err, said)
+	}
+	if config, err := clientcmd.RESTConfigFromKubeConfig([]byte(said)); err != nil || config.Host != "https://api.example.org:443" {
+		t.Errorf("its kubeconfig: %v", err)
+	}
+	if said, err := w.asPerson(t, append(line, "--stand-alone")...); err == nil || !strings.Contains(said, "leave --stand-alone out") {
+		t.Errorf("a cluster is made twice: %v %s", err, said)
+	}
+	if said, err := w.asPerson(t, "delete", "own", "--yes", "--wait"); err != nil || !strings.Contains(said, "cluster/own is gone") {
+		t.Errorf("%v %s", err, said)
+	}
+}
+
+// asPerson runs `ingot cluster` in the tenant's namespace.
+func (w *tenant) asPerson(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var said bytes.Buffer
+	env := &cli.Env{Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &said, ErrOut: &said}, Now: time.Now, ID: func() string { return "id" }}
+	root := cli.New("ingot", env)
+	root.SetArgs(append(append([]string{"cluster"}, args...), "-n", w.ns, "--kubeconfig", testapi.Config(t).Kubeconfig))
+	err := root.ExecuteContext(t.Context())
+	if err != nil {
+		fmt.Fprintln(&said, err)
+	}
+	return said.String(), err
 }

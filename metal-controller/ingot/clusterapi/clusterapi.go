@@ -29,7 +29,8 @@ func Service() up.Service {
 }
 
 func start(ctx context.Context, env up.Env) (func() error, error) {
-	all, err := programs()
+	dir := filepath.Join(env.StateDir, folder)
+	all, err := programs(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -40,27 +41,34 @@ func start(ctx context.Context, env up.Env) (func() error, error) {
 	logger := logr.FromSlogHandler(slog.NewTextHandler(env.Log, nil))
 	ctrl.SetLogger(logger) // controller-runtime has one logger for the whole process; it is the same that the controllers have
 	return launcher.Start(ctx, launcher.Config{
-		ControlPlane: env.ControlPlane, Programs: all, Kinds: kinds, Dir: filepath.Join(env.StateDir, folder), Log: env.Log, Say: env.Say, Now: time.Now,
+		ControlPlane: env.ControlPlane, Programs: all, Kinds: kinds, Dir: dir, Log: env.Log, Say: env.Say, Now: time.Now,
 	}, logger)
 }
 
-// programs are what the launcher can run. A provider that is not among them is left alone.
-func programs() ([]launcher.Program, error) {
+// programs are what the launcher can run. A provider that is not among them is left alone. dir is the launcher's folder.
+func programs(ctx context.Context, dir string) ([]launcher.Program, error) {
 	objects, err := upstream.Core()
 	if err != nil {
 		return nil, fmt.Errorf("reading the manifests of Cluster API: %w", err)
 	}
-	return []launcher.Program{
+	own := launcher.Provider{
+		Label: upstream.Label, Version: upstream.Version, Namespace: upstream.Namespace, Deployment: upstream.Deployment, Account: upstream.Account, Service: upstream.Service,
+	}
+	all := []launcher.Program{
 		{
-			Name: "cluster-api", Objects: objects, Refuse: refusal(objects),
-			Providers: []launcher.Provider{{
-				Label: upstream.Label, Version: upstream.Version, Namespace: upstream.Namespace, Deployment: upstream.Deployment, Account: upstream.Account, Service: upstream.Service,
-			}},
-			Run: func(ctx context.Context, n int, places []launcher.Place, ready func()) error { return core.Run(ctx, places[0], n, ready) },
+			Name: "cluster-api", Objects: objects, Refuse: refusal(objects, own), Providers: []launcher.Provider{own},
+			Run: func(ctx context.Context, n int, places []launcher.Place, ready func()) error {
+				return core.Run(ctx, places[0], n, ready)
+			},
 		},
 		{
 			Name:      "ingot",
 			Providers: []launcher.Provider{{Label: "infrastructure-ingot", Version: version.Version, Namespace: v1alpha1.SystemNamespace, Deployment: "metal-controller"}},
 		},
-	}, nil
+	}
+	talos, err := talosProviders(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	return append(all, talos...), nil
 }
