@@ -3,6 +3,7 @@ package clusterapi
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -12,6 +13,7 @@ import (
 
 	"ingot.dev/ingot/metal-controller/ingot/clusterapi/compat"
 	"ingot.dev/ingot/metal-controller/ingot/clusterapi/launcher"
+	"ingot.dev/ingot/metal-controller/ingot/clusterapi/upstream"
 )
 
 // refusal asks whether the objects of a release may take the place of what is there.
@@ -40,10 +42,18 @@ func refusal(objects []*unstructured.Unstructured, own launcher.Provider) func(c
 			return err
 		}
 		if why := compat.Refusal(release, own.Version, there, known); why != "" {
-			return launcher.Refused(own.Label + ": " + why)
+			return launcher.Refused(named(why, own.Label))
 		}
 		return nil
 	}
+}
+
+// named says of another provider what is said of the core.
+func named(why, label string) string {
+	if label == upstream.Label {
+		return why
+	}
+	return strings.ReplaceAll(why, "Cluster API ", "the provider "+label+" ")
 }
 
 func kind(crd *apiextensionsv1.CustomResourceDefinition) compat.Kind {

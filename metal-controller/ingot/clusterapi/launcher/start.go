@@ -41,7 +41,9 @@ type Config struct {
 	Log io.Writer
 	// Say tells a person what they have to know.
 	Say func(format string, args ...any)
-	Now func() time.Time
+	// Stage tells that a program is ready, of those that run without clusterctl.
+	Stage func(name string)
+	Now   func() time.Time
 }
 
 // Start returns once each program that runs without clusterctl is ready, or has failed or been refused for the first time: both are told, and neither ends the
@@ -72,7 +74,16 @@ func Start(ctx context.Context, c Config, logger logr.Logger) (wait func() error
 	if err := (&deployments{client: m.GetClient(), launcher: l, events: m.GetEventRecorder("ingot-launcher"), now: c.Now}).add(m); err != nil {
 		return nil, fmt.Errorf("adding the controller of Deployments: %w", err)
 	}
-	return l.start(ctx, m)
+	wait, err = l.start(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range l.programs {
+		if len(s.program.Objects) > 0 && s.now().phase == running {
+			c.Stage(s.program.Name + " " + s.program.Providers[0].Version)
+		}
+	}
+	return wait, nil
 }
 
 // prepare applies the kinds that the controllers watch.
