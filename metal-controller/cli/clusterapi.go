@@ -56,7 +56,10 @@ func (c *clusterCreate) look(ctx context.Context, api client.Client, namespace s
 		}
 	}
 	o, err := clusterObject(ctx, api, namespace, c.name)
-	if err != nil {
+	switch {
+	case apierrors.IsForbidden(err): // who may not read them cannot make them either
+		s.served = false
+	case err != nil:
 		return s, err
 	}
 	s.cluster = o != nil

@@ -52,16 +52,16 @@ func (d *clusterDelete) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	claims, err := machinesOf(ctx, api, namespace, name)
-	if err != nil {
-		return err
-	}
 	o, err := clusterObject(ctx, api, namespace, name)
-	if err != nil {
+	if err != nil && !apierrors.IsForbidden(err) { // who may not read it may have one that was made without it
 		return err
 	}
 	if o != nil {
-		return d.ofClusterAPI(ctx, api, o, claims)
+		return d.ofClusterAPI(ctx, api, o)
+	}
+	claims, err := members(ctx, api, namespace, name)
+	if err != nil {
+		return err
 	}
 	if len(claims) == 0 {
 		return d.leftovers(ctx, api, namespace, name)
@@ -92,8 +92,12 @@ func (d *clusterDelete) asked(name string, claims []metal.ServerClaim) (goesOn b
 }
 
 // ofClusterAPI deletes the Cluster, the one that was shown. Cluster API then deletes the machines, workers first, and each gives its claim back.
-func (d *clusterDelete) ofClusterAPI(ctx context.Context, api client.WithWatch, o *unstructured.Unstructured, claims []metal.ServerClaim) error {
+func (d *clusterDelete) ofClusterAPI(ctx context.Context, api client.WithWatch, o *unstructured.Unstructured) error {
 	name := o.GetName()
+	claims, err := machinesOf(ctx, api, o.GetNamespace(), name)
+	if err != nil {
+		return err
+	}
 	if goesOn, err := d.asked(name, claims); !goesOn {
 		return err
 	}
@@ -109,7 +113,7 @@ func (d *clusterDelete) ofClusterAPI(ctx context.Context, api client.WithWatch, 
 	defer cancel()
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(clusterKind.GroupVersion().WithKind("ClusterList"))
-	err := watchOne(waiting, api, list, client.ObjectKeyFromObject(o), func(now client.Object) (bool, error) {
+	err = watchOne(waiting, api, list, client.ObjectKeyFromObject(o), func(now client.Object) (bool, error) {
 		return now == nil || now.GetUID() != uid, nil
 	})
 	if waiting.Err() != nil {
