@@ -44,6 +44,9 @@ func TestTalosProviders(t *testing.T) {
 		return string(out)
 	}
 	want(t, command("create", "lab", "--class", "small", "--workers", "1", "--endpoint", "https://api.example.org:6443"), "taloscontrolplane/lab is made", "machinedeployment/lab-workers is made")
+	if old := k.get("bootstrap.cluster.x-k8s.io/v1alpha2", "TalosConfigTemplate", "default", "lab-workers"); field(old, "spec", "template", "spec", "generateType") != "join" {
+		t.Errorf("in its older version the template is %v", old.Object["spec"])
+	}
 	k.machines(2)
 	for name, key := range map[string]string{"lab-talos": "bundle", "lab-ca": "tls.key", "lab-kubeconfig": "value"} {
 		k.secret(name, key)

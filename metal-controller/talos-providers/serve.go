@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	bootstrapold "github.com/siderolabs/cluster-api-bootstrap-provider-talos/api/v1alpha2"
 	bootstrap "github.com/siderolabs/cluster-api-bootstrap-provider-talos/api/v1alpha3"
 	cabpt "github.com/siderolabs/cluster-api-bootstrap-provider-talos/controllers"
 	controlplane "github.com/siderolabs/cluster-api-control-plane-provider-talos/api/v1alpha3"
@@ -95,10 +96,10 @@ func manager(at place) (ctrl.Manager, error) {
 	})
 }
 
-// kinds are what both read and write.
+// kinds are what both read and write, and the older version that the API server lets the bootstrap provider convert: its webhook for that is served only for it.
 func kinds() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgo.AddToScheme, clusterv1.AddToScheme, expv1.AddToScheme, bootstrap.AddToScheme, controlplane.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgo.AddToScheme, clusterv1.AddToScheme, expv1.AddToScheme, bootstrapold.AddToScheme, bootstrap.AddToScheme, controlplane.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
