@@ -3,6 +3,7 @@ package clusterapi
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io/fs"
 	"net"
@@ -122,7 +123,7 @@ func (p *Providers) Run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, at := range p.places {
-		if err := poll(ctx, func() bool { return speaksTLS(at.address()) }); err != nil {
+		if err := poll(ctx, at.serves); err != nil {
 			p.Kill()
 			return fmt.Errorf("waiting for the Talos providers: %w\n%s", err, p.Stderr())
 		}
@@ -130,9 +131,11 @@ func (p *Providers) Run(ctx context.Context) (err error) {
 	return nil
 }
 
-// speaksTLS says whether something answers at an address with a certificate. Whose that is the API server checks.
-func speaksTLS(address string) bool {
-	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+// serves says whether webhooks are served, with the certificate that the API server expects.
+func (p *place) serves() bool {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(p.ca)
+	conn, err := tls.Dial("tcp", p.address(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		return false
 	}
