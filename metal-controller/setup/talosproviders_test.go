@@ -42,7 +42,7 @@ func TestTalosProviders(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { providers.Kill() })
-	for i := range 3 {
+	for i := range 2 {
 		w.server(fmt.Sprintf("%s-%d", w.ns, i), "r1")
 	}
 	w.create(&metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: w.ns + "-talos"}, Spec: metal.ServerClassSpec{
@@ -57,7 +57,8 @@ func TestTalosProviders(t *testing.T) {
 	servers := w.getConfigs(t, 2, talosmachine.TypeControlPlane, talosmachine.TypeWorker)
 	t.Run("the cluster's credentials", w.credentials)
 	t.Run("the program ends when it is told to, and goes on where it was", func(t *testing.T) { ends(t, providers) })
-	t.Run("ingot cluster makes objects that are taken as well", w.command)
+	t.Run("ingot cluster makes objects that are taken as well", w.command) // while no server is left for them
+	w.server(w.ns+"-2", "r1")
 	d := &clusterv1.MachineDeployment{ObjectMeta: w.meta("lab-workers")}
 	w.until("it is there", d, func() bool { return true })
 	patchOf(t, d, `{"spec":{"replicas":2}}`)
