@@ -12,7 +12,7 @@ IMAGE_ARM64 := build/assets/agent-arm64
 TESTOS  := build/assets/testos-amd64
 TALOS   := build/assets/talos-amd64
 PHASES  := $(CURDIR)/build/phases.tsv
-MODULES := . metal-controller/ingot
+MODULES := . metal-controller/ingot metal-controller/talos-providers
 SERVERS ?= 3
 FUZZTIME ?= 10s
 SEEDS ?= 10000
@@ -66,7 +66,7 @@ e2e-talos: talos ## Boot the real Talos in virtual machines, SLICE as above; wit
 	@INGOT_PHASES=$(PHASES) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e_talos -count=1 -timeout 80m -v -run '$(or $(RUN),$(TALOS_$(SLICE)))' ./sfyra-tests/talos
 ifeq ($(SLICE),kubernetes)
 	@$(MAKE) images
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_PHASES=$(PHASES) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e,e2e_talos -count=1 -timeout 60m -v -run '$(or $(RUN),TestTalosJoins)' ./sfyra-tests/scenarios
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_PHASES=$(PHASES) INGOT_TALOS_GUEST=$(CURDIR)/$(TALOS) go test -tags e2e,e2e_talos -count=1 -timeout 150m -v -run '$(or $(RUN),TestTalosJoins|TestClusterLifecycle)' ./sfyra-tests/scenarios
 	@.ci/phases $(PHASES)
 endif
 
@@ -107,6 +107,8 @@ lint: ## Check format, vet and linters in every module
 	@test -x $(TOOLS)/golangci-lint || { echo "lint: building golangci-lint (a few minutes, once)"; GOBIN=$(TOOLS) go install $(GOLANGCI); }
 	@echo "== golangci-lint ."; $(TOOLS)/golangci-lint run --config $(CURDIR)/.ci/golangci.yml ./...
 	@# Linters that look into all dependencies would look into all of Kubernetes; go vet does that with cached facts. The replaces are those of k8s.io/kubernetes.
+	@# Its own packages only, for the same reason; the replace is that of the providers' own modules.
+	@echo "== golangci-lint metal-controller/talos-providers"; cd metal-controller/talos-providers && go vet ./... && $(TOOLS)/golangci-lint run --config $(CURDIR)/.ci/golangci.yml --disable staticcheck,unused,bodyclose,govet,gomoddirectives ./...
 	@echo "== golangci-lint metal-controller/ingot"; cd metal-controller/ingot && go vet ./... && $(TOOLS)/golangci-lint run --config $(CURDIR)/.ci/golangci.yml --disable staticcheck,unused,bodyclose,govet,gomoddirectives ./...
 
 .PHONY: generate
@@ -117,6 +119,7 @@ generate: ## Generate deep copies, CRD manifests, Cluster API's manifests and pr
 	@$(TOOLS)/controller-gen object paths=./crds/...
 	@$(TOOLS)/controller-gen crd paths=./crds/metal/... paths=./crds/infrastructure/... output:crd:dir=crds/manifests/crd
 	@cd metal-controller/ingot && go run ./clusterapi/upstream/mkmanifests --out clusterapi/upstream
+	@cd metal-controller/talos-providers && go test -count=1 -run '^TestManifests$$' . -rewrite
 	@for p in agent/protocol/agent.proto pxe-server/protocol/pxe.proto; do \
 	  PATH="$(TOOLS):$$PATH" protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$p; done
 
@@ -126,6 +129,7 @@ build: ## Build the programs into build/bin
 	@mkdir -p $(BIN)
 	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/ ./agent ./pxe-server ./metal-controller ./metal-controller/cmd/kubectl-ingot
 	@cd metal-controller/ingot && go build -ldflags '$(LDFLAGS)' -o ../../$(BIN)/ingot .
+	@cd metal-controller/talos-providers && go build -ldflags '$(LDFLAGS)' -o ../../$(BIN)/talos-providers .
 
 .PHONY: kubectl
 kubectl: ## Build the real kubectl from its module, for tests

@@ -206,16 +206,27 @@ func reason(conditions []metav1.Condition, typ string) string {
 
 // installs is what a machine does after it was given an operating system to boot: it fetches its config, installs, and tells.
 func (w *tenant) installs(own *infra.IngotMachine) *metal.Server {
+	w.t.Helper()
+	s, text := w.installsWith(own)
+	if !strings.HasPrefix(text, "a: b") {
+		w.t.Fatalf("the config of %s is %s", s.Name, text)
+	}
+	return s
+}
+
+// installsWith is installs, with the config that the machine got.
+func (w *tenant) installsWith(own *infra.IngotMachine) (s *metal.Server, config string) {
 	t := w.t
 	t.Helper()
 	w.until("a server for "+own.Name, own, func() bool { return own.Status.Server != "" })
-	s := eventually(t, own.Status.Server, func(s *metal.Server) bool {
+	s = eventually(t, own.Status.Server, func(s *metal.Server) bool {
 		b := s.Spec.Record.Boot
 		return b != nil && b.Phase == metal.BootBooting && b.Target == metal.BootTargetOS
 	})
 	links := linksOf(t, w.controller)
-	if code, text := callPort(t, w.controller, http.MethodGet, links.ConfigURL(s.Name, s.Spec.Record.Boot.ID, false), ""); code != http.StatusOK || !strings.HasPrefix(text, "a: b") {
-		t.Fatalf("the config of %s: %d %s", s.Name, code, text)
+	code, config := callPort(t, w.controller, http.MethodGet, links.ConfigURL(s.Name, s.Spec.Record.Boot.ID, false), "")
+	if code != http.StatusOK {
+		t.Fatalf("the config of %s: %d %s", s.Name, code, config)
 	}
 	signal := links.SignalURL(s.Name, s.Spec.Record.Claim.BindingID)
 	for _, body := range []string{fmt.Sprintf(`{"phase":"installed","boot":%q}`, s.Spec.Record.Boot.ID), `{"phase":"running"}`} {
@@ -223,7 +234,7 @@ func (w *tenant) installs(own *infra.IngotMachine) *metal.Server {
 			t.Fatalf("%s of %s: %d %s", body, s.Name, code, text)
 		}
 	}
-	return s
+	return s, config
 }
 
 // goesOff lets the machine of a server obey, once it was asked to go off.

@@ -89,6 +89,11 @@ func program() (bin, source string, err error) {
 
 // tool builds a program of the nested module into the folder of programs.
 func tool(name, path string) (bin string, err error) {
+	return build(module, name, path)
+}
+
+// build builds a program of a module into that folder.
+func build(module, name, path string) (bin string, err error) {
 	root, err := testapi.Repository()
 	if err != nil {
 		return "", err
@@ -99,7 +104,7 @@ func tool(name, path string) (bin string, err error) {
 		return "", err
 	}
 	defer unlock()
-	if out, err := run(filepath.Join(root, filepath.FromSlash(module)), "go", "build", "-o", bin, path); err != nil {
+	if out, err := run(filepath.Join(root, filepath.FromSlash(module)), "go", "build", "-ldflags", "-s -w", "-o", bin, path); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
 	return bin, nil
@@ -285,15 +290,7 @@ func (c *Core) run(ctx context.Context, bin string) error {
 		return err
 	}
 	c.Process = p
-	ready := func() bool {
-		resp, err := http.Get("http://" + health + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	}
-	if err := poll(ctx, ready); err != nil {
+	if err := poll(ctx, func() bool { return answers("http://" + health + "/readyz") }); err != nil {
 		p.Kill()
 		return fmt.Errorf("waiting for the core of Cluster API: %w\n%s", err, p.Stderr())
 	}
@@ -307,16 +304,7 @@ func (c *Core) webhooks(ctx context.Context) error {
 	}
 	for _, o := range objects {
 		o.SetName("capi-" + o.GetName())
-		hooks, _, err := unstructured.NestedSlice(o.Object, "webhooks")
-		if err != nil {
-			return err
-		}
-		for _, h := range hooks {
-			hook := h.(map[string]any)
-			path, _, _ := unstructured.NestedString(hook, "clientConfig", "service", "path")
-			hook["clientConfig"] = c.clientConfig(path)
-		}
-		if err := unstructured.SetNestedSlice(o.Object, hooks, "webhooks"); err != nil {
+		if err := c.lead(o); err != nil {
 			return err
 		}
 		if err := c.apply(ctx, o); err != nil {
@@ -324,6 +312,30 @@ func (c *Core) webhooks(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lead lets the webhooks of a configuration lead to the program rather than to a Service.
+func (c *Core) lead(o *unstructured.Unstructured) error {
+	hooks, _, err := unstructured.NestedSlice(o.Object, "webhooks")
+	if err != nil {
+		return err
+	}
+	for _, h := range hooks {
+		hook := h.(map[string]any)
+		path, _, _ := unstructured.NestedString(hook, "clientConfig", "service", "path")
+		hook["clientConfig"] = c.clientConfig(path)
+	}
+	return unstructured.SetNestedSlice(o.Object, hooks, "webhooks")
+}
+
+// answers says whether an address answers, and well.
+func answers(url string) bool {
+	resp, err := http.Get(url)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // poll asks until the answer is yes or ctx ends.

@@ -29,10 +29,16 @@ func Service(alone bool) up.Service {
 }
 
 func start(ctx context.Context, env up.Env, alone bool) (func() error, error) {
+	dir := filepath.Join(env.StateDir, folder)
 	all, err := programs(alone)
 	if err != nil {
 		return nil, err
 	}
+	talos, err := talosProviders(ctx, dir)
+	if err != nil { // what is broken beside this program is no reason not to boot machines
+		env.Say("%s does not run: %v", talosProgram, err)
+	}
+	all = append(all, talos...)
 	kinds, err := upstream.Inventory()
 	if err != nil {
 		return nil, err
@@ -40,7 +46,7 @@ func start(ctx context.Context, env up.Env, alone bool) (func() error, error) {
 	logger := logr.FromSlogHandler(slog.NewTextHandler(env.Log, nil))
 	ctrl.SetLogger(logger) // controller-runtime has one logger for the whole process; it is the same that the controllers have
 	return launcher.Start(ctx, launcher.Config{
-		ControlPlane: env.ControlPlane, Programs: all, Kinds: kinds, Dir: filepath.Join(env.StateDir, folder), Log: env.Log, Say: env.Say, Stage: env.Stage, Now: time.Now,
+		ControlPlane: env.ControlPlane, Programs: all, Kinds: kinds, Dir: dir, Log: env.Log, Say: env.Say, Stage: env.Stage, Now: time.Now,
 	}, logger)
 }
 
@@ -50,11 +56,11 @@ func programs(alone bool) ([]launcher.Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the manifests of Cluster API: %w", err)
 	}
+	own := launcher.Provider{
+		Label: upstream.Label, Version: upstream.Version, Namespace: upstream.Namespace, Deployment: upstream.Deployment, Account: upstream.Account, Service: upstream.Service,
+	}
 	all := []launcher.Program{{
-		Name: "cluster-api", Objects: objects, Refuse: refusal(objects),
-		Providers: []launcher.Provider{{
-			Label: upstream.Label, Version: upstream.Version, Namespace: upstream.Namespace, Deployment: upstream.Deployment, Account: upstream.Account, Service: upstream.Service,
-		}},
+		Name: "cluster-api", Objects: objects, Refuse: refusal(objects, own), Providers: []launcher.Provider{own},
 		Run: func(ctx context.Context, n int, places []launcher.Place, ready func()) error {
 			return core.Run(ctx, places[0], n, ready)
 		},

@@ -3,6 +3,7 @@ package clusterapi
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,10 +16,10 @@ import (
 	"ingot.dev/ingot/metal-controller/ingot/clusterapi/upstream"
 )
 
-// refusal asks whether the objects may take the place of what is there.
-func refusal(objects []*unstructured.Unstructured) func(context.Context, client.Client) error {
+// refusal asks whether the objects of a release may take the place of what is there.
+func refusal(objects []*unstructured.Unstructured, own launcher.Provider) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
-		own, there := map[string]compat.Kind{}, map[string]compat.Kind{}
+		known, there := map[string]compat.Kind{}, map[string]compat.Kind{}
 		for _, o := range objects {
 			if o.GetKind() != "CustomResourceDefinition" {
 				continue
@@ -27,7 +28,7 @@ func refusal(objects []*unstructured.Unstructured) func(context.Context, client.
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &crd); err != nil {
 				return fmt.Errorf("reading the CRD %s: %w", o.GetName(), err)
 			}
-			own[o.GetName()] = kind(&crd)
+			known[o.GetName()] = kind(&crd)
 			var old apiextensionsv1.CustomResourceDefinition
 			switch err := c.Get(ctx, client.ObjectKeyFromObject(o), &old); {
 			case err == nil:
@@ -36,15 +37,23 @@ func refusal(objects []*unstructured.Unstructured) func(context.Context, client.
 				return fmt.Errorf("looking for the CRD %s: %w", o.GetName(), err)
 			}
 		}
-		release, err := installed(ctx, c)
+		release, err := installed(ctx, c, own)
 		if err != nil {
 			return err
 		}
-		if why := compat.Refusal(release, upstream.Version, there, own); why != "" {
-			return launcher.Refused(why)
+		if why := compat.Refusal(release, own.Version, there, known); why != "" {
+			return launcher.Refused(named(why, own.Label))
 		}
 		return nil
 	}
+}
+
+// named says of another provider what is said of the core.
+func named(why, label string) string {
+	if label == upstream.Label {
+		return why
+	}
+	return strings.ReplaceAll(why, "Cluster API ", "the provider "+label+" ")
 }
 
 func kind(crd *apiextensionsv1.CustomResourceDefinition) compat.Kind {
@@ -55,12 +64,12 @@ func kind(crd *apiextensionsv1.CustomResourceDefinition) compat.Kind {
 	return k
 }
 
-// installed is the release of the core that clusterctl's inventory names; empty without one.
-func installed(ctx context.Context, c client.Client) (string, error) {
+// installed is the release of a provider that clusterctl's inventory names; empty without one.
+func installed(ctx context.Context, c client.Client, p launcher.Provider) (string, error) {
 	o := &unstructured.Unstructured{}
 	o.SetAPIVersion("clusterctl.cluster.x-k8s.io/v1alpha3")
 	o.SetKind("Provider")
-	if err := c.Get(ctx, client.ObjectKey{Namespace: upstream.Namespace, Name: upstream.Label}, o); err != nil {
+	if err := c.Get(ctx, client.ObjectKey{Namespace: p.Namespace, Name: p.Label}, o); err != nil {
 		if meta.IsNoMatchError(err) {
 			return "", nil
 		}

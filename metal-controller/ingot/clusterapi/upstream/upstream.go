@@ -40,30 +40,12 @@ func Core() ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range all {
-		o.SetLabels(merge(o.GetLabels(), clusterctlLabels))
-		o.Object = expand(o.Object).(map[string]any) //nolint:forcetypeassert // expand keeps the type
-		if o.GetKind() == "Deployment" {             // how many is for who stops it to say; it is one unless somebody does
-			unstructured.RemoveNestedField(o.Object, "spec", "replicas")
-		}
-	}
-	return append(all, inventory()), nil
+	return append(installable(all, clusterctlLabels), entryOf(Label, Namespace, "cluster-api", "CoreProvider", Version, clusterctlLabels)), nil
 }
 
 // Inventory is the CRD of clusterctl's inventory.
 func Inventory() ([]*unstructured.Unstructured, error) {
 	return manifests.Read(files, "clusterctl-api.yaml")
-}
-
-func inventory() *unstructured.Unstructured {
-	o := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "clusterctl.cluster.x-k8s.io/v1alpha3", "kind": "Provider", "providerName": "cluster-api", "type": "CoreProvider", "version": Version,
-		"watchedNamespace": "",
-	}}
-	o.SetNamespace(Namespace)
-	o.SetName(Label)
-	o.SetLabels(merge(map[string]string{"clusterctl.cluster.x-k8s.io/core": "inventory"}, clusterctlLabels))
-	return o
 }
 
 func merge(a, b map[string]string) map[string]string {
