@@ -106,8 +106,7 @@ func (r *Reconciler) conflicts(ctx context.Context, name string) []string {
 // power is the latest reading of the BMC, or why there is none. A server of another installation is not talked to.
 func (r *Reconciler) power(ctx context.Context, server *metal.Server, seen *metal.ServerInventorySpec) (lifecycle.PowerReading, error) {
 	record := server.Spec.Record
-	foreign := record != nil && record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation
-	if server.Spec.BMC == nil || foreign {
+	if server.Spec.BMC == nil || record.Foreign(r.Installation) {
 		r.Plane.Forget(server.Name)
 		return lifecycle.PowerReading{}, nil
 	}
