@@ -164,5 +164,4 @@ func managerOf(s *metal.Server) string {
 		return "after " + r.ManagedBy.Installation
 	}
 	return r.ManagedBy.Installation
-	return ""
 }

@@ -42,6 +42,9 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 	if o.Erased, err = r.erased(ctx, server); err != nil {
 		return o, err
 	}
+	if o.Passport, err = r.passport(ctx, server); err != nil {
+		return o, err
+	}
 	if err := r.workload(ctx, &o); err != nil {
 		return o, err
 	}
