@@ -30,13 +30,13 @@ import (
 // after is how long both controllers live on after a move.
 const after = 30 * time.Second
 
-// target is a second management cluster: another API server with the real core of Cluster API, and another installation that reaches the same BMCs.
-type target struct {
+// destination is a second management cluster: another API server with the real core of Cluster API, and another installation that reaches the same BMCs.
+type destination struct {
 	*tenant
 	api *testapi.API
 }
 
-func newTarget(t *testing.T, from *tenant) *target {
+func newDestination(t *testing.T, from *tenant) *destination {
 	t.Helper()
 	bin, err := testapi.Binary()
 	if err != nil {
@@ -51,7 +51,7 @@ func newTarget(t *testing.T, from *tenant) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &target{api: p.API, tenant: &tenant{t: t, ns: from.ns, admin: c, bmcs: from.bmcs}}
+	w := &destination{api: p.API, tenant: &tenant{t: t, ns: from.ns, admin: c, bmcs: from.bmcs}}
 	start(t, func(c *setup.Config) {
 		c.REST = p.ControllerConfig
 		c.OpenBMC = func(_ context.Context, target bmc.Target) (bmc.Driver, error) { return from.bmc(target.Host), nil }
@@ -144,7 +144,7 @@ func (w *tenant) get(name string) *metal.Server {
 }
 
 // knows registers a machine at the target, as one that booted there before anybody accepted it.
-func (w *target) knows(s *metal.Server, inventory *metal.ServerInventory) {
+func (w *destination) knows(s *metal.Server, inventory *metal.ServerInventory) {
 	w.t.Helper()
 	ingot, err := client.New(w.api.ControllerConfig, client.Options{Scheme: w.admin.Scheme()})
 	if err != nil {
@@ -160,7 +160,7 @@ func (w *target) knows(s *metal.Server, inventory *metal.ServerInventory) {
 }
 
 // move runs clusterctl.
-func (w *tenant) move(ctl string, to *target) {
+func (w *tenant) move(ctl string, to *destination) {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), ctl, "move", "--kubeconfig", testapi.Config(w.t).Kubeconfig, "--to-kubeconfig", to.api.Kubeconfig, "--namespace", w.ns, "-v", "5")
 	cmd.Env = append(os.Environ(), "CLUSTERCTL_DISABLE_VERSIONCHECK=true", "HOME="+w.t.TempDir())
@@ -196,7 +196,7 @@ func TestMove(t *testing.T) {
 	w.until("the Machine has its Node", m, func() bool { return m.Status.NodeRef.IsDefined() })
 	stays := w.elsewhere()
 	unclaimed := w.unclaimed()
-	to := newTarget(t, w)
+	to := newDestination(t, w)
 	var inventory metal.ServerInventory
 	if err := w.admin.Get(t.Context(), client.ObjectKey{Name: known.Name}, &inventory); err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func TestMove(t *testing.T) {
 }
 
 // has checks that the target took a server over as it was, and that its workload runs there.
-func (w *target) has(was, left *metal.Server) {
+func (w *destination) has(was, left *metal.Server) {
 	w.t.Helper()
 	there, claim := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: was.Name}}, was.Spec.Record.Claim
 	w.until("the target took it over, and its workload runs", there, func() bool {
@@ -248,7 +248,7 @@ func (w *target) has(was, left *metal.Server) {
 	w.until("its passport is empty again", passport, func() bool { return len(passport.Data) == 0 })
 }
 
-func (w *target) hasMachine(name string, s *metal.Server) {
+func (w *destination) hasMachine(name string, s *metal.Server) {
 	w.t.Helper()
 	machine := &infra.IngotMachine{ObjectMeta: w.meta(name)}
 	w.until("the machine has its server still", machine, func() bool {
@@ -302,7 +302,7 @@ func (w *tenant) unclaimed() *metal.Server {
 }
 
 // stays checks that a server is the source's own, and only shown at the target.
-func (w *tenant) stays(t *testing.T, to *target, s *metal.Server) {
+func (w *tenant) stays(t *testing.T, to *destination, s *metal.Server) {
 	here, there := w.get(s.Name), &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
 	to.until("it is shown", there, func() bool { return hasReason(there, reasons.Ready, reasons.UnmanagedHere) })
 	if a, b := here.Spec.Record.ManagedBy, there.Spec.Record.ManagedBy; a.LetGo != nil || a.Installation != b.Installation || a.Epoch != b.Epoch {
@@ -311,7 +311,7 @@ func (w *tenant) stays(t *testing.T, to *target, s *metal.Server) {
 }
 
 // adopted hands an unclaimed server over by a person's words alone: first it is let go, then taken. Before it is let go the target refuses.
-func (w *tenant) adopted(t *testing.T, to *target, s *metal.Server) {
+func (w *tenant) adopted(t *testing.T, to *destination, s *metal.Server) {
 	there := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
 	now := time.Now().UTC().Format(time.RFC3339)
 	to.patch(there, fmt.Sprintf(`{"spec":{"ownerRequest":{"id":"a1","action":"Adopt","epoch":1,"requestedAt":%q}}}`, now))
@@ -323,7 +323,7 @@ func (w *tenant) adopted(t *testing.T, to *target, s *metal.Server) {
 	})
 }
 
-func (w *target) patch(o client.Object, merge string) {
+func (w *destination) patch(o client.Object, merge string) {
 	w.t.Helper()
 	if err := w.admin.Patch(w.t.Context(), o.DeepCopyObject().(client.Object), client.RawPatch("application/merge-patch+json", []byte(merge))); err != nil {
 		w.t.Fatal(err)
