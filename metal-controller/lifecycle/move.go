@@ -104,7 +104,7 @@ func handOver(o *Observation, p *Plan) {
 	case m == nil || m.Installation != o.Installation:
 	case m.LetGo != nil:
 		pack(o, p)
-	case foreign(o) || o.Claim.PausedByMove.IsZero():
+	case foreign(o), o.Claim.PausedByMove.IsZero(), o.offer() != nil, !bound(p.present(o)) || !o.Claim.Bound:
 	case !o.Passport.Found || !o.Passport.CreatedAt.Before(o.Claim.PausedByMove):
 		p.set(reasons.HandedOver, False, reasons.HandOverWaits, "clusterctl began to move the claim before the server had its passport, so it would leave that behind. Let the Cluster go on, and move again.")
 		p.again(recheckCluster)
@@ -160,7 +160,7 @@ func busy(o *Observation, p *Plan) string {
 		return "an order to its BMC is under way."
 	case r.Unverified != nil:
 		return "nobody knows yet how old its record is (" + r.Unverified.Reason + ")."
-	case live(r):
+	case live(r), live(recorded(o)):
 		return "a boot is under way."
 	case r.Release != nil, r.Claim != nil && r.Claim.LeavingAt != nil:
 		return "it is being given back."

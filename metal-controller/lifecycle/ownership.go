@@ -17,7 +17,9 @@ func ownership(o *Observation, p *Plan) {
 	switch {
 	case o.Installation == "":
 	case m == nil:
-		p.edit(o, func(r *metal.ServerRecord) { r.ManagedBy = &metal.ManagedBy{Installation: o.Installation, Epoch: 1, Object: uid} })
+		p.edit(o, func(r *metal.ServerRecord) {
+			r.ManagedBy = &metal.ManagedBy{Installation: o.Installation, Epoch: 1, Object: uid}
+		})
 	case !foreign(o) && m.Object == "" && uid != "":
 		p.edit(o, func(r *metal.ServerRecord) { r.ManagedBy.Object = uid })
 	case !foreign(o) && m.Object != uid:

@@ -210,7 +210,7 @@ func (w *world) act() {
 		s.plane.work(name)
 	case n < 95:
 		w.clusterctl()
-	case n < 97:
+	case n < 96:
 		w.person(s, name)
 	default:
 		w.now = w.now.Add(time.Duration(w.rand.IntN(5000)) * time.Millisecond)
@@ -237,7 +237,7 @@ func (w *world) clusterctl() {
 	case w.home.cluster.paused:
 		w.home.cluster.paused, w.home.cluster.pausedAt = false, time.Time{}
 		w.note("a person lets the Cluster go on at the %s", w.home.name)
-	case w.moves < 2:
+	case w.moves < 4:
 		w.begin(w.home, w.other(w.home))
 	}
 }

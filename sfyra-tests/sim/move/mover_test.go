@@ -57,12 +57,16 @@ func (w *world) begin(from, to *side) {
 			func() bool { return m.copy(&metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}}, true) })
 	}
 	for _, name := range m.secrets {
-		first = append(first, func() bool { return m.copy(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name}}, false) })
+		first = append(first, func() bool {
+			return m.copy(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name}}, false)
+		})
 	}
 	w.rand.Shuffle(len(first), func(i, j int) { first[i], first[j] = first[j], first[i] })
 	m.steps = append(m.steps, first...)
 	for _, name := range w.names {
-		m.steps = append(m.steps, func() bool { return m.copy(&metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "c-" + name}}, false) })
+		m.steps = append(m.steps, func() bool {
+			return m.copy(&metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "c-" + name}}, false)
+		})
 	}
 	for _, name := range w.names {
 		m.steps = append(m.steps, m.deletion(&metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "prod", Name: "c-" + name}})...)

@@ -207,8 +207,10 @@ type (
 func (noEvents) Event(string, bool, string, string)                    {}
 func (noClaimEvents) Event(types.NamespacedName, bool, string, string) {}
 
-func (noEraser) Publish(context.Context, *metal.Server, *metal.ServerInventorySpec) error { return errors.New("nothing is erased here") }
-func (noEraser) Published(context.Context, string, string, int64) (bool, error)           { return false, nil }
+func (noEraser) Publish(context.Context, *metal.Server, *metal.ServerInventorySpec) error {
+	return errors.New("nothing is erased here")
+}
+func (noEraser) Published(context.Context, string, string, int64) (bool, error) { return false, nil }
 
 func (noCEL) Check(string) error { return nil }
 func (noCEL) Eval(string, *metal.ServerInventorySpec, map[string]string) (bool, error) {
