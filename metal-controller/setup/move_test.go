@@ -150,7 +150,7 @@ func (w *destination) knows(s *metal.Server, inventory *metal.ServerInventory) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	own := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: s.Name}, Spec: metal.ServerSpec{Identity: &metal.Identity{Manufacturer: "M", SerialNumber: inventory.Spec.System.Serial}}}
+	own := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: s.Name}, Spec: metal.ServerSpec{Identity: &metal.Identity{Manufacturer: "M", Serial: inventory.Spec.System.Serial}}}
 	for _, o := range []client.Object{&metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: s.Name}, Spec: inventory.Spec}, own} {
 		if err := ingot.Create(w.t.Context(), o); err != nil {
 			w.t.Fatal(err)
