@@ -48,9 +48,10 @@ func block(claim *metal.ServerClaim, wanted bool) bool {
 	return true
 }
 
-// arriving says that the Server here does not hold the binding yet since nobody did anything with it: the claim came from another API server, and its server is
-// taken over once its Cluster goes on here.
-func (r *Reconciler) arriving(server *metal.Server) bool {
+// arriving says that the claim came from another API server, and the Server here does not hold the binding yet since nobody did anything with it: it is taken over
+// once its Cluster goes on here.
+func arriving(claim *metal.ServerClaim, server *metal.Server) bool {
+	_, held := claim.Annotations[metal.ClusterPausedAnnotation]
 	record := server.Spec.Record
-	return record == nil || record.Claim == nil && record.Acceptance == nil && record.Release == nil
+	return held && (record == nil || record.Claim == nil && record.Acceptance == nil && record.Release == nil)
 }
