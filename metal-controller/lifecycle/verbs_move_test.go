@@ -19,7 +19,7 @@ func moves() map[string]verb {
 		}),
 		"cluster": does(clusterIs), // cluster held|goes|gone: clusterctl pauses the claim's Cluster, somebody lets it go on, it is not there
 		"carry":   does(carry),     // carry INSTALLATION: clusterctl copies Server, claim and passport there as they are now; a Server that is there stays
-		"at":      at,              // at INSTALLATION: what follows happens there
+		"at":      goTo,            // at INSTALLATION: what follows happens there
 		"adopt":   adopt,           // adopt ID [force] [age=D]
 		"let-go":  does(func(w *world, a []string) { w.ask(metal.OwnerRequest{ID: first(a), Action: metal.OwnerLetGo}) }),
 	}
@@ -68,7 +68,7 @@ func (w *world) keep(o lifecycle.Observation) {
 	w.sides[o.Installation] = o
 }
 
-func at(w *world, _ *bytes.Buffer, args []string) error {
+func goTo(w *world, _ *bytes.Buffer, args []string) error {
 	o := w.other(first(args))
 	if o.Server.UID == "" {
 		return fmt.Errorf("nothing was carried there")

@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
-	"ingot.dev/ingot/metal-controller/passports"
 	"ingot.dev/ingot/sfyra-tests/sim/store"
 )
 
@@ -30,7 +29,8 @@ func (w *world) begin(from, to *side) {
 	if from.cluster == nil || from.cluster.paused {
 		return // clusterctl refuses
 	}
-	for _, c := range store.All[metal.ServerClaim](from.store) {
+	claims := store.All[metal.ServerClaim](from.store)
+	for _, c := range claims {
 		if _, ok := c.Annotations[metal.BlockMoveAnnotation]; ok {
 			m.blocked = append(m.blocked, c.Name)
 		}
@@ -40,7 +40,7 @@ func (w *world) begin(from, to *side) {
 			m.secrets = append(m.secrets, s.Name)
 		}
 	}
-	if len(m.blocked) < len(w.names) || len(m.secrets) < len(w.names) {
+	if len(m.blocked) < len(claims) || len(m.secrets) < len(claims) {
 		return // the controllers have not seen everything yet: a person moves later
 	}
 	m.steps = append(m.steps, func() bool { from.cluster.paused, from.cluster.pausedAt = true, w.time().Truncate(1e9); return true }, m.unblocked)
@@ -151,5 +151,3 @@ func (m *mover) deletion(o client.Object) []func() bool {
 		read(func() error { o.SetFinalizers(nil); return c.Update(ctx, o) }),
 	}
 }
-
-var _ = passports.Label
