@@ -15,7 +15,7 @@ import (
 func moves() map[string]verb {
 	return map[string]verb{
 		"passport": does(func(w *world, _ []string) { // an empty passport is there, as for every claimed server
-			w.o.Passport = lifecycle.PassportView{Found: true, CreatedAt: w.o.Now.Add(-time.Hour)}
+			w.o.Passport, w.o.Claim.UID = lifecycle.PassportView{Found: true, CreatedAt: w.o.Now.Add(-time.Hour)}, "c-here"
 		}),
 		"cluster": does(clusterIs), // cluster held|goes|gone: clusterctl pauses the claim's Cluster, somebody lets it go on, it is not there
 		"carry":   does(carry),     // carry INSTALLATION: clusterctl copies Server, claim and passport there as they are now; a Server that is there stays
@@ -69,10 +69,10 @@ func (w *world) keep(o lifecycle.Observation) {
 }
 
 func goTo(w *world, _ *bytes.Buffer, args []string) error {
-	o := w.other(first(args))
-	if o.Server.UID == "" {
+	if _, known := w.sides[first(args)]; !known {
 		return fmt.Errorf("nothing was carried there")
 	}
+	o := w.other(first(args))
 	w.keep(w.o)
 	w.o = o
 	return nil
