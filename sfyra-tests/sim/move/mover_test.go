@@ -29,7 +29,10 @@ func (w *world) begin(from, to *side) {
 	if from.cluster == nil || from.cluster.paused {
 		return // clusterctl refuses
 	}
-	claims := store.All[metal.ServerClaim](from.store)
+	claims := slices.DeleteFunc(store.All[metal.ServerClaim](from.store), func(c *metal.ServerClaim) bool { // what an earlier move had begun to delete blocks no more
+		_, moved := c.Annotations[metal.MoveAnnotation]
+		return moved
+	})
 	for _, c := range claims {
 		if _, ok := c.Annotations[metal.BlockMoveAnnotation]; ok {
 			m.blocked = append(m.blocked, c.Name)
