@@ -174,6 +174,19 @@ func (w *tenant) move(ctl string, to *destination) {
 	}
 }
 
+// unlock lets the end of the test delete what is in use.
+func (w *tenant) unlock() {
+	var all metal.ServerList
+	if err := w.admin.List(context.Background(), &all); err != nil {
+		w.t.Error(err)
+	}
+	for i := range all.Items {
+		if err := w.admin.Patch(context.Background(), &all.Items[i], client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"metal.ingot.dev/lock":null}}}`))); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
 // TestMove moves one of two namespaces with the real clusterctl from one API server to another, with both controllers alive. The oracle is the BMCs, which count
 // every order: none comes, however long. One of the two servers is registered at the target already. What is left at the source is dead, also when a person asks
 // it; the other namespace's server stays the source's own, and an unclaimed one until a person hands it over. The control is an order of the target's.
@@ -202,6 +215,7 @@ func TestMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	to.knows(known, &inventory)
+	t.Cleanup(w.unlock)
 	before := w.orders()
 	w.move(ctl, to)
 	for _, s := range []*metal.Server{known, fresh} {
