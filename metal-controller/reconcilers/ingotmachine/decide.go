@@ -67,14 +67,15 @@ func Decide(o *Observation) Plan {
 	return p
 }
 
-// mark tells the claim whether its Cluster is paused. What clusterctl deletes after a move is told nothing.
+// mark tells the claim whether its Cluster is paused, and takes off what a clusterctl that died put there. What clusterctl deletes after a move is told nothing.
 func mark(o *Observation, p *Plan) {
 	if o.Claim == nil || o.Cluster == nil || !o.Claim.DeletionTimestamp.IsZero() || !ours(o) {
 		return
 	}
 	_, told := o.Claim.Annotations[metal.ClusterPausedAnnotation]
 	p.Pauses = o.Cluster.Spec.Paused != nil && *o.Cluster.Spec.Paused
-	p.Mark = told != p.Pauses
+	_, stale := o.Claim.Annotations[metal.MoveAnnotation]
+	p.Mark = told != p.Pauses || stale && !p.Pauses
 }
 
 // end gives the server back by deleting the claim, and waits until that is gone, whatever else is missing. A claim goes only when its machine is proven off.

@@ -169,6 +169,7 @@ func (r *Reconciler) tellClaim(ctx context.Context, o *Observation, p Plan) erro
 		metav1.SetMetaDataAnnotation(&o.Claim.ObjectMeta, metal.ClusterPausedAnnotation, "")
 	} else {
 		delete(o.Claim.Annotations, metal.ClusterPausedAnnotation)
+		delete(o.Claim.Annotations, metal.MoveAnnotation)
 	}
 	if err := r.Client.Patch(ctx, o.Claim, locked(before)); err != nil {
 		return fmt.Errorf("telling ServerClaim %s of its Cluster: %w", client.ObjectKeyFromObject(o.Claim), err)

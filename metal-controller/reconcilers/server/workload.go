@@ -100,7 +100,8 @@ func (r *Reconciler) claim(ctx context.Context, o *lifecycle.Observation, side *
 	}
 	view := lifecycle.ClaimView{Found: true, UID: string(c.UID), Bound: binds(&c, server, side), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server, side)}
 	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
-	_, view.Moving = c.Annotations[metal.MoveAnnotation]
+	_, marked := c.Annotations[metal.MoveAnnotation] // left by a clusterctl that died, and carried along, it means nothing
+	view.Moving = marked && !c.DeletionTimestamp.IsZero()
 	view.LoseMember = c.Annotations[metal.LoseMemberAnnotation] == side.BindingID
 	if r.moving(o, &c) {
 		if err := r.hold(ctx, &c, &view); err != nil {

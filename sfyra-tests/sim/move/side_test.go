@@ -123,6 +123,7 @@ func (s *side) told(c *metal.ServerClaim) {
 		metav1.SetMetaDataAnnotation(&c.ObjectMeta, metal.ClusterPausedAnnotation, "")
 	} else {
 		delete(c.Annotations, metal.ClusterPausedAnnotation)
+		delete(c.Annotations, metal.MoveAnnotation)
 	}
 	_ = s.w.admin(s).Patch(context.Background(), c, client.MergeFrom(before))
 }
