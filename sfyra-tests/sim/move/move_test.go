@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 40, "how many seeds are played")
+	seeds = flag.Int("seeds", 20, "how many seeds are played")
 	one   = flag.Uint64("seed", 0, "play this seed alone, and tell what happens")
 )
 
