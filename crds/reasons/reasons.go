@@ -31,6 +31,8 @@ const (
 	Released = "Released"
 	// Bound is a condition of a ServerClaim: true once both sides of the binding are written.
 	Bound = "Bound"
+	// HandedOver says how a hand-over to another installation fares; absent without one.
+	HandedOver = "HandedOver"
 	// Resolved is a condition of an Environment of Talos: true once its files are known and pinned.
 	Resolved = "Resolved"
 )
@@ -51,6 +53,14 @@ const (
 	EvidenceNeeded = "EvidenceNeeded"
 	// Restored: the record comes from a backup and may be older than the machine.
 	Restored = "Restored"
+	// Recreated: the Server was made anew with a record of this installation, of which nobody knows how old it is.
+	Recreated = "Recreated"
+	// Adopted: a person took the server over though the installation before did not let it go; its record may be older than the machine.
+	Adopted = "Adopted"
+	// HandOverWaits: clusterctl moves the server's claim, and the server is not ready to be let go.
+	HandOverWaits = "HandOverWaits"
+	// OwnerRequestExpired: the gesture of `ingot adopt` was dropped.
+	OwnerRequestExpired = "OwnerRequestExpired"
 	// Claimed: a workload owns the server; its disks are out of reach.
 	Claimed = "Claimed"
 	// Available: clean, off, and free to be claimed.

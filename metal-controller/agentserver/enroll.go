@@ -157,8 +157,12 @@ func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error
 
 // managerOf is the installation that manages the Server; empty when none does yet.
 func managerOf(s *metal.Server) string {
-	if r := s.Spec.Record; r != nil && r.ManagedBy != nil {
-		return r.ManagedBy.Installation
+	r := s.Spec.Record
+	if r == nil || r.ManagedBy == nil {
+		return ""
 	}
-	return ""
+	if r.ManagedBy.LetGo != nil { // whoever takes it over, nobody here does
+		return "after " + r.ManagedBy.Installation
+	}
+	return r.ManagedBy.Installation
 }

@@ -17,6 +17,9 @@ func foreign(s *metal.Server, installation string) []Reason {
 	if m == nil {
 		return one(reasons.UnmanagedHere, "no installation manages it yet")
 	}
+	if m.Installation == installation && m.LetGo != nil {
+		return one(reasons.UnmanagedHere, "this installation let it go")
+	}
 	if installation == "" || m.Installation != installation {
 		return one(reasons.UnmanagedHere, "the installation "+m.Installation+" manages it")
 	}

@@ -29,7 +29,7 @@ func TestTalosProviders(t *testing.T) {
 		t.Fatalf("build it with `make build`: %v", err)
 	}
 	dir := stateDir(t)
-	p := start(t, dir, whole(t)...)
+	p := start(t, dir, everything(t)...)
 	want(t, p.Stderr(), "talos-providers v0.6.12 ready")
 	k := &kube{t: t, Client: servers(t, p)}
 	k.condition("Deployment", "cabpt-system", "cabpt-controller-manager", "Available", "True")
@@ -59,7 +59,7 @@ func TestTalosProviders(t *testing.T) {
 	child := childOf(t, p.PID())
 	stop(t, p, syscall.SIGKILL)
 	gone(t, child)
-	again := start(t, dir, whole(t)...)
+	again := start(t, dir, everything(t)...)
 	child = childOf(t, again.PID())
 	stop(t, again, syscall.SIGTERM)
 	gone(t, child)

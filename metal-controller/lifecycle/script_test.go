@@ -87,6 +87,8 @@ type world struct {
 	disks []metal.Disk
 	// saved is the backup of the object.
 	saved *metal.Server
+	// sides are the views of other installations.
+	sides map[string]lifecycle.Observation
 	// steps are told what each decision changed.
 	steps func(verb string, before, after *metal.Server)
 }
@@ -100,7 +102,7 @@ func newWorld() *world {
 }
 
 // idle verbs change nothing by themselves.
-var idle = []string{"decide", "brief", "boots", "available", "hand-out", "save", "lose-status"}
+var idle = []string{"at", "decide", "brief", "boots", "available", "hand-out", "save", "lose-status"}
 
 // do runs one command. vocabulary says what each means.
 func (w *world) do(out *bytes.Buffer, verb string, args []string) error {
@@ -155,7 +157,11 @@ func (w *world) decide(out *bytes.Buffer) {
 	w.o.NewID = fmt.Sprintf("n%d", w.ids+1)
 	p := lifecycle.Decide(w.o)
 	say := func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) }
-	say("%s, boots %s, power %s", p.State, p.Boot.Target, p.Power.State)
+	if p.Taken {
+		say("taken over")
+	} else {
+		say("%s, boots %s, power %s", p.State, p.Boot.Target, p.Power.State)
+	}
 	if p.Silent {
 		say("silent: status stays as its owner wrote it")
 	}
@@ -197,6 +203,12 @@ func (w *world) shown(c lifecycle.Condition) bool {
 
 func record(r *metal.ServerRecord) string {
 	s := fmt.Sprintf("managed by %s", r.ManagedBy.Installation)
+	if r.ManagedBy.Epoch > 1 {
+		s += fmt.Sprintf(" (%d)", r.ManagedBy.Epoch)
+	}
+	if let := r.ManagedBy.LetGo; let != nil {
+		s += fmt.Sprintf(", let go with %q, packed %v", let.BindingID, let.PackedAt != nil)
+	}
 	if r.Power != nil {
 		s += fmt.Sprintf(", power request %s %s at %s", r.Power.ID, r.Power.Step, r.Power.At.Format("15:04:05"))
 	}
@@ -281,6 +293,8 @@ func (w *world) carryOut(p lifecycle.Plan) {
 	case lifecycle.NoAction:
 	case lifecycle.PublishErase:
 		w.o.Erased = p.Action.ID
+	case lifecycle.WritePassport:
+		w.o.Passport.Content = lifecycle.PassportOf(w.o.Server, w.o.Inventory)
 	case lifecycle.WithdrawPower:
 		w.o.Power.Pending = ""
 	default:

@@ -98,12 +98,3 @@ func unaccepted(o *Observation, p *Plan) {
 	}
 	p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: "+accept)
 }
-
-// ownedBy says who may act on a server that is not ours.
-func ownedBy(o *Observation) string {
-	m := recorded(o).ManagedBy
-	if m == nil {
-		return "Waiting for this installation to learn its own id."
-	}
-	return "The installation " + m.Installation + " manages this server; this one (" + o.Installation + ") only shows it."
-}

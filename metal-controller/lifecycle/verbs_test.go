@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,13 @@ func says(f func(w *world, out *bytes.Buffer, args []string)) verb {
 
 // vocabulary is all verbs of the scripts.
 func vocabulary() map[string]verb {
+	all := moves()
+	maps.Copy(all, ofOne())
+	return all
+}
+
+// ofOne are the verbs of a server that one installation knows.
+func ofOne() map[string]verb {
 	return map[string]verb{
 		"brief":  does(func(w *world, _ []string) { w.brief = true }), // print only conditions that changed
 		"decide": says(func(w *world, out *bytes.Buffer, _ []string) { w.decide(out) }),

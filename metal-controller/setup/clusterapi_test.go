@@ -35,6 +35,7 @@ type tenant struct {
 	t     *testing.T
 	ns    string
 	admin client.WithWatch
+	core  *clusterapi.Core
 	mu    sync.Mutex
 	bmcs  map[string]*fakeBMC
 }
@@ -51,6 +52,7 @@ func newTenant(t *testing.T) *tenant {
 		t.Fatal(err)
 	}
 	t.Cleanup(core.Kill)
+	w.core = core
 	asset := &metal.Asset{URL: "http://127.0.0.1:1/a", SHA256: strings.Repeat("0", 64)}
 	create(t,
 		&metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: metal.EnvironmentSpec{Boot: []metal.BootAssets{{Arch: "amd64", Kernel: asset, Initramfs: asset}}}},
@@ -88,7 +90,7 @@ func (w *tenant) server(name, rack string) *metal.Server {
 	create(w.t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name}, StringData: map[string]string{"username": "u", "password": "p"}})
 	for _, o := range []client.Object{
 		&metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerInventorySpec{
-			Arch: "amd64", CPUs: []metal.CPU{{Cores: 8}}, Memory: metal.Memory{TotalBytes: 16 << 30}, ReportedAt: at,
+			Arch: "amd64", System: metal.SystemInfo{Serial: "C-" + name}, CPUs: []metal.CPU{{Cores: 8}}, Memory: metal.Memory{TotalBytes: 16 << 30}, ReportedAt: at,
 			Disks: []metal.Disk{{Name: "sda", WWID: d.WWID, Serial: d.Serial, SizeBytes: 1 << 40, Transport: "sata", PCIAddress: "0000:00:02.0"}},
 		}}, s,
 	} {

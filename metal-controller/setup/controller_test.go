@@ -276,6 +276,7 @@ type fakeBMC struct {
 	mu    sync.Mutex
 	on    bool
 	calls []bmc.PowerState
+	hints int // shutdowns and boot orders
 }
 
 func (f *fakeBMC) Power(context.Context) (bmc.PowerState, error) {
@@ -295,9 +296,16 @@ func (f *fakeBMC) SetPower(_ context.Context, want bmc.PowerState) error {
 	return nil
 }
 
-func (f *fakeBMC) Shutdown(context.Context) error             { return nil }
-func (f *fakeBMC) SetBootNetwork(context.Context, bool) error { return nil }
+func (f *fakeBMC) Shutdown(context.Context) error             { return f.hint() }
+func (f *fakeBMC) SetBootNetwork(context.Context, bool) error { return f.hint() }
 func (f *fakeBMC) Close(context.Context) error                { return nil }
+
+func (f *fakeBMC) hint() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hints++
+	return nil
+}
 
 func (f *fakeBMC) set(state bmc.PowerState) {
 	f.mu.Lock()

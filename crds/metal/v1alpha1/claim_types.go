@@ -155,6 +155,7 @@ type ServerClaimStatus struct {
 // ServerClaim is a request for one server; Cluster API machines create one, people may too.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io="
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=sclaim,categories=metal
 // +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.spec.className`

@@ -341,6 +341,8 @@ type ServerClassStatus struct {
 // ServerClass is a named requirement over inventory and labels, who may use it, and defaults.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io="
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io/move="
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=sclass,categories=metal
 // +kubebuilder:printcolumn:name="Total",type=integer,JSONPath=`.status.total`

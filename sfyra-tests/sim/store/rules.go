@@ -116,6 +116,9 @@ func validateRequests(was, is *metal.ServerSpec) field.ErrorList {
 		renewed("bmcRequest", was.BMCRequest, is.BMCRequest, func(a, b *metal.BMCRequest) bool {
 			return a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt)
 		}),
+		renewed("ownerRequest", was.OwnerRequest, is.OwnerRequest, func(a, b *metal.OwnerRequest) bool {
+			return a.ID != b.ID || a.Action == b.Action && a.Epoch == b.Epoch && a.Force == b.Force && a.RequestedAt.Equal(&b.RequestedAt)
+		}),
 		renewed("releaseRequest", was.ReleaseRequest, is.ReleaseRequest, func(a, b *metal.ReleaseRequest) bool {
 			return a.ID != b.ID || releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b))
 		}),

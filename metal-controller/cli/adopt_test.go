@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/sfyra-tests/testapi"
+)
+
+// obeys does what a controller does with an owner request: it lets the server go, takes it over, or drops the request.
+func obeys(t *testing.T, name, as string) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s := fetch(t, name)
+		r := recordOf(s)
+		if q := s.Spec.OwnerRequest; q != nil && q.ID != r.OwnerRequest {
+			change(t, name, func(s *metal.Server) {
+				s.Spec.Record.OwnerRequest = q.ID
+				switch m := s.Spec.Record.ManagedBy; {
+				case as == "":
+				case q.Action == metal.OwnerLetGo:
+					m.LetGo = &metal.LetGo{At: metav1.NewTime(noon)}
+				default:
+					if m.LetGo == nil {
+						s.Spec.Record.Unverified = &metal.UnverifiedRecord{Reason: reasons.Adopted, Since: metav1.NewTime(noon)}
+					}
+					*m = metal.ManagedBy{Installation: as, Epoch: m.Epoch + 1}
+				}
+			}, nil)
+			return
+		}
+		select {
+		case <-t.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// TestAdopt: what was not let go is taken over by force alone, with a loud warning, and not believed.
+func TestAdopt(t *testing.T) {
+	rackServer(t, "adopt-1", nil)
+	theirs := func(let *metal.LetGo) {
+		change(t, "adopt-1", func(s *metal.Server) {
+			s.Spec.Record = &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: "old", Epoch: 3, LetGo: let}}
+		}, func(s *metal.Server) {
+			s.Status.Conditions = []metav1.Condition{{Type: reasons.Ready, Status: metav1.ConditionFalse, Reason: reasons.UnmanagedHere, LastTransitionTime: metav1.NewTime(noon)}}
+		})
+	}
+	theirs(nil)
+	run(t, "adopt", "adopt-1").want(t, CodeRefused, "the installation old did not let it go", "--from KUBECONFIG", "--force")
+	run(t, "adopt", "adopt-1", "--force").want(t, CodeRefused, "WARNING", "two installations act on one machine", "--yes")
+	run(t, "adopt", "adopt-1", "--force", "--yes", "--dry-run").want(t, CodeOK, "would be taken over")
+	if q := fetch(t, "adopt-1").Spec.OwnerRequest; q != nil {
+		t.Fatalf("a request was made: %+v", q)
+	}
+	wait := aside(func() { obeys(t, "adopt-1", "new") })
+	run(t, "adopt", "adopt-1", "--force", "--yes").want(t, CodeOK, "WARNING", "taken over (hand-over 4)", "ingot accept adopt-1")
+	wait()
+	if q := fetch(t, "adopt-1").Spec.OwnerRequest; q == nil || q.Action != metal.OwnerAdopt || q.Epoch != 3 || !q.Force || !q.RequestedAt.Time.Equal(noon) {
+		t.Errorf("request %+v", q)
+	}
+	theirs(&metal.LetGo{At: metav1.NewTime(noon)})
+	wait = aside(func() { obeys(t, "adopt-1", "new") })
+	run(t, "adopt", "adopt-1").want(t, CodeOK, "taken over (hand-over 4)")
+	wait()
+	if q := fetch(t, "adopt-1").Spec.OwnerRequest; q == nil || q.Force {
+		t.Errorf("request %+v", q)
+	}
+	run(t, "adopt", "adopt-1", "--from", "/nowhere").want(t, CodeError, "--from")
+}
+
+// TestAdoptFrom: the installation before is asked first. Both ends are one API server here, which TestMove in the package setup has two of.
+func TestAdoptFrom(t *testing.T) {
+	rackServer(t, "adopt-2", nil)
+	change(t, "adopt-2", func(s *metal.Server) {
+		s.Spec.Record = &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: "old", Epoch: 3, Object: "x"}}
+	}, nil)
+	from := testapi.Config(t).Kubeconfig
+	run(t, "adopt", "adopt-2", "--from", from, "--dry-run").want(t, CodeOK, "the installation old would let it go")
+	wait := aside(func() { obeys(t, "adopt-2", "") })
+	run(t, "adopt", "adopt-2", "--from", from).want(t, CodeRefused, "dropped the request")
+	wait()
+	run(t, "adopt", "adopt-2", "--from", from, "--timeout", "1s").want(t, CodeTimeout, "was not let go", "ingot why adopt-2")
+	wait = aside(func() { obeys(t, "adopt-2", "old"); obeys(t, "adopt-2", "new") })
+	run(t, "adopt", "adopt-2", "--from", from).want(t, CodeOK, "waiting for the installation old to let it go", "taken over (hand-over 4)")
+	wait()
+}
