@@ -3,6 +3,7 @@ package setup_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -241,7 +242,7 @@ func (w *tenant) command(t *testing.T) {
 func (w *tenant) asPerson(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var said bytes.Buffer
-	env := &cli.Env{Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &said, ErrOut: &said}, Now: time.Now, ID: func() string { return "id" }}
+	env := &cli.Env{Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &said, ErrOut: io.Discard}, Now: time.Now, ID: func() string { return "id" }}
 	root := cli.New("ingot", env)
 	root.SetArgs(append(append([]string{"cluster"}, args...), "-n", w.ns, "--kubeconfig", testapi.Config(t).Kubeconfig))
 	err := root.ExecuteContext(t.Context())
