@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -208,7 +209,7 @@ func (c *cluster) capabilities(server, boot string) (urls []string) {
 	}
 	for _, text := range places {
 		for _, m := range configArg.FindAllStringSubmatch(text, -1) {
-			if strings.Contains(m[1], "/"+server+"/"+boot+"/") && !slices.Contains(urls, m[1]) {
+			if readWell(m[1]) && strings.Contains(m[1], "/"+server+"/"+boot+"/") && !slices.Contains(urls, m[1]) {
 				urls = append(urls, m[1])
 			}
 		}
@@ -217,6 +218,16 @@ func (c *cluster) capabilities(server, boot string) (urls []string) {
 		c.t.Fatal("neither the console nor the switch shows a whole address of the machine config of boot " + boot)
 	}
 	return urls
+}
+
+// readWell says that an address was not cut or doubled where it was read: a capture has it in pieces where a packet ended or was sent again.
+func readWell(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return err == nil
 }
 
 // pinOf is the pin of the authority behind an address. It is no secret, so the serial line is not asked for it.
