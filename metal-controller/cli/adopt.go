@@ -116,7 +116,7 @@ func (a *adoption) letGo(ctx context.Context, source client.WithWatch, name stri
 	id := changed.Spec.OwnerRequest.ID
 	return a.until(ctx, source, name, "was not let go: something is under way on it there, see `ingot why "+name+" --kubeconfig "+a.from+"`", func(s *metal.Server) (bool, error) {
 		r := recordOf(s)
-		if r.OwnerRequest == id && r.ManagedBy.LetGo == nil {
+		if r.OwnerRequest == id && (r.ManagedBy == nil || r.ManagedBy.LetGo == nil) {
 			return false, refused("%s: the other installation dropped the request; does this machine's clock agree with its own?", s.Name)
 		}
 		return r.ManagedBy != nil && r.ManagedBy.LetGo != nil, nil

@@ -1,44 +1,68 @@
 package cli
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
-// obeys does what a controller does with an owner request: it lets the server go, takes it over, or drops the request.
-func obeys(t *testing.T, name, as string) {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		s := fetch(t, name)
-		r := recordOf(s)
-		if q := s.Spec.OwnerRequest; q != nil && q.ID != r.OwnerRequest {
-			change(t, name, func(s *metal.Server) {
-				s.Spec.Record.OwnerRequest = q.ID
-				switch m := s.Spec.Record.ManagedBy; {
-				case as == "":
-				case q.Action == metal.OwnerLetGo:
-					m.LetGo = &metal.LetGo{At: metav1.NewTime(noon)}
-				default:
-					if m.LetGo == nil {
-						s.Spec.Record.Unverified = &metal.UnverifiedRecord{Reason: reasons.Adopted, Since: metav1.NewTime(noon)}
-					}
-					*m = metal.ManagedBy{Installation: as, Epoch: m.Epoch + 1}
+// obeys does beside a command what a controller does with owner requests: one after another it lets the server go, takes it over, or, as nobody, drops the request.
+// What was asked before does not count. A Server that makes way, or that another writes, is looked at again.
+func obeys(t *testing.T, name string, as ...string) (done func()) {
+	asked := ""
+	if q := fetch(t, name).Spec.OwnerRequest; q != nil {
+		asked = q.ID
+	}
+	return aside(t, func() {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		err := wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+			var s metal.Server
+			if err := admin(t).Get(ctx, client.ObjectKey{Name: name}, &s); err != nil {
+				return false, client.IgnoreNotFound(err)
+			}
+			q := s.Spec.OwnerRequest
+			if q == nil || q.ID == asked {
+				return false, nil
+			}
+			obey(&s, as[0])
+			if err := controller(t).Update(ctx, &s); err != nil {
+				if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+					err = nil
 				}
-			}, nil)
-			return
+				return false, err
+			}
+			asked, as = q.ID, as[1:]
+			return len(as) == 0, nil
+		})
+		if err != nil {
+			t.Errorf("as a controller: %v", err)
 		}
-		select {
-		case <-t.Context().Done():
-			return
-		case <-tick.C:
+	})
+}
+
+// obey writes what the installation as makes of a Server's owner request.
+func obey(s *metal.Server, as string) {
+	q, m := s.Spec.OwnerRequest, s.Spec.Record.ManagedBy
+	s.Spec.Record.OwnerRequest = q.ID
+	switch {
+	case as == "":
+	case q.Action == metal.OwnerLetGo:
+		m.LetGo = &metal.LetGo{At: metav1.NewTime(noon)}
+	default:
+		if m.LetGo == nil {
+			s.Spec.Record.Unverified = &metal.UnverifiedRecord{Reason: reasons.Adopted, Since: metav1.NewTime(noon)}
 		}
+		*m = metal.ManagedBy{Installation: as, Epoch: m.Epoch + 1}
 	}
 }
 
@@ -59,16 +83,16 @@ func TestAdopt(t *testing.T) {
 	if q := fetch(t, "adopt-1").Spec.OwnerRequest; q != nil {
 		t.Fatalf("a request was made: %+v", q)
 	}
-	wait := aside(func() { obeys(t, "adopt-1", "new") })
+	done := obeys(t, "adopt-1", "new")
 	run(t, "adopt", "adopt-1", "--force", "--yes").want(t, CodeOK, "WARNING", "taken over (hand-over 4)", "ingot accept adopt-1")
-	wait()
+	done()
 	if q := fetch(t, "adopt-1").Spec.OwnerRequest; q == nil || q.Action != metal.OwnerAdopt || q.Epoch != 3 || !q.Force || !q.RequestedAt.Time.Equal(noon) {
 		t.Errorf("request %+v", q)
 	}
 	theirs(&metal.LetGo{At: metav1.NewTime(noon)})
-	wait = aside(func() { obeys(t, "adopt-1", "new") })
+	done = obeys(t, "adopt-1", "new")
 	run(t, "adopt", "adopt-1").want(t, CodeOK, "taken over (hand-over 4)")
-	wait()
+	done()
 	if q := fetch(t, "adopt-1").Spec.OwnerRequest; q == nil || q.Force {
 		t.Errorf("request %+v", q)
 	}
@@ -83,11 +107,11 @@ func TestAdoptFrom(t *testing.T) {
 	}, nil)
 	from := testapi.Config(t).Kubeconfig
 	run(t, "adopt", "adopt-2", "--from", from, "--dry-run").want(t, CodeOK, "the installation old would let it go")
-	wait := aside(func() { obeys(t, "adopt-2", "") })
+	done := obeys(t, "adopt-2", "")
 	run(t, "adopt", "adopt-2", "--from", from).want(t, CodeRefused, "dropped the request")
-	wait()
+	done()
 	run(t, "adopt", "adopt-2", "--from", from, "--timeout", "1s").want(t, CodeTimeout, "was not let go", "ingot why adopt-2")
-	wait = aside(func() { obeys(t, "adopt-2", "old"); obeys(t, "adopt-2", "new") })
+	done = obeys(t, "adopt-2", "old", "new")
 	run(t, "adopt", "adopt-2", "--from", from).want(t, CodeOK, "waiting for the installation old to let it go", "taken over (hand-over 4)")
-	wait()
+	done()
 }

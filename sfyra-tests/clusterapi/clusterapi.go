@@ -207,8 +207,9 @@ func (c *Core) Kinds(ctx context.Context, patterns ...string) error {
 	return c.established(ctx, objects)
 }
 
+// contractLabels are what the release, and clusterctl, which moves nothing of other kinds, put on them.
 func contractLabels() map[string]string {
-	return map[string]string{"cluster.x-k8s.io/provider": "cluster-api", "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"}
+	return map[string]string{"cluster.x-k8s.io/provider": "cluster-api", "clusterctl.cluster.x-k8s.io": "", "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"}
 }
 
 func (c *Core) apply(ctx context.Context, o *unstructured.Unstructured) error {
