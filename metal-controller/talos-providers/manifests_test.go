@@ -13,8 +13,8 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write what is made, rather than compare with it")
 
-// kustomize is where a module names that program, of which nothing else is wanted here.
-const kustomize = "../../sfyra-tests/clusterapi/core"
+// kubectl is where a module names that program, which has kustomize in it and of which nothing else is wanted here.
+const kubectl = "../ingot"
 
 // TestManifests: what is committed is what the modules' own kustomization makes of the versions in go.mod. With -rewrite it is written.
 func TestManifests(t *testing.T) {
@@ -62,7 +62,7 @@ func source(t *testing.T, module string) (dir, version string) {
 // components are the objects of a release, with the image of that release, as its own build sets it.
 func components(t *testing.T, dir, version string) []byte {
 	t.Helper()
-	out, err := command(kustomize, "go", "tool", "kustomize", "build", filepath.Join(dir, "config", "default"))
+	out, err := command(kubectl, "go", "tool", "kubectl", "kustomize", filepath.Join(dir, "config", "default"))
 	if err != nil {
 		t.Fatal(err)
 	}
