@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -54,13 +55,13 @@ type Core struct {
 
 // Start installs Cluster API into an API server, and runs its controllers until Kill. dir is a folder for what it needs.
 func Start(ctx context.Context, api *testapi.API, dir string) (*Core, error) {
-	bin, source, err := program()
+	core, err := built()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c := &Core{api: api, source: os.DirFS(source), dir: dir}
+	c := &Core{api: api, source: os.DirFS(core.source), dir: dir}
 	if c.client, err = client.New(api.AdminConfig, client.Options{}); err != nil {
 		return nil, err
 	}
@@ -72,20 +73,19 @@ func Start(ctx context.Context, api *testapi.API, dir string) (*Core, error) {
 			return nil, err
 		}
 	}
-	return c, c.run(ctx, bin)
+	return c, c.run(ctx, core.bin)
 }
 
 // module is the nested module that names the programs, from the root of the repository.
 const module = "sfyra-tests/clusterapi/core"
 
-// program builds the core, and says where its sources are.
-func program() (bin, source string, err error) {
-	if bin, err = tool("capi-core", "sigs.k8s.io/cluster-api/core"); err != nil {
-		return "", "", err
+// built is the core, and where its sources are: once in a test binary, for asking whether it is up to date takes seconds in each of a dozen tests.
+var built = sync.OnceValues(func() (b struct{ bin, source string }, err error) {
+	if b.bin, err = tool("capi-core", "sigs.k8s.io/cluster-api/core"); err == nil {
+		b.source, err = sources()
 	}
-	source, err = sources()
-	return bin, source, err
-}
+	return b, err
+})
 
 // tool builds a program of the nested module into the folder of programs.
 func tool(name, path string) (bin string, err error) {
