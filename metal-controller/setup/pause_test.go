@@ -109,6 +109,9 @@ func TestPause(t *testing.T) {
 	}
 
 	patchOf(t, c, `{"spec":{"paused":null}}`)
+	// The core's Machine controller hears of a Cluster only once its control plane is initialized (cluster-api v1.14.2, core/reconcilers/machine: ClusterControlPlaneInitialized), and
+	// here none ever is: it looks at a Machine without a MachineSet again when that changes.
+	patchOf(t, &clusterv1.Machine{ObjectMeta: w.meta("second")}, `{"metadata":{"labels":{"changed":"yes"}}}`)
 	w.until("unpaused, the machine claims", claim, func() bool { return claim.Spec.Binding != nil })
 	w.until("and the other is cycled", remedy, func() bool { return remedy.Status.Phase == infra.RemediationWatching })
 	if got := log()[len(before):]; cycles(got) != 1 {

@@ -48,7 +48,7 @@ type callers struct {
 func newCallers(t *testing.T) callers {
 	t.Helper()
 	api := testapi.Config(t)
-	c := callers{nobodies: map[string]client.Client{}, operator: plain(t, api.AdminConfig), ingot: plain(t, api.ControllerConfig), namespace: testapi.Namespace(t)}
+	c := callers{nobodies: map[string]client.Client{}, operator: operatorOf(t), ingot: plain(t, api.ControllerConfig), namespace: testapi.Namespace(t)}
 	c.tenant, c.stray = tenantOf(t, c.namespace), tenantOf(t, testapi.Namespace(t))
 	w := newWorld(t)
 	machine := w.issuer("ingot-agent-ca").leaf("ingot:controller", "", "/server/x/boot/b", time.Now(), x509Client)
@@ -93,6 +93,28 @@ func tenantOf(t *testing.T, namespace string) client.Client {
 	}}
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name}, Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+	}
+	for _, o := range []client.Object{role, binding} {
+		if err := admin.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := rest.CopyConfig(testapi.Config(t).AdminConfig)
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	return plain(t, cfg)
+}
+
+// operatorOf is a user with all rights on Ingot's kinds but move, which is for clusterctl move and lets an administrator bring records, bindings and inventories along
+// (docs/move.md).
+func operatorOf(t *testing.T) client.Client {
+	t.Helper()
+	admin := connect(t, testapi.Config(t).AdminConfig)
+	user := "operator-of-" + testapi.Namespace(t)
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{"metal.ingot.dev", "infrastructure.cluster.x-k8s.io"}, Resources: everyResource(t), Verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"},
+	}}}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: role.ObjectMeta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name}, Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
 	}
 	for _, o := range []client.Object{role, binding} {
 		if err := admin.Create(t.Context(), o); err != nil {
@@ -167,7 +189,7 @@ func TestFields(t *testing.T) {
 func (c callers) judges(who string) (wrong map[string]client.Client, right client.Client) {
 	switch who {
 	case "ingot":
-		return map[string]client.Client{"an administrator": c.operator, "a tenant": c.tenant, "another tenant": c.stray}, c.ingot
+		return map[string]client.Client{"an operator": c.operator, "a tenant": c.tenant, "another tenant": c.stray}, c.ingot
 	case "operator":
 		return map[string]client.Client{"a tenant": c.tenant, "another tenant": c.stray}, c.operator
 	}

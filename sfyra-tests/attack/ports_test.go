@@ -14,27 +14,28 @@ import (
 
 // sockets are the files of the programs that open a socket to hear somebody, each with what docs/ports.md says of it.
 var sockets = map[string][]string{
-	"pxe-server/solicit/socket_linux.go":            {"ICMPv6"},
-	"pxe-server/dhcp/socket_linux.go":               {"67/udp", "4011/udp"},
-	"pxe-server/dhcp/others_linux.go":               {"broadcast DISCOVER"},
-	"pxe-server/dhcp/arp_linux.go":                  {"ARP"},
-	"pxe-server/dhcp6/socket_linux.go":              {"547/udp"},
-	"pxe-server/tftp/socket_linux.go":               {"69/udp"},
-	"pxe-server/setup/segment.go":                   {"7480/tcp"},
-	"pxe-server/setup/health.go":                    {"7491/tcp"},
-	"metal-controller/setup/ports.go":               {"7443/tcp", "7444/tcp", "7447/tcp"},
-	"metal-controller/setup/configports.go":         {"7445/tcp", "7446/tcp"},
-	"metal-controller/setup/signals.go":             {"7448/tcp"},
-	"metal-controller/bootserver/server.go":         {"within the process"},
-	"metal-controller/cli/check.go":                 {"ingot check"},
-	"metal-controller/ingot/services/ports.go":      {"tries whether its ports are free"},
-	"metal-controller/ingot/controlplane/listen.go": {"6443/tcp", "unix sockets"},
-	"metal-controller/ingot/lab/lab.go":             {"ingot lab"},
-	"metal-controller/ingot/lab/files.go":           {"ingot lab"},
-	"metal-controller/ingot/lab/machines.go":        {"ingot lab"},
-	"metal-controller/talos/talostest/apid.go":      nil, // of tests
-	"agent/inventory/lldp/listen.go":                {"LLDP"},
-	"agent/network/advice.go":                       {"router advertisements"},
+	"pxe-server/solicit/socket_linux.go":                 {"ICMPv6"},
+	"pxe-server/dhcp/socket_linux.go":                    {"67/udp", "4011/udp"},
+	"pxe-server/dhcp/others_linux.go":                    {"broadcast DISCOVER"},
+	"pxe-server/dhcp/arp_linux.go":                       {"ARP"},
+	"pxe-server/dhcp6/socket_linux.go":                   {"547/udp"},
+	"pxe-server/tftp/socket_linux.go":                    {"69/udp"},
+	"pxe-server/setup/segment.go":                        {"7480/tcp"},
+	"pxe-server/setup/health.go":                         {"7491/tcp"},
+	"metal-controller/setup/ports.go":                    {"7443/tcp", "7444/tcp", "7447/tcp"},
+	"metal-controller/setup/configports.go":              {"7445/tcp", "7446/tcp"},
+	"metal-controller/setup/signals.go":                  {"7448/tcp"},
+	"metal-controller/bootserver/server.go":              {"within the process"},
+	"metal-controller/cli/check.go":                      {"ingot check"},
+	"metal-controller/ingot/services/ports.go":           {"tries whether its ports are free"},
+	"metal-controller/ingot/clusterapi/launcher/site.go": nil, // looks for a free port on loopback, and closes it at once
+	"metal-controller/ingot/controlplane/listen.go":      {"6443/tcp", "unix sockets"},
+	"metal-controller/ingot/lab/lab.go":                  {"ingot lab"},
+	"metal-controller/ingot/lab/files.go":                {"ingot lab"},
+	"metal-controller/ingot/lab/machines.go":             {"ingot lab"},
+	"metal-controller/talos/talostest/apid.go":           nil, // of tests
+	"agent/inventory/lldp/listen.go":                     {"LLDP"},
+	"agent/network/advice.go":                            {"router advertisements"},
 }
 
 // TestPortsAreDocumented: whatever a program opens to hear somebody is in docs/ports.md, and so is every port that a flag has by default.

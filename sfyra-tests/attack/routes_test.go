@@ -59,6 +59,7 @@ var routeCases = map[string]map[string]httpCase{
 		catalog.AgentFile(catalog.AMD64, catalog.Initramfs): {who: "anyone", code: 200},
 		catalog.AgentFile(catalog.ARM64, catalog.Kernel):    {who: "anyone", code: 200},
 		catalog.AgentFile(catalog.ARM64, catalog.Initramfs): {who: "anyone", code: 200},
+		catalog.MediaPath:                                   {who: "anyone; a BMC that inserts it as virtual media", code: 200},
 		catalog.BlobPath:                                    {who: "anyone, by the digest of a file that an Environment names", rest: digest, code: 200, tests: in(web, "TestBlobs")},
 		"/healthz":                                          {who: "anyone", code: 200},
 		"/readyz":                                           {who: "anyone", code: 200},

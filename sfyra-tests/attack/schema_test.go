@@ -195,6 +195,7 @@ func boundedLists(t *testing.T, path string, schema map[string]any) {
 
 // samples are values for patterns.
 var samples = map[string]string{
+	"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$":         "a",
 	"^[!-~]+$":                                    "panic=1",
 	"^[0-9a-f]{64}$":                              strings.Repeat("0a", 32),
 	`^https?://[^\s]+$`:                           "http://files.example/k",
