@@ -3,6 +3,7 @@ package setup_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,18 +61,46 @@ func (w *tenant) racks(known ...map[string]string) map[string]int {
 	out := map[string]int{}
 	for _, servers := range known {
 		for _, name := range servers {
-			var s metal.Server
-			if err := w.admin.Get(w.t.Context(), client.ObjectKey{Name: name}, &s); err != nil {
-				w.t.Fatal(err)
-			}
-			out[s.Labels["rack"]]++
+			out[w.rack(name)]++
 		}
 	}
 	return out
 }
 
+// givesUp marks the old machine that goes next: one in the fullest rack, which a provider of control planes chooses too. By itself a MachineSet takes any, as no machine has a Node
+// here (cluster-api v1.14.2, core/reconcilers/machineset: its orders ask for a Node first).
+func (w *tenant) givesUp(old map[string]string, racks map[string]int) {
+	w.t.Helper()
+	most, goes := 0, ""
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		if n := racks[w.rack(old[name])]; n > most {
+			most, goes = n, name
+		}
+	}
+	patchOf(w.t, &clusterv1.Machine{ObjectMeta: w.meta(goes)}, `{"metadata":{"annotations":{"`+clusterv1.DeleteMachineAnnotation+`":"yes"}}}`)
+}
+
+// comesNext names the failure domain of the next new machine: one with the fewest new machines, as the provider of control planes does during a rollout. Without it a claim is spread over
+// all control planes of the cluster, old ones too, which says nothing of where the new ones stand in the end.
+func (w *tenant) comesNext(s *clusterv1.MachineSet, young map[string]int) {
+	w.t.Helper()
+	domain := slices.MinFunc([]string{"ra", "rb", "rc"}, func(a, b string) int { return young[a] - young[b] })
+	patchOf(w.t, s, fmt.Sprintf(`{"spec":{"template":{"spec":{"failureDomain":%q}}}}`, domain))
+}
+
+// rack of a server.
+func (w *tenant) rack(name string) string {
+	w.t.Helper()
+	var s metal.Server
+	if err := w.admin.Get(w.t.Context(), client.ObjectKey{Name: name}, &s); err != nil {
+		w.t.Fatal(err)
+	}
+	return s.Labels["rack"]
+}
+
 // TestSpreadRollout replaces three control planes in three racks one by one, with one more on the way as control plane providers do it. Machines are made and deleted by
-// the real core, from two MachineSets that the test scales against each other: a provider of control planes does nothing without Nodes. No rack ever holds two more than
+// the real core, from two MachineSets that the test scales against each other, and whose next machine it names as a provider of control planes does (such a one does nothing without Nodes). The first
+// three are spread by controlPlaneSpread alone. No rack ever holds two more than
 // another, and each holds one in the end. Without a spread the same servers are taken from one rack: the control.
 func TestSpreadRollout(t *testing.T) {
 	w := newTenant(t)
@@ -88,10 +117,12 @@ func TestSpreadRollout(t *testing.T) {
 		t.Fatalf("three control planes stand in %v", got)
 	}
 	for n := 1; n <= 3; n++ {
+		w.comesNext(after, w.racks(young))
 		w.sized(after, n, young)
 		if got := w.racks(old, young); len(got) != 3 || max(got["ra"], got["rb"], got["rc"]) > 2 {
 			t.Errorf("with the new one number %d they stand in %v", n, got)
 		}
+		w.givesUp(old, w.racks(old, young))
 		w.sized(before, 3-n, old)
 		if got := w.racks(old, young); max(got["ra"], got["rb"], got["rc"])-min(got["ra"], got["rb"], got["rc"]) > 1 {
 			t.Errorf("without the old one number %d they stand in %v", n, got)
