@@ -70,11 +70,10 @@ func ofOne() map[string]verb {
 		"boots":         boots,                                                      // boots KEY: the expected boot is claimed and proven, from start to settled, without printing
 
 		// The BMC.
-		"bmc":  does(bmc),                                             // bmc [none]
-		"read": does(func(w *world, a []string) { w.read(first(a)) }), // read On|Off|REASON: the BMC plane has a new reading
-		"done": does(done),                                            // done On|Off: the BMC plane ends the last action with success
-		// media in|out|unable: our image is in the BMC's drive, or not; the BMC could not be told to boot from the network
-		"media": does(media),
+		"bmc":   does(bmc),                                                         // bmc [none]
+		"read":  does(func(w *world, a []string) { w.read(first(a)) }),             // read On|Off|REASON: the BMC plane has a new reading
+		"done":  does(done),                                                        // done On|Off: the BMC plane ends the last action with success
+		"media": does(media),                                                       // media in|out|unable: our image is in the BMC's drive, or not; the BMC could not be told to boot from the network
 		"pin":   does(func(w *world, a []string) { w.o.Power.PinSeen = first(a) }), // pin SHA256: the certificate that the BMC shows
 
 		// People.

@@ -121,21 +121,7 @@ func TestTenant(t *testing.T) {
 			t.Errorf("control: it is there: %v", err)
 		}
 	})
-	t.Run("claims", func(t *testing.T) {
-		if err := alice.List(t.Context(), &metal.ServerClaimList{}, client.InNamespace(w.ns)); err != nil {
-			t.Errorf("control: her own claims: %v", err)
-		}
-		for what, err := range map[string]error{
-			"everybody's claims":   alice.List(t.Context(), &metal.ServerClaimList{}),
-			"claiming for another": alice.Create(t.Context(), &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "x"}, Spec: metal.ServerClaimSpec{ClassName: w.ns + "-closed"}}),
-			"servers":              alice.List(t.Context(), &metal.ServerList{}),
-			"inventories":          alice.List(t.Context(), &metal.ServerInventoryList{}),
-		} {
-			if !apierrors.IsForbidden(err) {
-				t.Errorf("%s: %v, want forbidden", what, err)
-			}
-		}
-	})
+	t.Run("claims", func(t *testing.T) { w.claims(t, alice, other) })
 	t.Run("classes of others", func(t *testing.T) {
 		closed := claim("closed", w.ns+"-closed", "mine")
 		if err := alice.Create(t.Context(), closed); err != nil {
@@ -163,6 +149,24 @@ func TestTenant(t *testing.T) {
 			return b != nil && b.Target == metal.BootTargetOS
 		})
 	})
+}
+
+// claims: she sees and makes those of her own namespace alone, and no servers.
+func (w *tenant) claims(t *testing.T, alice client.Client, other string) {
+	t.Helper()
+	if err := alice.List(t.Context(), &metal.ServerClaimList{}, client.InNamespace(w.ns)); err != nil {
+		t.Errorf("control: her own claims: %v", err)
+	}
+	for what, err := range map[string]error{
+		"everybody's claims":   alice.List(t.Context(), &metal.ServerClaimList{}),
+		"claiming for another": alice.Create(t.Context(), &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "x"}, Spec: metal.ServerClaimSpec{ClassName: w.ns + "-closed"}}),
+		"servers":              alice.List(t.Context(), &metal.ServerList{}),
+		"inventories":          alice.List(t.Context(), &metal.ServerInventoryList{}),
+	} {
+		if !apierrors.IsForbidden(err) {
+			t.Errorf("%s: %v, want forbidden", what, err)
+		}
+	}
 }
 
 // read gets one Secret and not the other.
