@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +79,9 @@ func TestClusterObjects(t *testing.T) {
 	}
 }
 
+// variable is one of clusterctl's, with its default.
+var variable = regexp.MustCompile(`\$\{[^}]*\}`)
+
 // ofTemplate are the objects of the release's template.
 func ofTemplate(t *testing.T) (names []string) {
 	t.Helper()
@@ -87,7 +91,7 @@ func ofTemplate(t *testing.T) (names []string) {
 	}
 	for _, document := range strings.Split(string(files["cluster-template.yaml"]), "\n---\n") {
 		o := &unstructured.Unstructured{}
-		document = strings.NewReplacer("${CLUSTER_NAME}", "lab", "${", "<", "}", ">").Replace(document)
+		document = variable.ReplaceAllString(strings.ReplaceAll(document, "${CLUSTER_NAME}", "lab"), "1")
 		if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
 			t.Fatal(err)
 		}
