@@ -47,7 +47,7 @@ run: ## Show the main job: a virtual rack registers, a server is accepted, wiped
 test: ## Run all tests that need no virtual machine
 	@.ci/setup test
 	@$(MAKE) build kubectl
-	@for m in $(MODULES); do echo "== go test $$m"; (cd $$m && INGOT_BIN=$(CURDIR)/$(BIN)/ingot go test -timeout 15m ./...); done
+	@for m in $(MODULES); do echo "== go test $$m"; (cd $$m && INGOT_BIN=$(CURDIR)/$(BIN)/ingot go test -timeout 25m ./...); done
 
 .PHONY: e2e
 e2e: ## Run the scenarios on the virtual rack: real firmware, real protocols (RUN=TestName for one, SKIP=TestName|TestName)
