@@ -62,8 +62,10 @@ func TestClusterObjects(t *testing.T) {
 		}
 		text += string(data)
 	}
-	for _, want := range []string{"host: api.example.org", "port: 6443", "replicas: 3", "replicas: 2", "version: v1.36.2", "talosVersion: v1.13.0", "className: small", "className: large",
-		"environmentName: os-b", "prefer: ", "machine: {}", "installer:v1.13.0", "generateType: controlplane", "generateType: join"} {
+	for _, want := range []string{
+		"host: api.example.org", "port: 6443", "replicas: 3", "replicas: 2", "version: v1.36.2", "talosVersion: v1.13.0", "className: small", "className: large",
+		"environmentName: os-b", "prefer: ", "machine: {}", "installer:v1.13.0", "generateType: controlplane", "generateType: join",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("nothing says %q", want)
 		}

@@ -162,6 +162,17 @@ func busy(o *Observation, p *Plan) string {
 		return "nobody knows yet how old its record is (" + r.Unverified.Reason + ")."
 	case live(r), live(recorded(o)):
 		return "a boot is under way."
+	case requested(o, p), o.Server.Spec.PowerRequest != nil && (r.Power == nil || r.Power.ID != o.Server.Spec.PowerRequest.ID):
+		return "a person's power request is under way."
+	case r.BMCAccount != nil && r.BMCAccount.Step != metal.BMCAccountDone && r.BMCAccount.Step != metal.BMCAccountFailed:
+		return "its account at the BMC is being changed."
+	}
+	return unsettled(r)
+}
+
+// unsettled says what of a server's workload or disks is half done.
+func unsettled(r *metal.ServerRecord) string {
+	switch {
 	case r.Release != nil, r.Claim != nil && r.Claim.LeavingAt != nil:
 		return "it is being given back."
 	case r.Wipe != nil && r.Wipe.VerifiedAt == nil:
@@ -170,10 +181,6 @@ func busy(o *Observation, p *Plan) string {
 		return "its system is not installed yet."
 	case r.Claim != nil && r.Claim.Etcd != nil && r.Claim.Etcd.DoneAt == nil:
 		return "the etcd of its cluster is being begun."
-	case requested(o, p), o.Server.Spec.PowerRequest != nil && (r.Power == nil || r.Power.ID != o.Server.Spec.PowerRequest.ID):
-		return "a person's power request is under way."
-	case r.BMCAccount != nil && r.BMCAccount.Step != metal.BMCAccountDone && r.BMCAccount.Step != metal.BMCAccountFailed:
-		return "its account at the BMC is being changed."
 	}
 	return ""
 }

@@ -101,7 +101,7 @@ func (m *metrics) view(send *sender) {
 	files := map[string]float64{}
 	if m.s.blobs != nil {
 		for _, st := range m.s.blobs.States() {
-			files[string(st.Phase)]++
+			files[st.Phase]++
 		}
 	}
 	for state, n := range files {

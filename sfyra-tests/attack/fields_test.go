@@ -218,11 +218,11 @@ func TestStatusIsIngots(t *testing.T) {
 			continue
 		}
 		o := k.bare(t, c.namespace)
-		real := connect(t, testapi.Config(t).AdminConfig)
-		if err := real.Create(t.Context(), o.DeepCopy()); err != nil {
+		admin := connect(t, testapi.Config(t).AdminConfig)
+		if err := admin.Create(t.Context(), o.DeepCopy()); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = real.Delete(context.Background(), o) })
+		t.Cleanup(func() { _ = admin.Delete(context.Background(), o) })
 		patch := client.RawPatch("application/merge-patch+json", []byte(`{"status":{"conditions":[]}}`))
 		for name, who := range map[string]client.Client{"a tenant": c.tenant, "another tenant": c.stray} {
 			if err := who.Status().Patch(t.Context(), o.DeepCopy(), patch); !apierrors.IsForbidden(err) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -328,7 +327,7 @@ func tooMuch(schema map[string]any) (all map[string]any) {
 	case "boolean":
 		all["a text"] = "perhaps"
 	default:
-		all["a word"] = fmt.Sprint("much")
+		all["a word"] = "much"
 	}
 	return all
 }

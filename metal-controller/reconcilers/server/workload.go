@@ -153,7 +153,7 @@ func pausedByMove(cluster *unstructured.Unstructured) time.Time {
 			continue
 		}
 		var fields map[string]map[string]any
-		if json.Unmarshal(f.FieldsV1.Raw, &fields) != nil {
+		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &fields) != nil {
 			continue
 		}
 		if _, ok := fields["f:spec"]["f:paused"]; ok {

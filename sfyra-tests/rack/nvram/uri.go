@@ -32,7 +32,7 @@ func BootURI(store []byte, uri string) error {
 		return err
 	}
 	node := append(binary.LittleEndian.AppendUint16([]byte{typeMessaging, subURI}, uint16(4+len(uri))), uri...)
-	path := append(node, typeEnd, 0xff, 4, 0)
+	path := append(bytes.Clone(node), typeEnd, 0xff, 4, 0)
 	option := binary.LittleEndian.AppendUint32(nil, active)
 	option = binary.LittleEndian.AppendUint16(option, uint16(len(path)))
 	option = append(append(option, encoded("Boot file of the BMC")...), path...)

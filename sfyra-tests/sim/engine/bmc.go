@@ -92,7 +92,7 @@ func (b *bmcModel) obey(o order) error {
 		m.switchOn("order " + o.ID)
 	case lifecycle.EnsurePowerOn:
 		m.switchOn("order " + o.ID)
-	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia,
+	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia, lifecycle.WritePassport,
 		lifecycle.KeepAccount, lifecycle.CheckAccount, lifecycle.TakeAccount, lifecycle.ForgetAccount:
 	}
 	return nil

@@ -29,17 +29,22 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 	c.reuses(s, old, r)
 	c.remedies(s, old, r)
 	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
-		c.w.count(releasesRecorded)
-		c.asked(s.Name)
-		if l := c.lease(r.Release.BindingID); l == nil || !l.given {
-			c.fail("I10", "a release of %s from %s/%s was recorded, and nobody gave it up", s.Name, r.Release.Namespace, r.Release.Name)
-		} else if l.configured && old.Wipe != nil {
-			c.lent(s, old.Wipe.Disks)
-		} else if l.configured && old.Claim != nil && old.Claim.Reused != nil {
-			c.lent(s, old.Claim.Reused.Disks)
-		}
+		c.releases(s, old, r.Release)
 	}
 	c.installChanged(s, old, r)
+}
+
+// releases checks a release that is recorded now (I10), and what of the disks the workload had.
+func (c *oracle) releases(s *metal.Server, old *metal.ServerRecord, release *metal.ReleaseRecord) {
+	c.w.count(releasesRecorded)
+	c.asked(s.Name)
+	if l := c.lease(release.BindingID); l == nil || !l.given {
+		c.fail("I10", "a release of %s from %s/%s was recorded, and nobody gave it up", s.Name, release.Namespace, release.Name)
+	} else if l.configured && old.Wipe != nil {
+		c.lent(s, old.Wipe.Disks)
+	} else if l.configured && old.Claim != nil && old.Claim.Reused != nil {
+		c.lent(s, old.Claim.Reused.Disks)
+	}
 }
 
 // freed counts releases that an agent proved.

@@ -32,25 +32,24 @@ var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // world is one run.
 type world struct {
-	rand     *rand.Rand
-	now      time.Time
-	names    []string
-	source   *side
-	target   *side
-	mover    *mover
-	on       map[string]bool
-	asked    map[string]*side // power requests of persons, by id
-	dies     float64
-	faults   float64
-	story    []string
-	broken   string
-	home     *side // where the last move that ended went to
-	moves    int
-	gaveUp   int
-	crashes  int
-	obeyed   int
-	ids      int
-	patience time.Time
+	rand    *rand.Rand
+	now     time.Time
+	names   []string
+	source  *side
+	target  *side
+	mover   *mover
+	on      map[string]bool
+	asked   map[string]*side // power requests of persons, by id
+	dies    float64
+	faults  float64
+	story   []string
+	broken  string
+	home    *side // where the last move that ended went to
+	moves   int
+	gaveUp  int
+	crashes int
+	obeyed  int
+	ids     int
 }
 
 func newWorld(seed uint64) *world {

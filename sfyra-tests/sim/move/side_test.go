@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -159,7 +158,6 @@ type plane struct {
 	s       *side
 	pending map[string]lifecycle.Action
 	done    map[string]string
-	reached map[string]bool
 }
 
 func (p *plane) Ensure(string, server.BMC) {}
@@ -225,5 +223,3 @@ func (ready) Warm(context.Context, *metal.Server, *metal.ServerInventorySpec) (b
 
 // random draws for a seed.
 func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
-
-func bad(format string, args ...any) error { return fmt.Errorf(format, args...) }
