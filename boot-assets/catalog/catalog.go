@@ -42,8 +42,6 @@ const (
 	BlobPath = "/boot/v1/blob/"
 	// FirstStagePath is the script for an iPXE that is already on the machine.
 	FirstStagePath = "/boot/v1/boot.ipxe"
-	// MediaPath is the image that BMCs insert as virtual media. Some BMCs go by the suffix of the name.
-	MediaPath = "/boot/v1/media/ingot.iso"
 	// ScriptPath is the script that is made for one machine.
 	ScriptPath = "/boot/v1/script"
 )
@@ -99,7 +97,7 @@ func AgentFile(arch, name string) string {
 
 // Names lists every name that Ingot may advertise, sorted: file names for TFTP, paths for HTTP.
 func Names() []string {
-	names := []string{FirstStagePath, MediaPath, ScriptPath}
+	names := []string{FirstStagePath, ScriptPath}
 	for _, arch := range Archs() {
 		names = append(names, AgentFile(arch, Kernel), AgentFile(arch, Initramfs))
 	}

@@ -33,14 +33,8 @@ func available(w *world, _ *bytes.Buffer, _ []string) error {
 func bind(w *world, args []string) {
 	level, _ := option(args, "level")
 	cluster, _ := option(args, "cluster")
-	owner, _ := option(args, "reuse")
-	side := &metal.ClaimRecord{
-		Namespace: "prod", Name: first(args), BindingID: "b-" + first(args), Environment: "env", WipeLevel: metal.WipeLevel(level), Cluster: cluster, ReuseOwner: owner, At: w.second(),
-	}
-	if r := w.record(); r.Release != nil && r.Release.ReuseUntil != nil {
-		r.Occupy(side)
-	} else {
-		r.Claim = side
+	w.record().Claim = &metal.ClaimRecord{
+		Namespace: "prod", Name: first(args), BindingID: "b-" + first(args), Environment: "env", WipeLevel: metal.WipeLevel(level), Cluster: cluster, At: w.second(),
 	}
 	w.o.Claim = lifecycle.ClaimView{Found: true, Watched: w.o.Now}
 }

@@ -57,10 +57,7 @@ func (p *ports) openConfigs(ctx context.Context, ev *recorder) error {
 		return nil
 	}
 	s := p.app.configServer(ev)
-	err := register(s.Collectors()...)
-	if err != nil {
-		return err
-	}
+	var err error
 	if p.configAddr, err = p.openConfig(ctx, cfg.ConfigListen, "--config-listen", s.HTTPS()); err != nil || cfg.PlainConfigListen == "" {
 		return err
 	}

@@ -1,7 +1,6 @@
 package rack
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"ingot.dev/ingot/sfyra-tests/rack/machine"
 	"ingot.dev/ingot/sfyra-tests/rack/nvram"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
@@ -52,9 +50,9 @@ func readyFiles(dir string, spec *Spec, vars string) error {
 	return nil
 }
 
-// readyVars puts PXE back in front after a start that had it switched off, and lets this start boot by the override's URI, if it has one.
+// readyVars puts PXE back in front after a start that had it switched off.
 func readyVars(dir string, launch *qemu.Launch) error {
-	if launch.Spec.Firmware == qemu.BIOS {
+	if launch.Spec.Firmware == qemu.BIOS || launch.HTTPBoot() {
 		return nil
 	}
 	path := filepath.Join(dir, qemu.VarsFile)
@@ -62,32 +60,17 @@ func readyVars(dir string, launch *qemu.Launch) error {
 	if err != nil {
 		return fmt.Errorf("reading the firmware variables: %w", err)
 	}
-	switch {
-	case nvram.Unwritten(vars) && launch.Override.URI != "":
-		return errors.New("this firmware lays out its variables at its first start: start it once before it boots by a URI")
-	case nvram.Unwritten(vars):
+	if nvram.Unwritten(vars) {
 		return nil
 	}
-	before := bytes.Clone(vars)
-	if err := arrange(vars, launch); err != nil || bytes.Equal(before, vars) {
+	changed, err := nvram.ForgetHTTPBoot(vars)
+	if err != nil || !changed {
 		return err
 	}
 	if err := os.WriteFile(path, vars, 0o600); err != nil {
 		return fmt.Errorf("writing the firmware variables: %w", err)
 	}
 	return nil
-}
-
-// arrange changes the variables for one start.
-func arrange(vars []byte, launch *qemu.Launch) error {
-	if uri := launch.Override.URI; launch.Override.Target == machine.TargetUefiHTTP && uri != "" {
-		return nvram.BootURI(vars, uri)
-	}
-	if err := nvram.ForgetURI(vars); err != nil || launch.HTTPBoot() {
-		return err
-	}
-	_, err := nvram.ForgetHTTPBoot(vars)
-	return err
 }
 
 func readyDisk(path string, disk *Disk) error {

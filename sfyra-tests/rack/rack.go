@@ -41,10 +41,7 @@ type Rack struct {
 	wires *wire.Switch
 }
 
-var (
-	_ machine.Machine = (*Server)(nil)
-	_ machine.Drive   = (*Server)(nil)
-)
+var _ machine.Machine = (*Server)(nil)
 
 // New checks the configuration and readies folders, disks and firmware
 // variables. All servers are off. The folder is locked until Close.

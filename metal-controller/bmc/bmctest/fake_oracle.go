@@ -30,31 +30,11 @@ func (b *BMC) Follow() {
 	}
 }
 
-// BootNetwork says whether the boot override is the network, by DHCP.
+// BootNetwork is the boot override.
 func (b *BMC) BootNetwork() (set, once bool) {
-	boot := b.Boot()
-	return boot.From == FromNetwork, boot.Once
-}
-
-// Boot is the boot override.
-func (b *BMC) Boot() Boot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Boot{From: b.bootFrom, URI: b.bootURI, Once: b.bootOnce}
-}
-
-// Media is the URI of the image in the drive.
-func (b *BMC) Media() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.media
-}
-
-// Insert is a person at the BMC's web page.
-func (b *BMC) Insert(uri string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.media = uri
+	return b.bootSet, b.bootOnce
 }
 
 // Orders counts what asked for a change.

@@ -24,9 +24,7 @@ func beside(ctx context.Context, services []Service, env Env, p *progress) error
 			return errors.Join(err, stopAll(started))
 		}
 		started = append(started, r)
-		if !s.Quiet {
-			p.stage(s.Name)
-		}
+		p.stage(s.Name)
 	}
 	p.ready(env)
 	var err error

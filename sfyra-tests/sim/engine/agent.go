@@ -33,7 +33,6 @@ type agent struct {
 	life     int // of the replica when the agent connected
 	leave    func()
 	ran      map[task]bool
-	typing   bool          // commands to the BMC are on their way
 	enrolled time.Duration // when it was let in last
 	shows    metal.ServerInventorySpec
 	readAt   time.Duration
@@ -206,9 +205,7 @@ func (a *agent) obey(t lifecycle.Task) {
 		if !a.impostor {
 			a.do(time.Second, func() { a.m.restart("the agent leaves") })
 		}
-	case lifecycle.TaskAccount:
-		a.account(t.Account)
-	case lifecycle.TaskWait, lifecycle.TaskDenied:
+	case lifecycle.TaskWait, lifecycle.TaskDenied, lifecycle.TaskAccount: // no model has a way to its BMC from within
 		after := time.Minute
 		if t.After > 0 {
 			after = t.After

@@ -1,4 +1,4 @@
-package fat
+package esp
 
 import (
 	"encoding/binary"
