@@ -51,7 +51,7 @@ func (s *Server) turn(w http.ResponseWriter, r *http.Request, stage string, size
 	}
 	leave, ahead := s.turns.Enter(limits.Source(limits.AddrOf(r.RemoteAddr)), size)
 	if leave == nil {
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(ahead, s.cfg.Limits.InFlight)))
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(ahead, s.turns.Budget)))
 		http.Error(w, "other machines are fetching their files; ask again", http.StatusServiceUnavailable)
 	}
 	return leave, leave != nil

@@ -7,6 +7,7 @@
 package island
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -58,12 +59,10 @@ type Host struct{ ns netns.NsHandle }
 func NewHost(t testing.TB) Host {
 	t.Helper()
 	var h Host
-	apart(t, func() {
-		var err error
-		if h.ns, err = netns.New(); err != nil {
-			t.Error(err)
-		}
-	})
+	must(t, apart(func() (err error) {
+		h.ns, err = netns.New()
+		return err
+	}))
 	return h
 }
 
@@ -73,38 +72,53 @@ func (h Host) FD() int { return int(h.ns) }
 // Do runs f as the host. Sockets and programs that f starts stay there; f must start them itself and not in another goroutine.
 func (h Host) Do(t testing.TB, f func()) {
 	t.Helper()
-	apart(t, func() {
+	must(t, h.Run(f))
+}
+
+// Run is Do for goroutines that are not the test's own, which must not end it.
+func (h Host) Run(f func()) error {
+	return apart(func() error {
 		if err := netns.Set(h.ns); err != nil {
-			t.Error(err)
-			return
+			return err
 		}
 		f()
+		return nil
 	})
 }
 
-// apart runs f, which may change the network namespace of its thread, and puts the thread back where it was. When that fails, or f does not return, the
-// thread ends: then children die that it started with Pdeathsig.
-func apart(t testing.TB, f func()) {
+// must ends the test on an error, and when what ran apart failed it.
+func must(t testing.TB, err error) {
 	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		own, err := netns.Get()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer own.Close()
-		f()
-		if err := netns.Set(own); err != nil {
-			t.Error(err)
-			return
-		}
-		runtime.UnlockOSThread()
-	}()
-	<-done
+	if err != nil && !t.Failed() {
+		t.Error(err)
+	}
 	if t.Failed() {
 		t.FailNow()
 	}
+}
+
+// errEnded stands for a function that ended its goroutine, as t.FailNow does.
+var errEnded = errors.New("what ran apart did not return")
+
+// apart runs f, which may change the network namespace of its thread, and puts the thread back where it was. When that fails, or f does not return, the
+// thread ends: then children die that it started with Pdeathsig.
+func apart(f func() error) error {
+	err, done := errEnded, make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		own, e := netns.Get()
+		if e != nil {
+			err = e
+			return
+		}
+		defer own.Close()
+		e = f()
+		back := netns.Set(own)
+		if err = errors.Join(e, back); back == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	<-done
+	return err
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"ingot.dev/ingot/sfyra-tests/island"
@@ -33,7 +31,6 @@ const (
 // cable leads from the program's interface to the machines' side.
 type cable struct {
 	host island.Host
-	own  netns.NsHandle
 	eth  netlink.Link
 	dhcp net.PacketConn
 	nl   *netlink.Handle
@@ -60,8 +57,6 @@ func up(t testing.TB, name string, of func(string) (netlink.Link, error), h inte
 // lay makes both ends. The test is inside of an island already.
 func lay(t testing.TB) *cable {
 	t.Helper()
-	own, err := netns.Get()
-	check(t, err)
 	here := &netlink.Handle{}
 	up(t, "lo", here.LinkByName, here)
 	check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: cableName, TxQLen: 10_000}, PeerName: "far"}))
@@ -69,7 +64,7 @@ func lay(t testing.TB) *cable {
 	check(t, err)
 	near := up(t, cableName, here.LinkByName, here)
 	check(t, netlink.AddrAdd(near, addr))
-	c := &cable{host: island.NewHost(t), own: own, asked: map[dhcpv4.TransactionID]chan *dhcpv4.DHCPv4{}}
+	c := &cable{host: island.NewHost(t), asked: map[dhcpv4.TransactionID]chan *dhcpv4.DHCPv4{}}
 	far, err := netlink.LinkByName("far")
 	check(t, err)
 	check(t, netlink.LinkSetNsFd(far, c.host.FD()))
@@ -177,26 +172,7 @@ func (c *cable) take(ip netip.Addr) error {
 func (c *cable) dial(from netip.Addr) func(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 10 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
 	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-		inside := c.inside(func() { conn, err = d.DialContext(ctx, network, address) })
+		inside := c.host.Run(func() { conn, err = d.DialContext(ctx, network, address) })
 		return conn, errors.Join(err, inside)
 	}
-}
-
-// inside runs f on the machines' side, from any goroutine. A thread that cannot go back ends.
-func (c *cable) inside(f func()) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if err := netns.Set(netns.NsHandle(c.host.FD())); err != nil {
-			done <- err
-			return
-		}
-		f()
-		err := netns.Set(c.own)
-		if err == nil {
-			runtime.UnlockOSThread()
-		}
-		done <- err
-	}()
-	return <-done
 }

@@ -90,22 +90,18 @@ func (m *machine) address(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	offer, tries, err := m.cable.ask(ctx, discover, dhcpv4.MessageTypeOffer)
-	m.again["DHCP"] += tries
+	offer, err := m.exchange(ctx, "DHCP offer", discover, dhcpv4.MessageTypeOffer)
 	if err != nil {
 		return "", err
 	}
-	m.done("DHCP offer")
 	request, err := dhcpv4.NewRequestFromOffer(offer, pxe...)
 	if err != nil {
 		return "", err
 	}
-	ack, tries, err := m.cable.ask(ctx, request, dhcpv4.MessageTypeAck)
-	m.again["DHCP"] += tries
+	ack, err := m.exchange(ctx, "DHCP ack", request, dhcpv4.MessageTypeAck)
 	if err != nil {
 		return "", err
 	}
-	m.done("DHCP ack")
 	m.ip, _ = netip.AddrFromSlice(ack.YourIPAddr.To4())
 	file := ack.BootFileName
 	if o := ack.BootFileNameOption(); o != "" {
@@ -118,6 +114,16 @@ func (m *machine) address(ctx context.Context) (string, error) {
 	return strings.TrimPrefix(file, "tftp://"+serverIP+"/"), nil
 }
 
+// exchange is one question and its answer, and a stretch of the boot.
+func (m *machine) exchange(ctx context.Context, what string, question *dhcpv4.DHCPv4, want dhcpv4.MessageType) (*dhcpv4.DHCPv4, error) {
+	answer, tries, err := m.cable.ask(ctx, question, want)
+	m.again["DHCP"] += tries
+	if err == nil {
+		m.done(what)
+	}
+	return answer, err
+}
+
 func (m *machine) tftp(name string) error {
 	c, err := tftp.NewClient(net.JoinHostPort(serverIP, "69"))
 	if err != nil {
@@ -128,7 +134,7 @@ func (m *machine) tftp(name string) error {
 		return err
 	}
 	var from io.WriterTo
-	if inside := m.cable.inside(func() { from, err = c.Receive(name, "octet") }); errors.Join(err, inside) != nil {
+	if inside := m.cable.host.Run(func() { from, err = c.Receive(name, "octet") }); errors.Join(err, inside) != nil {
 		return errors.Join(err, inside)
 	}
 	_, err = from.WriteTo(io.Discard)

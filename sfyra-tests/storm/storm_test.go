@@ -51,7 +51,7 @@ func TestBenchStorm(t *testing.T) {
 	c := lay(t)
 	p := serve(t)
 	k := api(t, p.dir)
-	declare(t, k, c, n)
+	declare(t, k, n)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	registered := watch(ctx, t, k, n)
@@ -114,14 +114,14 @@ func api(t *testing.T, dir string) client.WithWatch {
 }
 
 // declare makes the Servers, as an inventory system or Git would.
-func declare(t *testing.T, k client.Client, c *cable, n int) {
+func declare(t *testing.T, k client.Client, n int) {
 	t.Helper()
 	var work sync.WaitGroup
 	todo := make(chan int)
 	for range 16 {
 		work.Go(func() {
 			for i := range todo {
-				m := machine{n: i, cable: c}
+				m := machine{n: i}
 				s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name(i)}}
 				s.Spec.Identity = &metal.Identity{MACs: []string{m.mac().String()}, Serial: m.serial(), UUID: m.uuid()}
 				if err := k.Create(t.Context(), s); err != nil {
