@@ -67,13 +67,14 @@ func (e *Env) console(ctx context.Context, name string, o consoleOptions) error 
 	tell, end := e.aside()
 	defer end()
 	o.Tell = tell
+	terminal := e.terminal() // asked before the connection is made: one that goes meanwhile no longer says that it was one
 	conn, err := dialConsole(ctx, c, s, o)
 	if err != nil {
 		return consoleRefused(name, err)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	return e.attach(conn, name)
+	return e.attach(conn, name, terminal)
 }
 
 // consoleRefused says what to do about a console that could not be had.
@@ -109,15 +110,15 @@ func (e *Env) aside() (tell func(string), end func()) {
 	}
 }
 
-// attach copies both ways until the console ends or the person detaches.
-func (e *Env) attach(conn io.ReadWriteCloser, name string) error {
-	restore, terminal, err := e.rawTerminal(conn, name)
+// attach copies both ways until the console ends or the person detaches. terminal is what is typed at, nil for a file or a pipe.
+func (e *Env) attach(conn io.ReadWriteCloser, name string, terminal *os.File) error {
+	restore, err := e.raw(conn, name, terminal)
 	if err != nil {
 		return err
 	}
 	defer restore()
 	go func() { // ends with the process or with the console
-		if copyUntilDetach(conn, e.Streams.In) || terminal { // a terminal ends only when it goes
+		if copyUntilDetach(conn, e.Streams.In) || terminal != nil { // a terminal ends only when it goes
 			conn.Close()
 		}
 	}()
@@ -131,22 +132,29 @@ func (e *Env) attach(conn io.ReadWriteCloser, name string) error {
 // breaker is a console whose serial line can be told to break.
 type breaker interface{ Break() }
 
-// rawTerminal hands every key to the console when a person types, at a terminal; restore puts that back.
-func (e *Env) rawTerminal(conn io.Writer, name string) (restore func(), terminal bool, err error) {
-	f, ok := e.Streams.In.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func() {}, false, nil
+// terminal is the input where a person types at one, else nil.
+func (e *Env) terminal() *os.File {
+	if f, ok := e.Streams.In.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return f
+	}
+	return nil
+}
+
+// raw hands every key to the console when a person types, at a terminal; restore puts that back.
+func (e *Env) raw(conn io.Writer, name string, terminal *os.File) (restore func(), err error) {
+	if terminal == nil {
+		return func() {}, nil
 	}
 	keys := "Ctrl-] detaches"
 	if _, ok := conn.(breaker); ok {
 		keys += ", Ctrl-^ sends a break"
 	}
 	fmt.Fprintf(e.Streams.ErrOut, "Attached to the console of %s; %s.\n", name, keys)
-	state, err := term.MakeRaw(int(f.Fd()))
+	state, err := term.MakeRaw(int(terminal.Fd()))
 	if err != nil {
-		return nil, true, fmt.Errorf("setting up the terminal: %w", err)
+		return nil, fmt.Errorf("setting up the terminal: %w", err)
 	}
-	return func() { _ = term.Restore(int(f.Fd()), state) }, true, nil
+	return func() { _ = term.Restore(int(terminal.Fd()), state) }, nil
 }
 
 // copyUntilDetach copies keys; it is true when the person detached and false when the input ended.

@@ -170,6 +170,25 @@ func TestConsoleWhenTheTerminalGoes(t *testing.T) {
 	}
 }
 
+// TestConsoleWhenTheTerminalWentMeanwhile: a terminal that goes while the console is being opened ends it all the same.
+func TestConsoleWhenTheTerminalWentMeanwhile(t *testing.T) {
+	keyboard, tty := terminal(t)
+	env := &Env{Streams: genericiooptions.IOStreams{In: tty, Out: io.Discard, ErrOut: io.Discard}}
+	was := env.terminal()
+	if err := keyboard.Close(); err != nil || was == nil {
+		t.Fatal(was, err)
+	}
+	console, server := net.Pipe()
+	defer server.Close()
+	done := make(chan error, 1)
+	go func() { done <- env.attach(console, "sol-6", was) }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the console is held for a terminal that is gone")
+	}
+}
+
 // TestConsoleTellsWhatIsInTheWay, and the next step.
 func TestConsoleTellsWhatIsInTheWay(t *testing.T) {
 	b, m := solServer(t, "sol-2", nil)
