@@ -29,6 +29,8 @@ func TestFactsCoverEveryField(t *testing.T) {
 		infra.IngotClusterTemplate{},
 		infra.IngotMachine{},
 		infra.IngotMachineTemplate{},
+		infra.IngotRemediation{},
+		infra.IngotRemediationTemplate{},
 	} {
 		typ := reflect.TypeOf(kind)
 		for _, path := range fields(typ, typ.Name()) {

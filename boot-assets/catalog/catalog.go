@@ -42,6 +42,8 @@ const (
 	BlobPath = "/boot/v1/blob/"
 	// FirstStagePath is the script for an iPXE that is already on the machine.
 	FirstStagePath = "/boot/v1/boot.ipxe"
+	// MediaPath is the image that BMCs insert as virtual media. Some BMCs go by the suffix of the name.
+	MediaPath = "/boot/v1/media/ingot.iso"
 	// ScriptPath is the script that is made for one machine.
 	ScriptPath = "/boot/v1/script"
 )
@@ -97,7 +99,7 @@ func AgentFile(arch, name string) string {
 
 // Names lists every name that Ingot may advertise, sorted: file names for TFTP, paths for HTTP.
 func Names() []string {
-	names := []string{FirstStagePath, ScriptPath}
+	names := []string{FirstStagePath, MediaPath, ScriptPath}
 	for _, arch := range Archs() {
 		names = append(names, AgentFile(arch, Kernel), AgentFile(arch, Initramfs))
 	}

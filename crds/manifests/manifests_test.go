@@ -28,8 +28,8 @@ func TestEveryFieldExplainsItself(t *testing.T) {
 			}
 		}
 	}
-	if kinds != 9 {
-		t.Errorf("found %d kinds, not 9", kinds)
+	if kinds != 11 {
+		t.Errorf("found %d kinds, not 11", kinds)
 	}
 }
 

@@ -31,6 +31,8 @@ const (
 	Released = "Released"
 	// Bound is a condition of a ServerClaim: true once both sides of the binding are written.
 	Bound = "Bound"
+	// HandedOver says how a hand-over to another installation fares; absent without one.
+	HandedOver = "HandedOver"
 	// Resolved is a condition of an Environment of Talos: true once its files are known and pinned.
 	Resolved = "Resolved"
 )
@@ -51,6 +53,14 @@ const (
 	EvidenceNeeded = "EvidenceNeeded"
 	// Restored: the record comes from a backup and may be older than the machine.
 	Restored = "Restored"
+	// Recreated: the Server was made anew with a record of this installation, of which nobody knows how old it is.
+	Recreated = "Recreated"
+	// Adopted: a person took the server over though the installation before did not let it go; its record may be older than the machine.
+	Adopted = "Adopted"
+	// HandOverWaits: clusterctl moves the server's claim, and the server is not ready to be let go.
+	HandOverWaits = "HandOverWaits"
+	// OwnerRequestExpired: the gesture of `ingot adopt` was dropped.
+	OwnerRequestExpired = "OwnerRequestExpired"
 	// Claimed: a workload owns the server; its disks are out of reach.
 	Claimed = "Claimed"
 	// Available: clean, off, and free to be claimed.
@@ -198,6 +208,10 @@ const (
 	FencingUnconfirmed = "FencingUnconfirmed"
 	// Fenced: the machine is proven not to run the workload any more.
 	Fenced = "Fenced"
+	// KeptForReuse: a released server is kept, not wiped, for the machine that replaces the one that had it.
+	KeptForReuse = "KeptForReuse"
+	// Reused: the claim took the server over from another machine of the same owner, without a wipe.
+	Reused = "Reused"
 	// ReleaseRequestExpired: the gesture was dropped.
 	ReleaseRequestExpired = "ReleaseRequestExpired"
 	// ConfigReleased: the machine config left for the boot.
@@ -267,6 +281,18 @@ const (
 	EndpointMissing = "EndpointMissing"
 	// EndpointKnown is the reason for Ready of an IngotCluster.
 	EndpointKnown = "EndpointKnown"
+	// PowerCycling: an unhealthy machine's server is switched off and on.
+	PowerCycling = "PowerCycling"
+	// PowerCycled: it was; the machine may take its time to be healthy again.
+	PowerCycled = "PowerCycled"
+	// PowerCycleFailed: the BMC did not confirm the power cycle of an unhealthy machine's server.
+	PowerCycleFailed = "PowerCycleFailed"
+	// PowerCycleLimit: the server was cycled three times within an hour, and its machine is unhealthy again.
+	PowerCycleLimit = "PowerCycleLimit"
+	// OtherMemberCycles: another control plane of the cluster is being remediated.
+	OtherMemberCycles = "OtherMemberCycles"
+	// StillUnhealthy: the machine is unhealthy after every power cycle that its remediation allows.
+	StillUnhealthy = "StillUnhealthy"
 	// OtherFailureDomain: the claim asks for another failure domain than the server's.
 	OtherFailureDomain = "OtherFailureDomain"
 	// SpreadUnmet: the server would put too many machines of a cluster into one failure domain.

@@ -47,6 +47,7 @@ func (s *Server) Enroll(ctx context.Context, r *protocol.EnrollRequest) (*protoc
 		return nil, err
 	}
 	s.cfg.Sightings.Adopt(name, r.GetBootId(), metal.StageEnrolled)
+	s.counts.enrol(level)
 	s.cfg.Log.Info("Enrolled an agent", "server", name, "bootID", r.GetBootId(), "trust", level, "source", sourceOf(ctx), "agent", claims.Text(r.GetAgentVersion(), 64))
 	return &protocol.EnrollResponse{
 		Server: name, Certificate: der, Ca: s.cfg.Authority.DER(), ValidSeconds: int64(certificateLifetime.Seconds()),
@@ -156,8 +157,12 @@ func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error
 
 // managerOf is the installation that manages the Server; empty when none does yet.
 func managerOf(s *metal.Server) string {
-	if r := s.Spec.Record; r != nil && r.ManagedBy != nil {
-		return r.ManagedBy.Installation
+	r := s.Spec.Record
+	if r == nil || r.ManagedBy == nil {
+		return ""
 	}
-	return ""
+	if r.ManagedBy.LetGo != nil { // whoever takes it over, nobody here does
+		return "after " + r.ManagedBy.Installation
+	}
+	return r.ManagedBy.Installation
 }

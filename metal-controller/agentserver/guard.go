@@ -82,6 +82,7 @@ func (s *Server) guard(ctx context.Context, a *admission, method string) error {
 
 // audit logs a refusal. Log lines are limited too: a flood of refusals must not fill a disk.
 func (s *Server) audit(method, source string, err error) {
+	s.counts.refuse(err)
 	if s.limits.auditLine() {
 		s.cfg.Log.Info("Refusing an agent call", "method", method, "source", source, "code", status.Code(err).String(), "reason", status.Convert(err).Message())
 	}

@@ -84,6 +84,7 @@ type Server struct {
 	cfg     Config
 	desk    *desk.Desk
 	limits  *limits
+	counts  counts
 	creates chan struct{} // held while a Server is created: one at a time in this replica
 	watches *counter
 }
@@ -100,7 +101,7 @@ func New(cfg Config) *Server {
 		Client: cfg.Client, Live: cfg.Live, Sightings: cfg.Sightings, Events: cfg.Events, Installation: cfg.Installation, Now: cfg.Now,
 		Disks: cfg.Disks, Accounts: cfg.Accounts, DryRun: cfg.DryRun,
 	}
-	return &Server{cfg: cfg, desk: d, limits: newLimits(cfg.Now), creates: make(chan struct{}, 1), watches: newCounter(watchesPerServer)}
+	return &Server{cfg: cfg, desk: d, limits: newLimits(cfg.Now), counts: newCounts(), creates: make(chan struct{}, 1), watches: newCounter(watchesPerServer)}
 }
 
 // Desk is where the agents' calls are judged.

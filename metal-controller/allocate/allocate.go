@@ -52,8 +52,8 @@ type Choice struct {
 }
 
 // Choose says which server the claim gets, nil when it can have none now, and why it cannot have the others. A server that could be had and was not
-// chosen is in no group. Of the servers that can be had it prefers those of the failure domain that needs one most, where the claim is spread; then the
-// smallest, since the class says what is needed; then the one whose value of the class's spread key the fewest siblings have; then the first by name.
+// chosen is in no group. Of the servers that can be had it prefers those of the failure domain that needs one most, where the claim is spread; then
+// those that are kept for it; then the smallest, since the class says what is needed; then the one whose value of the class's spread key the fewest siblings have; then the first by name.
 func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 	sorted := slices.Clone(candidates)
 	slices.SortFunc(sorted, func(a, b Candidate) int { return strings.Compare(a.Server.Name, b.Server.Name) })
@@ -61,7 +61,7 @@ func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 	var unfit groups
 	skew := r.skew(sorted)
 	for _, c := range sorted {
-		obstacles, reason := r.obstacles(c), unavailable(c.Server)
+		obstacles, reason := r.obstacles(c), r.taken(c.Server)
 		if len(obstacles) == 0 && reason == "" {
 			obstacles = skew.refuses(c.Server)
 		}
@@ -77,7 +77,7 @@ func Choose(r Request, candidates []Candidate) (*Choice, []metal.Unfit) {
 	if len(fitting) == 0 {
 		return nil, unfit.list
 	}
-	fitting = skew.best(fitting)
+	fitting = r.keptFirst(skew.best(fitting))
 	best := fitting[first(fitting, r.spread(sorted))]
 	environment, _ := resolve(r.Claim, r.Class, best.Server)
 	return &Choice{Server: best.Server.Name, Environment: environment}, unfit.list

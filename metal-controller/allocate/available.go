@@ -17,6 +17,9 @@ func foreign(s *metal.Server, installation string) []Reason {
 	if m == nil {
 		return one(reasons.UnmanagedHere, "no installation manages it yet")
 	}
+	if m.Installation == installation && m.LetGo != nil {
+		return one(reasons.UnmanagedHere, "this installation let it go")
+	}
 	if installation == "" || m.Installation != installation {
 		return one(reasons.UnmanagedHere, "the installation "+m.Installation+" manages it")
 	}
@@ -41,6 +44,19 @@ func unavailable(s *metal.Server) string {
 		return reasons.Claimed
 	case r.Release != nil:
 		return reasons.Releasing
+	}
+	if reason := withheld(s); reason != "" {
+		return reason
+	}
+	if !wiped(r) || !ready(meta.FindStatusCondition(s.Status.Conditions, reasons.Ready)) {
+		return reasons.NotReady
+	}
+	return ""
+}
+
+// withheld is what a person, or doubt, has against taking the server, whatever is on its disks.
+func withheld(s *metal.Server) string {
+	switch r := recorded(s); {
 	case r.Quarantine != nil:
 		return reasons.Quarantined
 	case s.Spec.Cordoned:
@@ -51,7 +67,7 @@ func unavailable(s *metal.Server) string {
 		return reasons.NotAccepted
 	case r.Unverified != nil:
 		return reasons.Restored
-	case s.DeletionTimestamp != nil, !wiped(r), !ready(meta.FindStatusCondition(s.Status.Conditions, reasons.Ready)):
+	case s.DeletionTimestamp != nil:
 		return reasons.NotReady
 	}
 	return ""

@@ -59,6 +59,10 @@ type Reading struct {
 	ErrSince time.Time
 	// PinSeen is the certificate that the BMC showed: SHA-256 of its DER form, lower-case hexadecimal.
 	PinSeen string
+	// Media says that the image of the target was in a drive of the BMC when it was last asked, or last inserted it.
+	Media bool
+	// NetworkErr is why the last boot from the network could not be ordered: ErrUnsupported or ErrLied. nil when it could, or none was ordered yet.
+	NetworkErr error
 	// Pending is the ID of the action that waits or runs.
 	Pending string
 	// ActionID is the last action that came to an end, at ActionAt. ActionErr is nil when it was done and read back.
@@ -80,5 +84,5 @@ func (r Reading) Belied() error {
 // differs says whether a reconciler would want to know. The age of a reading and the wording of an error are not news.
 func (r Reading) differs(from Reading) bool {
 	return r.Power != from.Power || ClassOf(r.Err) != ClassOf(from.Err) || r.PinSeen != from.PinSeen ||
-		r.Pending != from.Pending || r.ActionID != from.ActionID || r.At.IsZero() != from.At.IsZero()
+		r.Media != from.Media || ClassOf(r.NetworkErr) != ClassOf(from.NetworkErr) || r.Pending != from.Pending || r.ActionID != from.ActionID || r.At.IsZero() != from.At.IsZero()
 }

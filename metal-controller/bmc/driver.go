@@ -38,6 +38,15 @@ type Pinned interface {
 	PinSeen() string
 }
 
+// MediaDriver is a Driver whose BMC has virtual media. All of it concerns the image of Target.MediaURI alone: what others inserted is theirs.
+type MediaDriver interface {
+	Driver
+	// MediaInserted says whether that image is in a drive of the BMC. ErrUnsupported: it has no drive that takes a CD.
+	MediaInserted(ctx context.Context) (bool, error)
+	// EjectMedia takes that image out of the drives that it is in, and reads that back: ErrLied when it is still there.
+	EjectMedia(ctx context.Context) error
+}
+
 // Protocol selects a driver. The values are those of the API.
 type Protocol string
 
@@ -66,6 +75,9 @@ type Target struct {
 	Pin string
 	// BootURI is the first file of a network boot by UEFI's HTTP boot. Empty: the firmware asks DHCP for it.
 	BootURI string
+	// MediaURI is an image that goes on from the network by itself. SetBootNetwork inserts it as virtual media, a CD, and orders the next boot from that; it
+	// cannot be ordered for every boot. Empty: virtual media are not used. With BootURI there is none.
+	MediaURI string
 	// Firmware is what the host boots with, where that is known. IPMI's boot flags name it; Redfish needs it not.
 	Firmware Firmware
 }

@@ -28,7 +28,7 @@ func (w *worker) submit(action Action) {
 	case action.ID == "":
 		w.next = nil
 	default:
-		w.next = &order{Action: action, since: w.now()}
+		w.next, w.eject = &order{Action: action, since: w.now()}, false
 	}
 	w.mu.Unlock()
 	if known {
@@ -76,7 +76,11 @@ func (w *worker) carryOut(verb Verb) error {
 		if err := w.networkFirst(); err != nil {
 			return err
 		}
-	case PowerOn, PowerOff, BootNetworkOnce, BootNetworkAlways:
+	case PowerOn:
+		if err := w.diskFirst(); err != nil {
+			return err
+		}
+	case PowerOff, BootNetworkOnce, BootNetworkAlways:
 	}
 	if want := verb.wants(); want != "" {
 		return w.setPower(want)
@@ -112,11 +116,31 @@ func (w *worker) networkFirst() error {
 	if err != nil || state != Off {
 		return err
 	}
-	err = w.setBoot(BootNetworkOnce)
-	if class := ClassOf(err); class == ErrUnsupported || class == ErrLied {
+	if err = w.setBoot(BootNetworkOnce); unable(err) {
 		return nil
 	}
 	return err
+}
+
+// unable says that a BMC cannot do something, or says so and does not.
+func unable(err error) bool {
+	class := ClassOf(err)
+	return class == ErrUnsupported || class == ErrLied
+}
+
+// diskFirst takes our image out of a host that is off and about to boot as its firmware is set up: it may be first there.
+func (w *worker) diskFirst() error {
+	if w.target.MediaURI == "" {
+		return nil
+	}
+	state, err := w.readPower()
+	if err != nil || state != Off {
+		return err
+	}
+	if err := w.ejectMedia(); shutOut(err) {
+		return err
+	}
+	return nil
 }
 
 // putBack makes the order wait again, unless a newer one does.
@@ -192,6 +216,14 @@ func (w *worker) setBoot(verb Verb) error {
 			break
 		}
 	}
+	w.publish(func(r *Reading) {
+		switch {
+		case unable(err):
+			r.NetworkErr = err
+		case err == nil:
+			r.NetworkErr, r.Media = nil, w.target.MediaURI != ""
+		}
+	})
 	return err
 }
 

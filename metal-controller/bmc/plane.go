@@ -126,6 +126,14 @@ func (p *Plane) AwaitOff(server string) {
 	}
 }
 
+// EjectMedia asks that the image of the target leaves the drive of the BMC, soon. It is dropped while an action waits or runs, and by the next one: that may
+// need the image. Whether it was done is for Reading.Media to say.
+func (p *Plane) EjectMedia(server string) {
+	if w := p.worker(server); w != nil {
+		w.wishEjected()
+	}
+}
+
 // Latest is what is known now; the power of a server that is not watched is Unknown.
 func (p *Plane) Latest(server string) Reading {
 	if w := p.worker(server); w != nil {

@@ -33,6 +33,8 @@ type worker struct {
 	reading Reading
 	next    *order
 	begun   *order
+	// eject is the wish that our image leaves the drive. A newer order ends it.
+	eject   bool
 	retired bool
 }
 
@@ -53,6 +55,7 @@ func (w *worker) inherit(old *worker) {
 	w.reading.ActionID, w.reading.ActionErr, w.reading.ActionAt = old.reading.ActionID, old.reading.ActionErr, old.reading.ActionAt
 	if old.target.Host == w.target.Host && old.target.Port == w.target.Port {
 		w.reading.Power, w.reading.At, w.reading.PinSeen, w.reading.ActionWant = old.reading.Power, old.reading.At, old.reading.PinSeen, old.reading.ActionWant
+		w.reading.NetworkErr = old.reading.NetworkErr
 	}
 	if w.next = old.next; w.next == nil {
 		w.next = old.begun
@@ -106,11 +109,13 @@ func (w *worker) contact() error {
 			return w.dropOn(err)
 		}
 		if w.latest().At != before {
-			return nil // the order was read back a moment ago
+			return w.dropOn(w.tendMedia()) // the order was read back a moment ago
 		}
 	}
-	_, err := w.readPower()
-	return w.dropOn(err)
+	if _, err := w.readPower(); err != nil {
+		return w.dropOn(err)
+	}
+	return w.dropOn(w.tendMedia())
 }
 
 func (w *worker) open() error {

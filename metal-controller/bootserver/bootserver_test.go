@@ -229,6 +229,36 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// TestReportUnserved: a pxe-server that has no agent image for a server's machine is heard, unless it makes no sense or is old, until it tells otherwise.
+func TestReportUnserved(t *testing.T) {
+	b := newBench(t)
+	b.cache.set(server("a", metal.BootTargetAgent))
+	old := []*protocol.Stage{{Stage: "Script", AtMicros: now.Add(-5 * time.Minute).UnixMicro()}}
+	for i, c := range []struct {
+		e    *protocol.BootEvent
+		want string
+	}{
+		{&protocol.BootEvent{Server: "a", Target: "Idle", Unserved: "AgentImageMissing", Arch: "mips"}, ""},
+		{&protocol.BootEvent{Server: "a", Target: "Idle", Unserved: "WipeIt", Arch: "arm64"}, ""},
+		{&protocol.BootEvent{Server: "made-up", Target: "Idle", Unserved: "AgentImageMissing", Arch: "arm64"}, ""},
+		{&protocol.BootEvent{Server: "a", Target: "Idle", Unserved: "AgentImageMissing", Arch: "arm64", Stages: old}, ""},
+		{&protocol.BootEvent{Server: "a", Target: "Idle", Unserved: "AgentImageMissing", Arch: "arm64"}, "AgentImageMissing arm64"},
+		{&protocol.BootEvent{Server: "a", Target: "Agent", Stages: old}, "AgentImageMissing arm64"},
+		{&protocol.BootEvent{Server: "a", Target: "Agent", BootId: "b1"}, ""},
+	} {
+		if _, err := b.client.Report(t.Context(), &protocol.ReportRequest{SentAtMicros: now.UnixMicro(), Events: []*protocol.BootEvent{c.e}}); err != nil {
+			t.Fatal(err)
+		}
+		reason, arch := b.sightings.WhyUnserved("a")
+		if got := strings.TrimSpace(reason + " " + arch); got != c.want {
+			t.Errorf("after %d: %q, want %q", i, got, c.want)
+		}
+		if reason, _ := b.sightings.WhyUnserved("made-up"); reason != "" {
+			t.Error("a made-up Server is remembered")
+		}
+	}
+}
+
 // TestSecondSource: a boot whose script two addresses fetched is ended, for a Server that exists; while that cannot be written the report is not taken.
 func TestSecondSource(t *testing.T) {
 	b := newBench(t)

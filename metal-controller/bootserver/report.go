@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -64,6 +65,7 @@ func (s *Server) Report(ctx context.Context, r *protocol.ReportRequest) (*protoc
 	if failed {
 		return nil, status.Error(codes.Unavailable, "the controller cannot write its servers: try again")
 	}
+	s.counts.reports.Inc()
 	return &protocol.ReportResponse{}, nil
 }
 
@@ -94,6 +96,7 @@ func (s *report) event(ctx context.Context, e *protocol.BootEvent) {
 		}
 		s.cfg.Sightings.After(server, s.restart(e)...)
 	}
+	s.unserved(ctx, e)
 	if !wordForm.MatchString(e.GetBootId()) || server != "" && len(s.known(ctx, []string{server})) == 0 {
 		return
 	}
@@ -110,6 +113,18 @@ func (s *report) event(ctx context.Context, e *protocol.BootEvent) {
 		}
 	}
 	s.cfg.Sightings.Boot(server, b)
+}
+
+// unserved notes whether a Server's machine gets the boot that was chosen for it. News of before say nothing of now.
+func (s *report) unserved(ctx context.Context, e *protocol.BootEvent) {
+	if e.GetServer() == "" || s.late(e) || len(s.known(ctx, []string{e.GetServer()})) == 0 {
+		return
+	}
+	reason, arch := "", ""
+	if e.GetUnserved() == reasons.AgentImageMissing && (e.GetArch() == boot.AMD64 || e.GetArch() == boot.ARM64) {
+		reason, arch = reasons.AgentImageMissing, e.GetArch()
+	}
+	s.cfg.Sightings.Unserved(e.GetServer(), reason, arch)
 }
 
 // restart are the stages of a machine that netbooted and got its own disk: they belong to the boot that came before, which put its system there.
@@ -174,6 +189,7 @@ func (s *report) known(ctx context.Context, names []string) []string {
 
 // refuse notes that a site told of a Server of another one. The rest of its report counts: a Server may have got another site while the report waited.
 func (s *report) refuse(server string) {
+	s.counts.foreign.Inc()
 	if s.lines.AllowN(s.clock.now, 1) {
 		s.cfg.Log.Info("Refusing what a site tells of a Server of another one: see spec.location.site", "site", s.own.site, "server", server)
 	}

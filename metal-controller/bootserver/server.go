@@ -83,8 +83,9 @@ type Config struct {
 // Server implements the protocol.
 type Server struct {
 	protocol.UnimplementedBootServer
-	cfg   Config
-	lines *rate.Limiter // of refusals in the log
+	cfg    Config
+	lines  *rate.Limiter // of refusals in the log
+	counts counts
 
 	mu   sync.Mutex
 	last map[scope]*protocol.View
@@ -92,7 +93,7 @@ type Server struct {
 
 // New is a server of the protocol.
 func New(cfg Config) *Server {
-	return &Server{cfg: cfg, last: map[scope]*protocol.View{}, lines: rate.NewLimiter(linesPerSecond, linesPerSecond)}
+	return &Server{cfg: cfg, last: map[scope]*protocol.View{}, counts: newCounts(), lines: rate.NewLimiter(linesPerSecond, linesPerSecond)}
 }
 
 // GRPC is the gRPC server for remote pxe-servers.
@@ -149,6 +150,7 @@ func (s *Server) guard(ctx context.Context, method string) (context.Context, err
 		s.cfg.Log.V(1).Info("Answering a pxe-server", "method", method, "site", site)
 		return ctx, nil
 	}
+	s.counts.refused.Inc()
 	// A flood of refusals must not fill a disk.
 	if s.lines.AllowN(s.cfg.Now(), 1) {
 		source := ""

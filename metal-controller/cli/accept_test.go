@@ -300,7 +300,7 @@ func ready(status metav1.ConditionStatus, reason, message string) func(*metal.Se
 // TestAcceptWaits shows the progress and ends at Available, at what needs a person, at its limit, and at Ctrl-C.
 func TestAcceptWaits(t *testing.T) {
 	diskServer(t, "accept-20", nil, nvme)
-	wait := aside(func() {
+	wait := aside(t, func() {
 		s := awaitRequest(t, "accept-20")
 		if s == nil {
 			return
@@ -320,7 +320,7 @@ func TestAcceptWaits(t *testing.T) {
 	wait()
 
 	diskServer(t, "accept-21", nil, nvme)
-	wait = aside(func() {
+	wait = aside(t, func() {
 		if s := awaitRequest(t, "accept-21"); s != nil {
 			change(t, "accept-21", func(s *metal.Server) { s.Spec.Record = &metal.ServerRecord{AcceptRequest: s.Spec.AcceptRequest.ID} },
 				ready(metav1.ConditionFalse, reasons.Quarantined, "Quarantined (WipeFailed): disk NV1 lied."))
@@ -356,14 +356,21 @@ func interrupted(t *testing.T, after int, args ...string) result {
 	return result{<-code, strings.Join(told, "\n"), errOut.String()}
 }
 
-// aside does what the controller does while a command runs; the result waits for its end.
-func aside(do func()) (wait func()) {
+// aside does what the controller does while a command runs; the result waits for its end, not for ever.
+func aside(t *testing.T, do func()) (wait func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		do()
 	}()
-	return func() { <-done }
+	return func() {
+		t.Helper()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Fatal("what runs beside the command does not end: did the command ask?")
+		}
+	}
 }
 
 // awaitRequest waits until the command has asked.

@@ -56,7 +56,7 @@ func TestBMCRotate(t *testing.T) {
 			}
 			s.Spec.BMCRequest = nil
 		}, nil)
-		wait := aside(func() { rotate(t, "bmc-1", step) })
+		wait := aside(t, func() { rotate(t, "bmc-1", step) })
 		run(t, "bmc", "rotate", "bmc-1", "--wait", "--timeout", "3s").want(t, c.code, c.says)
 		wait()
 	}

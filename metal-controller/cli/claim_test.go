@@ -227,7 +227,7 @@ func TestClaimWaits(t *testing.T) {
 		return append(strings.Fields("claim "+name+" -n team --class small --wait"), more...)
 	}
 	steps := func(name string, do ...func()) func() {
-		return aside(func() {
+		return aside(t, func() {
 			awaitClaim(t, name)
 			for _, step := range do {
 				step()

@@ -1,5 +1,5 @@
-// Package cli is Ingot's client commands in kubectl's habits: get, why, accept, claim, release, cluster, wipe, cordon, quarantine, pause, power, bmc, erase-record, config, console, logs,
-// check, version. They only read and write API objects: whatever they explain, the controller wrote down before as conditions and events; whatever they
+// Package cli is Ingot's client commands in kubectl's habits: get, why, accept, claim, release, cluster, wipe, cordon, quarantine, pause, power, bmc, adopt, erase-record, config, console, logs,
+// support, check, version. They only read and write API objects: whatever they explain, the controller wrote down before as conditions and events; whatever they
 // ask for is a request in the spec that the controller may refuse. It is wiring (layer 4) and never imports lifecycle.
 //
 // Invariant: a command that lets data go confirms exactly what was shown; what changed in between is refused, never merged.
@@ -22,6 +22,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -73,7 +74,7 @@ func New(name string, env *Env) *cobra.Command {
 	root.SetOut(env.Streams.Out)
 	root.SetErr(env.Streams.ErrOut)
 	root.SetIn(env.Streams.In)
-	root.AddCommand(newGet(env), newWhy(env), newAccept(env), newClaim(env), newRelease(env), newCluster(env), newWipe(env), newQuarantine(env), newLift(env), newPower(env), newBMC(env), newEraseRecord(env), newVerifyErase(env), newConfig(env), newConsole(env), newLogs(env), newCheck(env), newVersion(env))
+	root.AddCommand(newGet(env), newWhy(env), newAccept(env), newClaim(env), newRelease(env), newCluster(env), newWipe(env), newQuarantine(env), newLift(env), newPower(env), newBMC(env), newAdopt(env), newEraseRecord(env), newVerifyErase(env), newConfig(env), newConsole(env), newLogs(env), newSupport(env), newCheck(env), newVersion(env))
 	for _, set := range settings() {
 		root.AddCommand(set.command(env))
 	}
@@ -135,6 +136,11 @@ func (e *Env) Client() (client.WithWatch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
+	return e.clientOf(config)
+}
+
+// clientOf talks to one API server.
+func (e *Env) clientOf(config *rest.Config) (client.WithWatch, error) {
 	config.WarningHandler = warnings{e.Streams.ErrOut}
 	log.SetLogger(logr.Discard())
 	c, err := client.NewWithWatch(config, client.Options{Scheme: Scheme()})

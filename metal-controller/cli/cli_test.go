@@ -27,6 +27,9 @@ func TestMain(m *testing.M) { os.Exit(testapi.Main(m)) }
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+// patience is how long a command may take, and what a test does beside it: nothing here waits for ever.
+const patience = time.Minute
+
 // requests counts the ids that nextID gave.
 var requests atomic.Int64
 
@@ -46,10 +49,23 @@ func run(t *testing.T, args ...string) result {
 
 func runIn(t *testing.T, ctx context.Context, args ...string) result {
 	t.Helper()
+	return runWith(t, ctx, "", args...)
+}
+
+// runAt runs it where `ingot up` has its state.
+func runAt(t *testing.T, state string, args ...string) result {
+	t.Helper()
+	return runWith(t, t.Context(), state, args...)
+}
+
+func runWith(t *testing.T, ctx context.Context, state string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var out, errOut bytes.Buffer
 	env := &Env{
-		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
-		Now:     func() time.Time { return noon }, ID: nextID,
+		Streams:  genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
+		StateDir: state, Now: func() time.Time { return noon }, ID: nextID,
 	}
 	root := New("ingot", env)
 	root.SetArgs(args)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/taloscheck"
 	"ingot.dev/ingot/metal-controller/taloscluster"
 )
 
@@ -33,10 +34,10 @@ const (
 func newCluster(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Make Kubernetes clusters of Talos out of servers, without Cluster API",
-		Long: `Make Kubernetes clusters of Talos out of servers, without Cluster API: one command takes servers of a class, generates the cluster's secrets and
-machine configs, lets the first control plane begin etcd, once, and hands over kubeconfig and talosconfig. What it makes are ServerClaims and
-Secrets of the namespace; everything else is what Ingot does for any claim.`,
+		Short: "Make Kubernetes clusters of Talos out of servers",
+		Long: `Make Kubernetes clusters of Talos out of servers: by Cluster API where it is, as in ` + "`ingot up`" + `, and the cluster has an endpoint that outlives its
+machines; otherwise of claims alone. One command takes servers of a class and makes a cluster of them; kubeconfig and talosconfig are handed over
+for both kinds, and delete gives the servers of both back.`,
 	}
 	group(cmd)
 	cmd.AddCommand(newClusterCreate(env), newClusterList(env), newClusterKubeconfig(env), newClusterTalosconfig(env), newClusterDelete(env))
@@ -79,7 +80,24 @@ func (e *Env) cluster(ctx context.Context, api client.Client, name string) (*clu
 	if err != nil {
 		return nil, fmt.Errorf("reading the secrets of cluster %s: %w", name, explain(err))
 	}
+	if secret.Labels[metal.ClusterAPILabel] == name && secret.Labels[metal.ClusterLabel] == "" {
+		return e.parseOther(ctx, api, secret, name)
+	}
 	return parseCluster(secret, name, e.Now())
+}
+
+// parseOther reads the Secret that Cluster API's provider for Talos made, which has the same form. The endpoint is that of the Cluster. Credentials depend on no version.
+func (e *Env) parseOther(ctx context.Context, api client.Client, secret *corev1.Secret, name string) (*cluster, error) {
+	o, err := clusterObject(ctx, api, secret.Namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{name: name, namespace: secret.Namespace, secret: secret}
+	c.plan = clusterPlan{Endpoint: endpointOf(o), TalosVersion: taloscheck.Version, KubernetesVersion: taloscluster.KubernetesVersion}
+	if c.secrets, err = taloscluster.Parse(secret.Data[bundleKey], e.Now()); err != nil {
+		return nil, fmt.Errorf("reading the Secret %s in %s: %w", secret.Name, secret.Namespace, err)
+	}
+	return c, nil
 }
 
 // parseCluster reads what the Secret of a cluster keeps. Errors hold nothing of it.
@@ -114,15 +132,30 @@ func (e *Env) completeCluster(cmd *cobra.Command, args []string, prefix string) 
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// members are the claims of a cluster, control planes first, by name.
+// machinesOf are the claims of a cluster that was made either way, control planes first, by name.
+func machinesOf(ctx context.Context, api client.Client, namespace, name string) ([]metal.ServerClaim, error) {
+	list := &metal.ServerClaimList{}
+	if err := api.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("reading the claims of cluster %s: %w", name, explain(err))
+	}
+	all := slices.DeleteFunc(list.Items, func(c metal.ServerClaim) bool { return c.Cluster() != name })
+	sortByRole(all)
+	return all, nil
+}
+
+func sortByRole(all []metal.ServerClaim) {
+	slices.SortFunc(all, func(a, b metal.ServerClaim) int {
+		return strings.Compare(a.Labels[metal.ClusterRoleLabel]+a.Name, b.Labels[metal.ClusterRoleLabel]+b.Name) // control-plane sorts before worker
+	})
+}
+
+// members are the claims of a cluster that was made of claims, control planes first, by name.
 func members(ctx context.Context, api client.Client, namespace, name string) ([]metal.ServerClaim, error) {
 	list := &metal.ServerClaimList{}
 	if err := api.List(ctx, list, client.InNamespace(namespace), client.MatchingLabels{metal.ClusterLabel: name}); err != nil {
 		return nil, fmt.Errorf("reading the claims of cluster %s: %w", name, explain(err))
 	}
-	slices.SortFunc(list.Items, func(a, b metal.ServerClaim) int {
-		return strings.Compare(a.Labels[metal.ClusterRoleLabel]+a.Name, b.Labels[metal.ClusterRoleLabel]+b.Name) // control-plane sorts before worker
-	})
+	sortByRole(list.Items)
 	return list.Items, nil
 }
 

@@ -34,6 +34,8 @@ type clusterCreate struct {
 	patches                map[taloscluster.Role]*[]string
 	common                 []string
 	wait, dryRun           bool
+	standAlone             bool
+	output                 string
 	timeout                time.Duration
 	began                  time.Time
 }
@@ -45,7 +47,11 @@ func newClusterCreate(env *Env) *cobra.Command {
 		Short: "Take servers, and make a Kubernetes cluster of Talos out of them",
 		Long: `Take servers, and make a Kubernetes cluster of Talos out of them.
 
-It makes the Secrets NAME-talos (the cluster's authorities and tokens: whoever reads it owns the cluster) and NAME-talosconfig, and a claim with its
+Where Cluster API and its providers for Talos are, as in ` + "`ingot up`" + `, and --endpoint is named, it makes the objects of Cluster API: a Cluster, a
+TalosControlPlane and a MachineDeployment NAME-workers with what they refer to; --dry-run -o yaml prints them. Cluster API then makes and replaces
+the machines.
+
+Elsewhere, or with --stand-alone, it makes the Secrets NAME-talos (the cluster's authorities and tokens: whoever reads it owns the cluster) and NAME-talosconfig, and a claim with its
 machine config for each machine: NAME-cp-1 and so on, NAME-worker-1 and so on. The first control plane begins etcd, once: when its server is lost
 later, nothing is ever begun a second time.
 
@@ -56,6 +62,7 @@ The same command again goes on where it was interrupted, and adds what is missin
 		Example: `  ingot cluster create lab --class small --wait
   ingot cluster create prod --class small --control-planes 3 --workers 5 --worker-class large --endpoint https://k8s.example.org:6443
   ingot cluster create lab --class small --workers 2 --patch mirrors.yaml --patch-worker labels.yaml
+  ingot cluster create prod --class small --endpoint https://k8s.example.org:6443 --dry-run -o yaml > prod.yaml
   ingot cluster kubeconfig lab > lab.kubeconfig && kubectl --kubeconfig lab.kubeconfig get nodes`,
 		Args: usage(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -78,6 +85,8 @@ The same command again goes on where it was interrupted, and adds what is missin
 	f.BoolVar(&c.wait, "wait", false, "wait until all machines run, and show how far they are")
 	f.DurationVar(&c.timeout, "timeout", 0, "how long to wait; 0 has no limit")
 	f.BoolVar(&c.dryRun, "dry-run", false, "check everything and say what would be made, and make nothing")
+	f.StringVarP(&c.output, "output", "o", "", "with --dry-run: yaml prints the objects of Cluster API")
+	f.BoolVar(&c.standAlone, "stand-alone", false, "make it of claims alone, also where Cluster API is")
 	for _, flag := range []string{"class", "worker-class", "environment"} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			var list client.ObjectList = &metal.ServerClassList{}
@@ -103,6 +112,8 @@ func (c *clusterCreate) check() error {
 		return misused("--control-planes is 1, 3, 5 or 7: etcd needs a majority, and one more than an odd number of members adds none")
 	case c.workers < 0 || c.workers > maxWorkers:
 		return misused("--workers is a number from 0 to %d", maxWorkers)
+	case c.output != "" && (c.output != "yaml" || !c.dryRun):
+		return misused("the one thing that can be printed is --dry-run -o yaml")
 	case c.controlPlanes > 1 && c.endpoint == "":
 		return misused("several control planes need an address that leads to all of them; name it with --endpoint https://HOST:6443")
 	}
@@ -134,6 +145,26 @@ func (c *clusterCreate) run(ctx context.Context) error {
 	if err := c.allowed(ctx, api, wanted); err != nil {
 		return err
 	}
+	seen, err := c.look(ctx, api, namespace)
+	if err != nil {
+		return err
+	}
+	byClusterAPI, note, err := way(c.name, seen)
+	switch {
+	case err != nil:
+		return err
+	case byClusterAPI:
+		return c.byClusterAPI(ctx, api, namespace, wanted)
+	case c.output != "":
+		return refused("only the objects of Cluster API can be printed: those of a stand-alone cluster are secrets. Cluster API makes it where it and the Talos providers are served, with --endpoint and without --stand-alone")
+	case note != "":
+		fmt.Fprintf(c.env.Streams.ErrOut, "cluster/%s: %s\n", c.name, note)
+	}
+	return c.standsAlone(ctx, api, namespace, wanted)
+}
+
+// standsAlone makes the cluster of claims, without Cluster API.
+func (c *clusterCreate) standsAlone(ctx context.Context, api client.WithWatch, namespace string, wanted []metal.ServerClaim) error {
 	if c.dryRun {
 		fmt.Fprintf(c.env.Streams.Out, "cluster/%s in %s would take %s of class %s%s. Nothing was changed (dry run).\n", c.name, namespace, count(c.controlPlanes, "control plane"), c.class, c.alsoWorkers())
 		return nil

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -51,6 +52,13 @@ func (d *clusterDelete) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	o, err := clusterObject(ctx, api, namespace, name)
+	if err != nil && !apierrors.IsForbidden(err) { // who may not read it may have one that was made without it
+		return err
+	}
+	if o != nil {
+		return d.ofClusterAPI(ctx, api, o)
+	}
 	claims, err := members(ctx, api, namespace, name)
 	if err != nil {
 		return err
@@ -58,21 +66,63 @@ func (d *clusterDelete) run(ctx context.Context, name string) error {
 	if len(claims) == 0 {
 		return d.leftovers(ctx, api, namespace, name)
 	}
-	d.show(name, claims)
-	if d.dryRun {
-		fmt.Fprintln(d.env.Streams.Out, "Nothing was changed (dry run).")
-		return nil
-	}
-	if !d.yes {
-		if err := d.env.typed(name, "Type the name of the cluster to release its servers: "); err != nil {
-			return err
-		}
+	if goesOn, err := d.asked(name, claims); !goesOn {
+		return err
 	}
 	slices.Reverse(claims) // workers first: they need their control planes to shut down gracefully
 	if err := d.delete(ctx, api, claims); err != nil || !d.wait {
 		return err
 	}
 	return d.follow(ctx, api, name, claims)
+}
+
+// asked shows what is given back, and asks.
+func (d *clusterDelete) asked(name string, claims []metal.ServerClaim) (goesOn bool, err error) {
+	d.show(name, claims)
+	if d.dryRun {
+		fmt.Fprintln(d.env.Streams.Out, "Nothing was changed (dry run).")
+		return false, nil
+	}
+	if !d.yes {
+		if err := d.env.typed(name, "Type the name of the cluster to release its servers: "); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// ofClusterAPI deletes the Cluster, the one that was shown. Cluster API then deletes the machines, workers first, and each gives its claim back.
+func (d *clusterDelete) ofClusterAPI(ctx context.Context, api client.WithWatch, o *unstructured.Unstructured) error {
+	name := o.GetName()
+	claims, err := machinesOf(ctx, api, o.GetNamespace(), name)
+	if err != nil {
+		return err
+	}
+	if goesOn, err := d.asked(name, claims); !goesOn {
+		return err
+	}
+	uid := o.GetUID()
+	if err := api.Delete(ctx, o, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting the Cluster %s: %w", name, explain(err))
+	}
+	fmt.Fprintf(d.env.Streams.Out, "cluster/%s is deleted; Cluster API deletes its machines, workers first\n", name)
+	if !d.wait {
+		return nil
+	}
+	waiting, cancel := within(ctx, d.timeout)
+	defer cancel()
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(clusterKind.GroupVersion().WithKind("ClusterList"))
+	err = watchOne(waiting, api, list, client.ObjectKeyFromObject(o), func(now client.Object) (bool, error) {
+		return now == nil || now.GetUID() != uid, nil
+	})
+	if waiting.Err() != nil {
+		return stoppedWaiting(ctx, d.timeout, "the end of cluster/"+name, "it is still there", "ingot cluster list -n "+o.GetNamespace())
+	}
+	if err == nil {
+		fmt.Fprintf(d.env.Streams.Out, "cluster/%s is gone; its servers are wiped and then Available\n", name)
+	}
+	return err
 }
 
 // show lists what is given back.

@@ -83,7 +83,7 @@ func (e *Env) clusterFile(ctx context.Context, name string, build func(client.Cl
 
 // endpoints are where the Talos of control planes answers: their addresses, as far as they are known, and that of the Kubernetes API otherwise.
 func (c *cluster) endpoints(ctx context.Context, api client.Client) ([]string, error) {
-	all, err := members(ctx, api, c.namespace, c.name)
+	all, err := machinesOf(ctx, api, c.namespace, c.name)
 	if err != nil {
 		return nil, err
 	}

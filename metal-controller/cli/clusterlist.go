@@ -20,7 +20,7 @@ func newClusterList(env *Env) *cobra.Command {
 	var everywhere bool
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List clusters that `ingot cluster create` made, and how many of their machines run",
+		Short:   "List clusters, and how many of their machines run",
 		Example: "  ingot cluster list\n  ingot cluster list -A",
 		Args:    usage(cobra.NoArgs), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.listClusters(cmd.Context(), everywhere) },
@@ -61,7 +61,7 @@ func (e *Env) listClusters(ctx context.Context, everywhere bool) error {
 
 // summaries reads the claims of clusters.
 func (e *Env) summaries(ctx context.Context, api client.Client, everywhere bool) ([]*summary, error) {
-	opts := []client.ListOption{client.HasLabels{metal.ClusterLabel}}
+	var opts []client.ListOption
 	if !everywhere {
 		namespace, err := e.namespace()
 		if err != nil {
@@ -82,7 +82,10 @@ func summarize(claims []metal.ServerClaim) []*summary {
 	var rows []*summary
 	for i := range claims {
 		c := &claims[i]
-		key := client.ObjectKey{Namespace: c.Namespace, Name: c.Labels[metal.ClusterLabel]}
+		key := client.ObjectKey{Namespace: c.Namespace, Name: c.Cluster()}
+		if key.Name == "" {
+			continue
+		}
 		r := known[key]
 		if r == nil {
 			r = &summary{namespace: key.Namespace, name: key.Name, runs: map[string]int{}, all: map[string]int{}, since: c.CreationTimestamp}

@@ -63,17 +63,17 @@ func TestQuarantineAndLift(t *testing.T) {
 	run(t, "quarantine", "duty-2").want(t, CodeUsage, "--message")
 	run(t, "quarantine", "duty-2", "--message", strings.Repeat("x", 513)).want(t, CodeUsage, "512")
 	run(t, "lift", "duty-2").want(t, CodeOK, "is not quarantined")
-	wait := aside(func() { answer(t, "duty-2", false) })
+	wait := aside(t, func() { answer(t, "duty-2", false) })
 	run(t, "quarantine", "duty-2", "--message", "fan 3").want(t, CodeOK, "server/duty-2 quarantined", "ingot lift duty-2")
 	wait()
 	if q := fetch(t, "duty-2").Spec.QuarantineRequest; q == nil || q.Action != metal.QuarantineSet || q.Message != "fan 3" || !q.RequestedAt.Time.Equal(noon) {
 		t.Errorf("request %+v", q)
 	}
 	run(t, "quarantine", "duty-2", "-m", "again").want(t, CodeOK, "already", "fan 3")
-	wait = aside(func() { answer(t, "duty-2", false) })
+	wait = aside(t, func() { answer(t, "duty-2", false) })
 	run(t, "lift", "duty-2").want(t, CodeOK, "no longer quarantined", "state before")
 	wait()
-	wait = aside(func() { answer(t, "duty-2", true) })
+	wait = aside(t, func() { answer(t, "duty-2", true) })
 	run(t, "quarantine", "duty-2", "-m", "x").want(t, CodeError, "dropped the request", "clock")
 	wait()
 	run(t, "quarantine", "duty-2", "-m", "x", "--timeout", "1s").want(t, CodeTimeout, "is it running?")
@@ -82,7 +82,7 @@ func TestQuarantineAndLift(t *testing.T) {
 	rackServer(t, "duty-3", func(s *metal.Server) {
 		s.Spec.Record = &metal.ServerRecord{Quarantine: &metal.QuarantineRecord{Reason: reasons.WipeFailed, Message: "disk S1", At: metav1.NewTime(noon)}}
 	})
-	wait = aside(func() { answer(t, "duty-3", false) })
+	wait = aside(t, func() { answer(t, "duty-3", false) })
 	run(t, "lift", "duty-3").want(t, CodeOK, "wiped again, in a new boot")
 	wait()
 }

@@ -69,10 +69,21 @@ func (e *eraseRecord) run(ctx context.Context, path string, args []string) error
 		}
 		return fmt.Errorf("there is no erase record of %s yet: it is written when a wipe was read back; see `ingot why %s`", name, name)
 	}
+	e.reused(ctx, c, name)
 	if e.all {
 		return e.writeAll(found)
 	}
 	return e.write(e.output, []byte(found[0].Data[erase.EnvelopeField]))
+}
+
+// reused tells an auditor that the server changed hands since its last record.
+func (e *eraseRecord) reused(ctx context.Context, c client.Client, name string) {
+	var s metal.Server
+	if err := c.Get(ctx, client.ObjectKey{Name: name}, &s); err != nil || s.Spec.Record == nil || s.Spec.Record.Claim == nil || s.Spec.Record.Claim.Reused == nil {
+		return // it is gone, or was wiped; its records say the rest
+	}
+	side := s.Spec.Record.Claim
+	fmt.Fprintf(e.env.Streams.ErrOut, "%s was reused, not wiped, when %s/%s got it from %s/%s: no record is newer than both\n", name, side.Namespace, side.Name, side.Reused.Namespace, side.Reused.Name)
 }
 
 // envelopes are the records of a server, the latest first.

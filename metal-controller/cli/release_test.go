@@ -119,7 +119,7 @@ func TestReleaseWaits(t *testing.T) {
 				}
 			}
 			defer unlock()
-			wait := aside(func() {
+			wait := aside(t, func() {
 				eventually(t, "the wish", func() bool { c := fetchClaim(t, name); return c != nil && c.DeletionTimestamp != nil })
 				change(t, name, under, func(s *metal.Server) {
 					s.Status.Conditions = []metav1.Condition{{Type: reasons.Released, Status: metav1.ConditionFalse, Reason: c.reason, Message: c.message, LastTransitionTime: metav1.NewTime(noon), ObservedGeneration: s.Generation}}
@@ -220,7 +220,7 @@ func TestConfirmPoweredOff(t *testing.T) {
 	}
 
 	boundServer(t, "rel-32", powered(metal.PowerUnknown)) // its claim is gone
-	wait := aside(func() {
+	wait := aside(t, func() {
 		eventually(t, "the request", func() bool { return fetch(t, "rel-32").Spec.ReleaseRequest != nil })
 		change(t, "rel-32", func(s *metal.Server) {
 			s.Spec.Record.ReleaseRequest = s.Spec.ReleaseRequest.ID
@@ -242,7 +242,7 @@ func TestReleaseOfALostClaim(t *testing.T) {
 		t.Errorf("request %+v", q)
 	}
 	boundServer(t, "rel-41", nil)
-	wait := aside(func() {
+	wait := aside(t, func() {
 		eventually(t, "the request", func() bool { return fetch(t, "rel-41").Spec.ReleaseRequest != nil })
 		change(t, "rel-41", func(s *metal.Server) { s.Spec.Record.ReleaseRequest = s.Spec.ReleaseRequest.ID }, nil)
 	})

@@ -112,10 +112,26 @@ func nextSteps(s *metal.Server) []string {
 	add(has(reasons.Clean, reasons.DisksBlocked), "ingot accept %s --ignore-disk SERIAL")
 	add(has(reasons.Released, reasons.FencingUnconfirmed), "ingot release --server %s --confirm-powered-off  # only when you saw that it is off")
 	add(hasReason(s, reasons.ClaimMissing), "ingot release --server %s  # if its claim shall not come back")
+	add(hasReason(s, reasons.AgentImageMissing), "ingot up --agent-image FOLDER  # or pxe-server, with the image that is missing; then %s goes on by itself")
+	if s.Spec.BMC == nil {
+		return append(steps, byHand(s)...)
+	}
 	add(hasReason(s, reasons.DiskBootFailed) || hasReason(s, reasons.WorkloadSilent), "ingot console %s")
 	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot console %s")
 	add(has(reasons.BootExpected, reasons.BootNotHonored), "ingot power cycle %s  # tries again")
 	return steps
+}
+
+// byHand is what is left for a server without a BMC whose installed system does not boot: no command of ours reaches it.
+func byHand(s *metal.Server) []string {
+	r := recordOf(s)
+	if r.Claim == nil || r.Release != nil || r.Installed == nil || !hasReason(s, reasons.WorkloadSilent) && !hasReason(s, reasons.DiskBootFailed) && !hasReason(s, reasons.AwaitingPower) {
+		return nil
+	}
+	return []string{
+		"look at the machine's screen; press its power button if it hangs or is off",
+		fmt.Sprintf("ingot release %s -n %s  # only if its system cannot be saved; then restart the machine from the network", r.Claim.Name, r.Claim.Namespace),
+	}
 }
 
 // claimLine is whom a server belongs to, and how far it came; empty for one that belongs to nobody.

@@ -117,3 +117,31 @@ func TestWhyOfAServerThatIsReleased(t *testing.T) {
 		run(t, "why", name).want(t, CodeOK, c.kind, c.reason, "Claim:        team/"+name, "Next:         "+c.want)
 	}
 }
+
+// TestWhyByHand: for a server without a BMC whose system does not boot no command is named that needs one; the control is the same server with a BMC.
+func TestWhyByHand(t *testing.T) {
+	silent := func(bmc *metal.BMC) func(*metal.Server) {
+		return func(s *metal.Server) {
+			s.Spec.Accepted, s.Spec.BMC = true, bmc
+			s.Spec.Record = &metal.ServerRecord{
+				Claim:     &metal.ClaimRecord{Namespace: "prod", Name: "web", BindingID: "b1", At: metav1.NewTime(noon)},
+				Installed: &metal.InstalledRecord{BindingID: "b1", BootID: "n1", At: metav1.NewTime(noon)},
+			}
+			with(metav1.Condition{Type: reasons.Provisioned, Status: metav1.ConditionFalse, Reason: reasons.WorkloadSilent, Message: "It is silent."})(s)
+		}
+	}
+	diskServer(t, "why-hand", silent(nil))
+	if r := run(t, "why", "why-hand"); !strings.Contains(r.out, "look at the machine's screen") || !strings.Contains(r.out, "ingot release web -n prod") || strings.Contains(r.out, "ingot console") {
+		t.Errorf("%s", r.out)
+	}
+	diskServer(t, "why-console", silent(&metal.BMC{Endpoint: "192.0.2.1", CredentialsSecret: "x"}))
+	if r := run(t, "why", "why-console"); !strings.Contains(r.out, "ingot console why-console") || strings.Contains(r.out, "screen") {
+		t.Errorf("%s", r.out)
+	}
+}
+
+// TestWhyNoAgentImage: the next step for a machine that nobody has an agent image for.
+func TestWhyNoAgentImage(t *testing.T) {
+	diskServer(t, "why-image", with(metav1.Condition{Type: reasons.Registered, Status: metav1.ConditionFalse, Reason: reasons.AgentImageMissing, Message: "There is no agent image for arm64."}))
+	run(t, "why", "why-image").want(t, CodeOK, "no agent image for arm64", "Next:         ingot up --agent-image FOLDER", "why-image goes on by itself")
+}

@@ -55,7 +55,7 @@ func TestWipeRefuses(t *testing.T) {
 
 func TestWipeWaits(t *testing.T) {
 	diskServer(t, "wipe-5", clean, nvme)
-	wait := aside(func() {
+	wait := aside(t, func() {
 		if s := awaitRequest(t, "wipe-5"); s != nil {
 			change(t, "wipe-5", func(s *metal.Server) { s.Spec.Record.AcceptRequest = s.Spec.AcceptRequest.ID }, ready(metav1.ConditionFalse, reasons.WipeRunning, "The agent erases."))
 			change(t, "wipe-5", nil, ready(metav1.ConditionTrue, reasons.Available, "Clean and off."))

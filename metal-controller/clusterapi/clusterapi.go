@@ -30,7 +30,7 @@ func Held(cluster *clusterv1.Cluster, o client.Object) string {
 		return "The Cluster " + cluster.Name + " is paused."
 	case has(o, clusterv1.PausedAnnotation):
 		return "It has the annotation " + clusterv1.PausedAnnotation + "."
-	case has(o, metal.MoveAnnotation):
+	case has(o, metal.MoveAnnotation) && o.GetDeletionTimestamp() != nil: // one that a dead clusterctl left, or that came along with a copy, means nothing
 		return "clusterctl moves it to another API server."
 	}
 	return ""

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,23 +137,41 @@ var (
 	idForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 )
 
+// route is one kind of path, PREFIX/SERVER/ID/TOKEN, that both ports answer.
+type route struct {
+	prefix, method string
+	// limit is of calls from one source.
+	limit  func(*Server) *limits.Buckets[netip.Prefix]
+	handle func(*Server, http.ResponseWriter, *http.Request, call)
+}
+
+// routes are all that there are.
+var routes = []route{
+	{capability.ConfigPrefix, http.MethodGet, func(s *Server) *limits.Buckets[netip.Prefix] { return s.fetching }, (*Server).fetch},
+	{capability.SignalPrefix, http.MethodPost, func(s *Server) *limits.Buckets[netip.Prefix] { return s.signalling }, (*Server).signal},
+}
+
+// Routes are what both ports answer, as METHOD PREFIX.
+func Routes() (all []string) {
+	for _, r := range routes {
+		all = append(all, r.method+" "+r.prefix)
+	}
+	return all
+}
+
 // serve takes the exact paths, without a query, and nothing else.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, plain bool) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	c := call{plain: plain, from: limits.AddrOf(r.RemoteAddr)}
-	handle, allow := s.fetch, s.fetching
-	switch {
-	case strings.HasPrefix(r.URL.Path, capability.ConfigPrefix):
-		c.prefix, c.method = capability.ConfigPrefix, http.MethodGet
-	case strings.HasPrefix(r.URL.Path, capability.SignalPrefix):
-		c.prefix, c.method, handle, allow = capability.SignalPrefix, http.MethodPost, s.signal, s.signalling
-	default:
+	i := slices.IndexFunc(routes, func(t route) bool { return strings.HasPrefix(r.URL.Path, t.prefix) })
+	if i < 0 {
 		answer(w, http.StatusNotFound, "there is nothing here")
 		return
 	}
+	t := routes[i]
+	c := call{plain: plain, from: limits.AddrOf(r.RemoteAddr), prefix: t.prefix, method: t.method}
 	switch {
-	case !allow.Allow(limits.Source(c.from)):
+	case !t.limit(s).Allow(limits.Source(c.from)):
 		later(w, http.StatusTooManyRequests, "too many calls from this address")
 	case r.Method != c.method:
 		w.Header().Set("Allow", c.method)
@@ -161,7 +180,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, plain bool) {
 		s.journal.refused(c, "the address is not one that Ingot gave")
 		answer(w, http.StatusForbidden, refusal)
 	default:
-		handle(w, r, c)
+		t.handle(s, w, r, c)
 	}
 }
 

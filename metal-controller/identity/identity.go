@@ -55,7 +55,7 @@ func Table(servers []metal.Server, inventories []metal.ServerInventory, installa
 	table := make([]boot.Server, 0, len(servers))
 	for i := range servers {
 		r := row(&servers[i], byName[servers[i].Name])
-		if record := servers[i].Spec.Record; record != nil && record.ManagedBy != nil && record.ManagedBy.Installation != installation {
+		if servers[i].Spec.Record.Foreign(installation) {
 			r.Target, r.BootID = boot.NoAnswer, ""
 		}
 		table = append(table, r)

@@ -270,9 +270,9 @@ func TestRestoreKilledAnywhere(t *testing.T) {
 // whole runs `ingot up` with its controllers, which testapi's processes lack.
 func whole(t *testing.T, dir string) (*testapi.Process, client.Client) {
 	t.Helper()
-	ports := freePorts(t, 5)
-	p, err := testapi.Spawn(exec.Command(binary(t), "up", "--state-dir", dir, "--api-port", "0", "--metrics-address", "",
-		"--agent-port", ports[0], "--config-port", ports[1], "--plain-config-port", ports[2], "--events-port", ports[3], "--kernel-log-port", ports[4]))
+	ports := freePorts(t, 3)
+	p, err := testapi.Spawn(exec.Command(binary(t), "up", "--state-dir", dir, "--api-port", "0", "--metrics-address", "", "--cluster-api=false",
+		"--no-talos-signals", "--agent-port", ports[0], "--config-port", ports[1], "--plain-config-port", ports[2]))
 	if err != nil {
 		t.Fatal(err)
 	}

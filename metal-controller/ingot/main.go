@@ -16,6 +16,7 @@ import (
 	"ingot.dev/ingot/metal-controller/cli"
 	"ingot.dev/ingot/metal-controller/ingot/assets"
 	"ingot.dev/ingot/metal-controller/ingot/backup"
+	"ingot.dev/ingot/metal-controller/ingot/clusterapi"
 	"ingot.dev/ingot/metal-controller/ingot/lab"
 	"ingot.dev/ingot/metal-controller/ingot/services"
 	"ingot.dev/ingot/metal-controller/ingot/up"
@@ -30,7 +31,7 @@ func main() {
 	}
 	root := cli.New("ingot", env)
 	root.Long += "\n\nTry it without hardware: ingot lab\nUse it on a network:     ingot up --interface eth1"
-	root.AddCommand(cli.WithoutClientFlags(up.Command(&services.Network{}), lab.Command(env), backup.Command(env), backup.RestoreCommand(env))...)
+	root.AddCommand(cli.WithoutClientFlags(up.Command(&services.Network{}, clusterapi.Service), lab.Command(env), backup.Command(env), backup.RestoreCommand(env))...)
 	root.AddCommand(assets.Command(env))
 	pflag.CommandLine = pflag.NewFlagSet("ingot", pflag.ContinueOnError) // Kubernetes' libraries put a --version of theirs there, and cobra shows it
 	os.Exit(run(func(ctx context.Context) int { return cli.Main(ctx, root, env) }))

@@ -19,9 +19,9 @@ func binding(o *Observation, p *Plan) {
 		return
 	}
 	switch c := o.Claim; {
-	case r.Wipe == nil || r.Wipe.VerifiedAt == nil: // only clean servers are claimed: whatever this is, it stays out of reach
+	case !fitForClaim(r): // only clean servers are claimed, and those that were kept for it: whatever this is, it stays out of reach
 	case !c.Found, c.BoundElsewhere, c.Deleting && !c.Moving:
-		p.edit(o, func(r *metal.ServerRecord) { r.Claim = nil })
+		p.edit(o, (*metal.ServerRecord).Vacate)
 	case c.Bound && !c.Deleting:
 		p.edit(o, func(r *metal.ServerRecord) {
 			at := second(o)
@@ -87,20 +87,28 @@ func provisioned(o *Observation, p *Plan) {
 func installedCondition(o *Observation, p *Plan, r *metal.ServerRecord) (string, Status, string, string) {
 	switch {
 	case r.Boot != nil && r.Boot.Reason == reasons.DiskBootFailed && !heard(o).After(r.Boot.At.Time):
-		return reasons.Provisioned, False, reasons.DiskBootFailed, "The system is installed, its disk holds data, and the machine does not boot from it. Look at its console (`ingot console " + o.Server.Name + "`) and its firmware's boot order, then `ingot power cycle " + o.Server.Name + "`."
+		return reasons.Provisioned, False, reasons.DiskBootFailed, "The system is installed, its disk holds data, and the machine does not boot from it. " + lookAtBoot(o, r)
 	case lost(o, r):
 		if _, f := need(o, p); !f.ok() { // a person switched it off, or took a yes back
 			return reasons.Provisioned, False, f.reason, f.message
 		}
 		return reasons.Provisioned, False, reasons.DiskBootFailed, "The machine asks for its boot again and again, and its system is silent: Ingot looks after its disks."
 	case r.Installed.RunningAt != nil && silent(o, r):
-		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " promised to tell again and again that it runs, and is silent: it is off, hangs, is cut off from the network, or the machine runs something else. Look at its console: `ingot console " + o.Server.Name + "`."
+		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " promised to tell again and again that it runs, and is silent: it is off, hangs, is cut off from the network, or the machine runs something else. " + lookAt(o, r)
 	case silent(o, r):
-		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " is installed and did not tell within ten minutes that it runs from its disk: its machine is off, hangs, boots something else, or is cut off from the network. Look at its console: `ingot console " + o.Server.Name + "`."
+		return reasons.Provisioned, False, reasons.WorkloadSilent, "The workload of " + claimName(r) + " is installed and did not tell within ten minutes that it runs from its disk: its machine is off, hangs, boots something else, or is cut off from the network. " + lookAt(o, r)
 	case r.Installed.RunningAt != nil:
 		return reasons.Provisioned, True, reasons.Running, "The workload of " + claimName(r) + " proved that it runs from its disk."
 	}
 	return reasons.Provisioned, False, reasons.Installed, "The system is installed; waiting for it to tell that it runs from its disk."
+}
+
+// lookAtBoot is what a person does about a system whose disk Ingot looked at.
+func lookAtBoot(o *Observation, r *metal.ServerRecord) string {
+	if noBMC(o) { // it was taken out of the spec since
+		return lookAt(o, r)
+	}
+	return "Look at its console (`ingot console " + o.Server.Name + "`) and its firmware's boot order, then `ingot power cycle " + o.Server.Name + "`."
 }
 
 // provisioning names who acts next before the workload is installed.

@@ -15,6 +15,12 @@ type ClaimView struct {
 	// ClusterHeld says why Cluster API keeps anything from being released: its Cluster is paused or missing, or its machine is not deleted. Empty when nothing does,
 	// or it has none.
 	ClusterHeld string
+	// UID of the claim, which another object of its name does not have.
+	UID string
+	// ClusterGoes says that the claim's Cluster of Cluster API exists and is not paused; PausedByMove is since when clusterctl holds it, zero when it does not. Both are
+	// read only where a move is under way.
+	ClusterGoes  bool
+	PausedByMove time.Time
 	// LoseMember is a person's word that the server need not leave the etcd of its cluster before it is released.
 	LoseMember bool
 	// NotReady says why its server cannot boot its operating system yet, one of the reasons of Ingot with a message for people: the Environment or the machine
@@ -25,4 +31,9 @@ type ClaimView struct {
 	// since both that its machine does not run it: scripts for the local disk, and agents that enrolled.
 	Alive, Watched time.Time
 	LocalBoots     int
+}
+
+// Moved says that the claim came here from another API server, or goes to one.
+func (c ClaimView) Moved(o *Observation) bool {
+	return c.Found && c.Bound && o.Passport.Content != nil
 }

@@ -102,11 +102,19 @@ func tooMany(o *Observation, r *metal.ServerRecord) refusal {
 	}
 	if age := o.Now.Sub(b.StartedAt.Time); b.Attempt >= maxAttempts && age.Abs() < attemptWindow {
 		return refusal{
-			reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour. Look at its console, then `ingot power cycle " + o.Server.Name + "`.",
+			reason: reasons.BootNotHonored, message: "The machine did not come up in the agent three times in a row (last: " + b.Reason + "); Ingot tries again in an hour." + notNetworked(o) + " " + lookAgain(o),
 			after: min(attemptWindow-age, attemptWindow),
 		}
 	}
 	return refusal{}
+}
+
+// lookAgain is what a person does about a machine that does not come up.
+func lookAgain(o *Observation) string {
+	if noBMC(o) {
+		return "Look at its screen: the network has to be first in its boot order."
+	}
+	return "Look at its console, then `ingot power cycle " + o.Server.Name + "`."
 }
 
 // contested says that two machines used a boot, or its machine config.
@@ -254,7 +262,7 @@ func stops(r *metal.ServerRecord, f refusal) bool {
 func stopsBoot(reason string) bool {
 	switch reason {
 	case reasons.NotAccepted, reasons.Quarantined, reasons.Paused, reasons.DryRun, reasons.IdentityConflict, reasons.Wiped, reasons.AwaitingPower,
-		reasons.BindingIncomplete, reasons.ClaimMissing, reasons.Releasing, reasons.Installed:
+		reasons.BindingIncomplete, reasons.ClaimMissing, reasons.Releasing, reasons.Installed, reasons.KeptForReuse:
 		return true
 	}
 	return false
@@ -411,8 +419,11 @@ func bootExpected(o *Observation, p *Plan) {
 		p.set(reasons.BootExpected, Unknown, reasons.UnmanagedHere, ownedBy(o))
 	case live && b.Phase == metal.BootClaimed:
 		p.set(reasons.BootExpected, True, reasons.BootClaimed, "The agent of the boot that Ingot started is there.")
+	case unserved(o) && (live || keptBack(r, f)):
+		p.set(reasons.BootExpected, False, o.Unserved, imageMissing(o))
+		p.again(unservedRecheck)
 	case live:
-		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b))
+		p.set(reasons.BootExpected, False, reasons.BootRunning, waitingFor(b)+notNetworked(o))
 	case keptBack(r, f):
 		p.set(reasons.BootExpected, False, f.reason, f.message)
 	case !f.ok():

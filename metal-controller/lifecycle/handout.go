@@ -96,6 +96,8 @@ func handOut(o *Observation, c Caller) Task {
 		return unprovenTask(o)
 	case Waits(o.Server, c):
 		return waitingTask(o)
+	case Retires(o.Server, c):
+		return retiringTask(o)
 	}
 	return deniedTask()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
 )
 
 // Observation is all that a decision rests on. Decide reads it and keeps no pointer into it.
@@ -47,8 +48,13 @@ type Observation struct {
 	Warm bool
 	// Erased is the id of the wipe whose signed erase record was published; empty when none was.
 	Erased string
+	// Passport is what goes with the server to another API server, or came with it.
+	Passport PassportView
 	// Account is what is known of Ingot's own account at the BMC; the zero value where the record names none.
 	Account AccountView
+	// Unserved is why the machine does not get the boot that was chosen for it: AgentImageMissing, and UnservedArch its architecture. Empty when it does, or nobody
+	// knows. Whoever is on the network can forge it, so it changes words alone.
+	Unserved, UnservedArch string
 }
 
 // Budget limits destructive actions (rule 6 of DESIGN section 3).
@@ -75,6 +81,10 @@ type PowerReading struct {
 	Done string
 	// CommandAt is when the last power command ended; zero when this process ended none.
 	CommandAt time.Time
+	// Media says that the image of spec.bmc.virtualMediaURI is in a drive of the BMC.
+	Media bool
+	// Network explains for people why the BMC could not be told to boot the machine from the network the last time; empty when it could.
+	Network string
 	// PinSeen is the SHA-256 of the certificate that the BMC showed, lower-case hexadecimal; empty when it showed none.
 	PinSeen string
 }
@@ -103,8 +113,12 @@ const (
 	EnsureShutdown ActionKind = "EnsureShutdown"
 	// PublishErase writes the signed erase record of the wipe that the record holds.
 	PublishErase ActionKind = "PublishErase"
+	// WritePassport fills in the passport of a server that was let go.
+	WritePassport ActionKind = "WritePassport"
 	// ReadPower asks the BMC now, rather than at its next turn. It changes nothing.
 	ReadPower ActionKind = "ReadPower"
+	// EjectMedia takes the image of spec.bmc.virtualMediaURI, and no other, out of the BMC's drive.
+	EjectMedia ActionKind = "EjectMedia"
 	// WithdrawPower takes back a power command that has not begun: nobody wants it any more.
 	WithdrawPower ActionKind = "WithdrawPower"
 )
@@ -131,6 +145,8 @@ type Plan struct {
 	Power *metal.PowerStatus
 	// Pending is the action under way; nil when none is.
 	Pending *metal.PendingAction
+	// Taken says that Record makes this installation the one that manages the server: nothing else is planned, and what came with the server is put in place first.
+	Taken bool
 	// Disks as they are judged.
 	Disks []metal.DiskStatus
 	// Granted says that Record holds a grant that the budget has to be asked for again, with all other servers locked out.
@@ -209,6 +225,8 @@ func chain() []check {
 		{"expected", expectedBoot},     // the boot that trust rests on
 		{"stale", dropStale},           // commands that nobody wants any more
 		{"account", bmcAccount},        // Ingot's own account at the BMC
+		{"media", spareMedia},          // our image leaves the drive
+		{"hand-over", handOver},        // another installation is to act on the server
 		{"provisioned", provisioned},   // how the workload fares
 		{"released", released},         // how giving back fares
 		{"schedulable", schedulable},   // cordoned, quarantined, paused
@@ -226,7 +244,9 @@ func Decide(o Observation) Plan {
 	}
 	var p Plan
 	for _, c := range chain() {
-		c.run(&o, &p)
+		if c.run(&o, &p); p.Taken { // everything else is judged by the new record
+			return Plan{Record: p.Record, BMC: p.BMC, Taken: true, Silent: true, After: time.Second, Report: []Check{{Name: c.name, Reason: reasons.HandedOver}}}
+		}
 	}
 	if foreign(&o) && shownByOwner(&o) {
 		p.Silent, p.Events = true, nil

@@ -71,7 +71,7 @@ func wantedByClaim(o *Observation, r *metal.ServerRecord) (purpose, refusal) {
 		return purpose{metal.BootTargetAgent, binding}, refusal{}
 	case installed(r):
 		return purpose{}, refusal{reason: reasons.Installed, message: "The system is installed; no boot is needed."}
-	case r.Wipe == nil || r.Wipe.VerifiedAt == nil:
+	case !fitForClaim(r):
 		return purpose{}, refusal{reason: reasons.NotReady, message: "The server is not clean, so nothing is installed on it: an operator must look at its record."}
 	case o.Claim.NotReady != "":
 		return purpose{}, refusal{reason: o.Claim.NotReady, message: o.Claim.NotReadyMessage, after: claimRecheck}

@@ -85,6 +85,8 @@ func begin(o *Observation, p *Plan, request *metal.PowerRequest) {
 		p.step(o, request.ID, metal.PowerExpired)
 	case noBMC(o):
 		p.step(o, request.ID, metal.PowerFailed)
+	case request.BindingID != "":
+		p.remedy(o, request)
 	case request.Action == metal.PowerActionOn:
 		p.start(o, request.ID, metal.PowerSwitchingOn)
 	case request.Action == metal.PowerActionOff, request.Action == metal.PowerActionCycle:
@@ -131,7 +133,11 @@ func settled(s metal.PowerStep) bool {
 func (p *Plan) step(o *Observation, id string, s metal.PowerStep) {
 	r := p.record(o)
 	at := o.Now.UTC().Truncate(time.Second).Add(time.Second)
+	old := r.Power
 	r.Power = &metal.PowerRecord{ID: id, Step: s, At: metav1.NewTime(at)}
+	if old != nil {
+		r.Power.Cycles = old.Cycles
+	}
 	p.Record = r
 }
 
@@ -241,6 +247,9 @@ func offOrOn(s metal.PowerStep) string {
 func whyFailed(o *Observation, id string) string {
 	if noBMC(o) {
 		return "The server declares no BMC, so a person must press its power button; the power request " + id + " was dropped."
+	}
+	if q := o.Server.Spec.PowerRequest; q.BindingID != "" && !begun(recorded(o).Power, id) {
+		return "The power cycle " + id + " that a remediation asked for was not begun: something else holds the server, or held it then."
 	}
 	return "The BMC did not confirm the power request " + id + " within five minutes: see the condition " + reasons.BMCReachable + ", then ask again with `ingot power`."
 }

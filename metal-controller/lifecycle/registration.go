@@ -38,12 +38,33 @@ func rivals(o *Observation) []string {
 
 // registration says whether an agent reported the hardware.
 func registration(o *Observation, p *Plan) {
-	if o.Inventory == nil {
+	switch {
+	case o.Inventory == nil && unserved(o) && !foreign(o):
+		p.set(reasons.Registered, False, o.Unserved, imageMissing(o))
+		p.again(unservedRecheck)
+		return
+	case o.Inventory == nil:
 		p.set(reasons.Registered, False, reasons.NotRegistered, howToRegister(o))
 		return
 	}
 	p.Summary = summarize(o.Inventory)
 	p.set(reasons.Registered, True, reasons.InventoryReported, "The agent reported the inventory.")
+}
+
+// unservedRecheck is how often a machine that waits in vain is looked at again: nobody tells when it is gone.
+const unservedRecheck = 5 * time.Minute
+
+// unserved says that the machine waits in its boot script for an agent that its boot server does not have.
+func unserved(o *Observation) bool { return o.Unserved == reasons.AgentImageMissing && o.Agent == nil }
+
+// imageMissing names what a person does about that; the machine asks again all the time.
+func imageMissing(o *Observation) string {
+	build := "`make images`"
+	if o.UnservedArch == "arm64" {
+		build = "`make images-arm64`"
+	}
+	return "The machine waits in its boot script: its boot server has no agent image for " + o.UnservedArch + ". Build one (" + build +
+		"), and start `ingot up`, or the `pxe-server` of its site, with one more `--agent-image FOLDER`; then the machine goes on by itself."
 }
 
 // unrecognisable says that no machine can ever be matched to this server: neither an inventory nor a person describes it.
@@ -64,6 +85,8 @@ func howToRegister(o *Observation) string {
 	case bmcFails(o):
 		_, reason := bmcVerdict(o)
 		return "Waiting for the machine to netboot, and Ingot cannot switch it on. " + bmcMessage(o, reason)
+	case poweredOn(o) && o.Power.Network != "":
+		return "Waiting for the machine, which is on, to netboot." + notNetworked(o) + " Correct that, then `ingot power cycle " + name + "`."
 	case poweredOn(o):
 		return "Waiting for the machine, which is on, to netboot: if it does not, run `ingot power cycle " + name + "` and check that the network is first in its boot order."
 	}

@@ -25,6 +25,7 @@ func release(o *Observation, p *Plan) {
 		}
 	}
 	releaseRequest(o, p)
+	keep(o, p)
 	if r := p.record(o); r.Claim != nil && r.Release != nil && r.Release.OffAt == nil && !doubtful(r) {
 		fence(o, p, r.Release)
 	}
@@ -68,8 +69,11 @@ func (p *Plan) beginRelease(o *Observation) {
 			level = metal.WipeClear
 		}
 		r.Agent = nil // only one that enrols from now on proves anything
-		r.Release = &metal.ReleaseRecord{Namespace: c.Namespace, Name: c.Name, BindingID: c.BindingID, At: stamp(o), Level: level}
-		if c.ConfigAt != nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil {
+		r.Release = &metal.ReleaseRecord{Namespace: c.Namespace, Name: c.Name, BindingID: c.BindingID, At: stamp(o), Level: level, ReuseOwner: c.ReuseOwner}
+		switch {
+		case c.Reused != nil: // it was not wiped in between
+			r.Release.Disks = append([]metal.DiskID(nil), c.Reused.Disks...)
+		case c.ConfigAt != nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil:
 			r.Release.Disks = append([]metal.DiskID(nil), r.Wipe.Disks...)
 		}
 		if r.Boot != nil && r.Boot.Phase != metal.BootVoid { // and with it the capability for the machine config
@@ -154,7 +158,7 @@ func (p *Plan) endBinding(o *Observation, proof metal.ReleaseProof) {
 	p.edit(o, func(r *metal.ServerRecord) {
 		at := second(o)
 		r.Release.OffAt, r.Release.Proof = &at, proof
-		if r.Claim.ConfigAt == nil && r.Acceptance != nil { // what is on the disks now is not the workload's, and came after the wipe that they were confirmed for
+		if r.Claim.ConfigAt == nil && r.Claim.Reused == nil && r.Acceptance != nil { // what is on the disks now is not the workload's, and came after the wipe that they were confirmed for
 			r.Acceptance.Disks = nil
 		}
 		r.Claim, r.Installed, r.Wipe = nil, nil, nil
@@ -164,6 +168,7 @@ func (p *Plan) endBinding(o *Observation, proof metal.ReleaseProof) {
 			}
 			r.Boot.Attempt = 0
 		}
+		offer(o, r)
 	})
 	p.again(time.Second)
 }
@@ -194,6 +199,8 @@ func released(o *Observation, p *Plan) {
 	case f == nil && bound(r) && o.Claim.Found && o.Claim.Deleting:
 		p.set(reasons.Released, False, reasons.ReleasePaused, whyNotReleased(o, r))
 	case f == nil:
+	case kept(r):
+		p.set(reasons.Released, True, reasons.KeptForReuse, permitKept(o, r).message)
 	case f.OffAt != nil:
 		p.set(reasons.Released, True, reasons.Fenced, "The machine is proven not to run the workload of "+f.Namespace+"/"+f.Name+" any more ("+string(f.Proof)+"); its disks are wiped next.")
 	case doubtful(r):

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -154,6 +155,29 @@ func waitingTask(o *Observation) Task {
 	return Task{Kind: TaskWait, Reason: reasons.Accepted, Message: name + " is accepted and has no BMC: its agent waits until the machine is needed; `ingot why " + name + "` says for what."}
 }
 
+// Retires says that the caller is the agent that waited on an idle server until that got a BMC: nobody needs it any more, and nobody but itself ends it, since
+// Ingot switches no idle machine off. Any other agent of such a server is refused.
+func Retires(s *metal.Server, c Caller) bool {
+	r := s.Spec.Record
+	if r == nil || r.Agent == nil || c.Key == "" || r.Agent.Key != c.Key || r.Agent.BootID != c.BootID {
+		return false
+	}
+	idle := r.Acceptance != nil && r.Claim == nil && r.Unverified == nil && r.Wipe != nil && r.Wipe.VerifiedAt != nil && !live(r)
+	return s.Spec.BMC != nil && s.Spec.Accepted && idle
+}
+
+// retiringTask switches the machine off once its BMC was heard: before that nobody could switch it on again.
+func retiringTask(o *Observation) Task {
+	name, r := o.Server.Name, o.Server.Spec.Record
+	answers := slices.ContainsFunc(o.Server.Status.Conditions, func(c metav1.Condition) bool {
+		return c.Type == reasons.BMCReachable && c.Status == metav1.ConditionTrue
+	})
+	if !answers || paused(o) || r.Quarantine != nil {
+		return Task{Kind: TaskWait, Reason: reasons.Available, After: settle, Message: name + " has a BMC from now on; its agent waits until that answers."}
+	}
+	return Task{Kind: TaskPowerOff, Reason: reasons.Available, Message: name + " has a BMC from now on, and is idle: the machine is started through that when it is needed."}
+}
+
 // agentWaits says that the agent that waits was heard lately.
 func agentWaits(o *Observation, r *metal.ServerRecord) bool {
 	return r.Agent != nil && quietAgent(o) < agentSilence
@@ -167,7 +191,7 @@ func quietAgent(o *Observation) time.Duration { return o.Now.Sub(o.AgentHeard).A
 // gesture names what a person does at a machine without a BMC.
 func gesture(o *Observation, r *metal.ServerRecord) refusal {
 	if installed(r) {
-		return refusal{reason: reasons.AwaitingPower, message: "Its system is silent, its machine asks for its boot again and again, and the server declares no BMC: an operator must look at its console."}
+		return refusal{reason: reasons.AwaitingPower, message: "Its system is silent, and its machine asks for its boot again and again: it does not boot from its disk. " + lookAt(o, r)}
 	}
 	if a := r.Acceptance; a != nil && r.Agent == nil {
 		if age := o.Now.Sub(a.At.Time); age.Abs() < agentComes {
@@ -178,6 +202,16 @@ func gesture(o *Observation, r *metal.ServerRecord) refusal {
 		reason:  reasons.AwaitingPower,
 		message: "The server declares no BMC, and its agent is not there: press its power button, with the network first in its boot order; it netboots into the agent, and Ingot goes on.",
 	}
+}
+
+// lookAt is what a person does about an installed system that is silent. Without a BMC nobody else can: only an agent that Ingot had restarted could look at its
+// disks, and no agent is let in while a system is said to run there.
+func lookAt(o *Observation, r *metal.ServerRecord) string {
+	if !noBMC(o) {
+		return "Look at its console: `ingot console " + o.Server.Name + "`."
+	}
+	return "The server declares no BMC: go to the machine, look at its screen, and press its power button if it hangs or is off. If its system cannot be saved, give it up: `ingot release " +
+		r.Claim.Name + " -n " + r.Claim.Namespace + "`, then restart the machine from the network; its disks are wiped."
 }
 
 // RestartsItself says that the system of a server without a BMC may be told to restart its machine: the server is given back, and nothing proves yet that the

@@ -87,6 +87,8 @@ type world struct {
 	disks []metal.Disk
 	// saved is the backup of the object.
 	saved *metal.Server
+	// sides are the views of other installations.
+	sides map[string]lifecycle.Observation
 	// steps are told what each decision changed.
 	steps func(verb string, before, after *metal.Server)
 }
@@ -100,7 +102,7 @@ func newWorld() *world {
 }
 
 // idle verbs change nothing by themselves.
-var idle = []string{"decide", "brief", "boots", "available", "hand-out", "save", "lose-status"}
+var idle = []string{"at", "decide", "brief", "boots", "available", "hand-out", "save", "lose-status"}
 
 // do runs one command. vocabulary says what each means.
 func (w *world) do(out *bytes.Buffer, verb string, args []string) error {
@@ -127,14 +129,17 @@ func (w *world) request(args []string) error {
 		w.o.Server.Spec.PowerRequest = nil
 		return nil
 	}
-	age := time.Duration(0)
+	age, binding := time.Duration(0), ""
+	if len(args) == 4 {
+		args, binding = args[:3], args[3]
+	}
 	if len(args) == 3 {
 		var err error
 		if age, err = time.ParseDuration(args[2]); err != nil {
 			return err
 		}
 	}
-	w.o.Server.Spec.PowerRequest = &metal.PowerRequest{ID: args[0], Action: metal.PowerAction(args[1]), RequestedAt: metav1.NewTime(w.o.Now.Add(-age))}
+	w.o.Server.Spec.PowerRequest = &metal.PowerRequest{ID: args[0], Action: metal.PowerAction(args[1]), RequestedAt: metav1.NewTime(w.o.Now.Add(-age)), BindingID: binding}
 	return nil
 }
 
@@ -152,7 +157,11 @@ func (w *world) decide(out *bytes.Buffer) {
 	w.o.NewID = fmt.Sprintf("n%d", w.ids+1)
 	p := lifecycle.Decide(w.o)
 	say := func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) }
-	say("%s, boots %s, power %s", p.State, p.Boot.Target, p.Power.State)
+	if p.Taken {
+		say("taken over")
+	} else {
+		say("%s, boots %s, power %s", p.State, p.Boot.Target, p.Power.State)
+	}
 	if p.Silent {
 		say("silent: status stays as its owner wrote it")
 	}
@@ -194,6 +203,12 @@ func (w *world) shown(c lifecycle.Condition) bool {
 
 func record(r *metal.ServerRecord) string {
 	s := fmt.Sprintf("managed by %s", r.ManagedBy.Installation)
+	if r.ManagedBy.Epoch > 1 {
+		s += fmt.Sprintf(" (%d)", r.ManagedBy.Epoch)
+	}
+	if let := r.ManagedBy.LetGo; let != nil {
+		s += fmt.Sprintf(", let go with %q, packed %v", let.BindingID, let.PackedAt != nil)
+	}
 	if r.Power != nil {
 		s += fmt.Sprintf(", power request %s %s at %s", r.Power.ID, r.Power.Step, r.Power.At.Format("15:04:05"))
 	}
@@ -218,8 +233,14 @@ func record(r *metal.ServerRecord) string {
 			s += " " + b.Reason
 		}
 	}
+	if r.Power != nil && len(r.Power.Cycles) > 0 {
+		s += fmt.Sprintf(", %d remedies", len(r.Power.Cycles))
+	}
 	if c := r.Claim; c != nil {
 		s += ", claimed by " + c.Name
+		if c.Reused != nil {
+			s += " (reused, not wiped since " + c.Reused.Name + ")"
+		}
 		if c.BoundAt != nil {
 			s += " (bound)"
 		}
@@ -233,12 +254,7 @@ func record(r *metal.ServerRecord) string {
 	if i := r.Installed; i != nil {
 		s += fmt.Sprintf(", installed by %s, running %v", i.BootID, i.RunningAt != nil)
 	}
-	if f := r.Release; f != nil {
-		s += fmt.Sprintf(", released by %s at level %s with %s", f.Name, f.Level, serials(f.Disks))
-		if f.OffAt != nil {
-			s += ", off by " + string(f.Proof)
-		}
-	}
+	s += releaseText(r.Release)
 	if g := r.Wipe; g != nil {
 		s += fmt.Sprintf(", wipe %s.%d of %s in boot %s", g.ID, g.Generation, serials(g.Disks), g.BootID)
 		if g.VerifiedAt != nil {
@@ -277,6 +293,8 @@ func (w *world) carryOut(p lifecycle.Plan) {
 	case lifecycle.NoAction:
 	case lifecycle.PublishErase:
 		w.o.Erased = p.Action.ID
+	case lifecycle.WritePassport:
+		w.o.Passport.Content = lifecycle.PassportOf(w.o.Server, w.o.Inventory)
 	case lifecycle.WithdrawPower:
 		w.o.Power.Pending = ""
 	default:
@@ -292,4 +310,18 @@ func (w *world) carryOut(p lifecycle.Plan) {
 	for _, c := range p.Conditions {
 		s.Conditions = append(s.Conditions, metav1.Condition{Type: c.Type, Status: metav1.ConditionStatus(c.Status), Reason: c.Reason, Message: c.Message})
 	}
+}
+
+func releaseText(f *metal.ReleaseRecord) string {
+	if f == nil {
+		return ""
+	}
+	s := fmt.Sprintf(", released by %s at level %s with %s", f.Name, f.Level, serials(f.Disks))
+	if f.OffAt != nil {
+		s += ", off by " + string(f.Proof)
+	}
+	if f.ReuseUntil != nil {
+		s += ", kept for " + f.ReuseOwner + " until " + f.ReuseUntil.Format("15:04:05")
+	}
+	return s
 }

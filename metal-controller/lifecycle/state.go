@@ -14,6 +14,8 @@ func state(o *Observation, p *Plan) {
 		p.State = metal.StateUnverified
 	case r.Claim != nil:
 		p.State = stateOfClaimed(o, r)
+	case kept(r):
+		p.State = metal.StateReleasing
 	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil && unattended(o, r):
 		p.State = metal.StateAwaitingPower
 	case p.condition(reasons.Clean).Status == True && r.Acceptance != nil:
@@ -57,7 +59,7 @@ func ready(o *Observation, p *Plan) {
 	case p.condition(reasons.IdentityUnique).Status == False:
 		p.set(reasons.Ready, False, reasons.IdentityConflict, p.condition(reasons.IdentityUnique).Message)
 	case !o.Server.Spec.Accepted && o.Inventory == nil:
-		p.set(reasons.Ready, False, reasons.NotRegistered, p.condition(reasons.Registered).Message)
+		copied(p.condition(reasons.Registered))
 	case !o.Server.Spec.Accepted:
 		unaccepted(o, p)
 	case r.Claim != nil && r.Release != nil:
@@ -95,13 +97,4 @@ func unaccepted(o *Observation, p *Plan) {
 		return
 	}
 	p.set(reasons.Ready, False, reasons.NotAccepted, "Waiting for an operator to accept the server: "+accept)
-}
-
-// ownedBy says who may act on a server that is not ours.
-func ownedBy(o *Observation) string {
-	m := recorded(o).ManagedBy
-	if m == nil {
-		return "Waiting for this installation to learn its own id."
-	}
-	return "The installation " + m.Installation + " manages this server; this one (" + o.Installation + ") only shows it."
 }

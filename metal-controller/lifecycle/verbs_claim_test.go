@@ -33,8 +33,14 @@ func available(w *world, _ *bytes.Buffer, _ []string) error {
 func bind(w *world, args []string) {
 	level, _ := option(args, "level")
 	cluster, _ := option(args, "cluster")
-	w.record().Claim = &metal.ClaimRecord{
-		Namespace: "prod", Name: first(args), BindingID: "b-" + first(args), Environment: "env", WipeLevel: metal.WipeLevel(level), Cluster: cluster, At: w.second(),
+	owner, _ := option(args, "reuse")
+	side := &metal.ClaimRecord{
+		Namespace: "prod", Name: first(args), BindingID: "b-" + first(args), Environment: "env", WipeLevel: metal.WipeLevel(level), Cluster: cluster, ReuseOwner: owner, At: w.second(),
+	}
+	if r := w.record(); r.Release != nil && r.Release.ReuseUntil != nil {
+		r.Occupy(side)
+	} else {
+		r.Claim = side
 	}
 	w.o.Claim = lifecycle.ClaimView{Found: true, Watched: w.o.Now}
 }

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,13 @@ func says(f func(w *world, out *bytes.Buffer, args []string)) verb {
 
 // vocabulary is all verbs of the scripts.
 func vocabulary() map[string]verb {
+	all := moves()
+	maps.Copy(all, ofOne())
+	return all
+}
+
+// ofOne are the verbs of a server that one installation knows.
+func ofOne() map[string]verb {
 	return map[string]verb{
 		"brief":  does(func(w *world, _ []string) { w.brief = true }), // print only conditions that changed
 		"decide": says(func(w *world, out *bytes.Buffer, _ []string) { w.decide(out) }),
@@ -49,6 +57,7 @@ func vocabulary() map[string]verb {
 		"agent":         does(func(w *world, a []string) { w.o.Agent = &lifecycle.AgentSession{BootID: first(a)} }), // agent BOOT: an agent is connected
 		"identity":      does(func(w *world, a []string) { w.o.Server.Spec.Identity = &metal.Identity{MACs: a} }),   // identity MAC...: a person says how to recognise the machine; every story begins with one
 		"no-identity":   does(func(w *world, _ []string) { w.o.Server.Spec.Identity = nil }),
+		"unserved":      does(unserved),                                             // unserved [ARCH]: the boot server tells that it has no agent image for the machine
 		"conflict":      does(func(w *world, a []string) { w.o.ConflictsWith = a }), // conflict SERVER...
 		"elsewhere":     does(elsewhere),                                            // elsewhere WWID SERVER: another Server shows the disk too
 		"claim":         says(claim),                                                // claim KEY [BOOT]: an agent enrols with the id of the expected boot, or another
@@ -61,15 +70,16 @@ func vocabulary() map[string]verb {
 		"boots":         boots,                                                      // boots KEY: the expected boot is claimed and proven, from start to settled, without printing
 
 		// The BMC.
-		"bmc":  does(bmc),                                                         // bmc [none]
-		"read": does(func(w *world, a []string) { w.read(first(a)) }),             // read On|Off|REASON: the BMC plane has a new reading
-		"done": does(done),                                                        // done On|Off: the BMC plane ends the last action with success
-		"pin":  does(func(w *world, a []string) { w.o.Power.PinSeen = first(a) }), // pin SHA256: the certificate that the BMC shows
+		"bmc":   does(bmc),                                                         // bmc [none]
+		"read":  does(func(w *world, a []string) { w.read(first(a)) }),             // read On|Off|REASON: the BMC plane has a new reading
+		"done":  does(done),                                                        // done On|Off: the BMC plane ends the last action with success
+		"media": does(media),                                                       // media in|out|unable: our image is in the BMC's drive, or not; the BMC could not be told to boot from the network
+		"pin":   does(func(w *world, a []string) { w.o.Power.PinSeen = first(a) }), // pin SHA256: the certificate that the BMC shows
 
 		// People.
 		"accept":     accept,                                                                    // accept: spec.accepted alone, as in Git. accept ID [wipe-data|wipe=SERIAL,...] [level=L] [age=D]: the gesture
 		"unaccept":   does(func(w *world, _ []string) { w.o.Server.Spec.Accepted = false }),     //
-		"request":    func(w *world, _ *bytes.Buffer, a []string) error { return w.request(a) }, // request ID ACTION [AGE]: power
+		"request":    func(w *world, _ *bytes.Buffer, a []string) error { return w.request(a) }, // request ID ACTION [AGE [BINDING]]: power; of a remediation with a binding
 		"quarantine": quarantine(metal.QuarantineSet),                                           // quarantine ID [AGE]
 		"lift":       quarantine(metal.QuarantineLift),                                          // lift ID [AGE]
 		"pause":      does(func(w *world, _ []string) { w.o.Server.Annotations = map[string]string{lifecycle.PausedAnnotation: ""} }),
@@ -81,7 +91,7 @@ func vocabulary() map[string]verb {
 
 		// The claim and its workload.
 		"available":   available,                                                                             // available: accepted, booted, wiped, proven, without printing
-		"bind":        does(bind),                                                                            // bind NAME [level=L] [cluster=C]: the claim reconciler writes the server's side; the claim is there, without its own yet
+		"bind":        does(bind),                                                                            // bind NAME [level=L] [cluster=C] [reuse=OWNER]: the claim reconciler writes the server's side; the claim is there, without its own yet
 		"claim-says":  does(claimSays),                                                                       // claim-says bound|elsewhere|deleting|moving|gone|held|loses-member|not-ready|ready...
 		"config":      does(config),                                                                          // config: the machine config left for the boot
 		"installed":   does(proveInstalled),                                                                  // the system proved that it is installed
@@ -101,6 +111,13 @@ func vocabulary() map[string]verb {
 		"restore":     does(restore),                                                                 // the object comes from a backup
 		"save":        does(func(w *world, _ []string) { w.saved = w.o.Server.DeepCopy() }),          // save: back the object up
 		"unpublish":   does(func(w *world, _ []string) { w.o.Erased = "" }),                          // the signed erase record is gone
+	}
+}
+
+func media(w *world, a []string) {
+	w.o.Power.Media, w.o.Power.Network = first(a) == "in", ""
+	if first(a) == "unable" {
+		w.o.Power.Network = "it has no virtual drive for a CD"
 	}
 }
 
@@ -126,6 +143,12 @@ func (w *world) record() *metal.ServerRecord {
 		w.o.Server.Spec.Record = &metal.ServerRecord{}
 	}
 	return w.o.Server.Spec.Record
+}
+
+func unserved(w *world, args []string) {
+	if w.o.Unserved, w.o.UnservedArch = "", first(args); len(args) > 0 {
+		w.o.Unserved = reasons.AgentImageMissing
+	}
 }
 
 func wait(w *world, _ *bytes.Buffer, args []string) error {

@@ -61,6 +61,8 @@ func permitServer(o *Observation, r *metal.ServerRecord) refusal {
 		return refusal{reason: reasons.Paused, message: "The server is paused: `ingot resume " + name + "`."}
 	case o.DryRun:
 		return refusal{reason: reasons.DryRun, message: "Ingot runs with --dry-run: the disks named in status.disks would be wiped."}
+	case kept(r):
+		return permitKept(o, r)
 	case r.Wipe != nil && r.Wipe.VerifiedAt != nil:
 		return refusal{reason: reasons.Wiped, message: "The server is clean."}
 	}
@@ -280,6 +282,8 @@ func clean(o *Observation, p *Plan) {
 	}
 	_, f := permit(o, r)
 	switch {
+	case r.Claim != nil && r.Claim.Reused != nil:
+		p.set(reasons.Clean, False, reasons.Reused, "The claim "+claimName(r)+" took the server over from "+r.Claim.Reused.Namespace+"/"+r.Claim.Reused.Name+" as it was: reused, not wiped.")
 	case proved(r) && r.Boot != nil && r.Boot.Phase == metal.BootClaimed && r.Boot.ID == r.Wipe.BootID: // or nobody is waited for
 		p.set(reasons.Clean, False, reasons.ReceiptJudged, waitingForProof(o, r))
 	case f.reason == reasons.NotAccepted:

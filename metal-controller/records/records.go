@@ -44,7 +44,7 @@ func (s Store) Read(ctx context.Context, name string) (*metal.Server, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading Server %s: %w", name, err)
 	}
-	if r := server.Spec.Record; r != nil && r.ManagedBy != nil && r.ManagedBy.Installation != s.Installation {
+	if server.Spec.Record.Foreign(s.Installation) {
 		return nil, ErrForeign
 	}
 	return &server, nil

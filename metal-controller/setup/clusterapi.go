@@ -14,6 +14,7 @@ import (
 	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
 	"ingot.dev/ingot/metal-controller/reconcilers/ingotcluster"
 	"ingot.dev/ingot/metal-controller/reconcilers/ingotmachine"
+	"ingot.dev/ingot/metal-controller/reconcilers/ingotremediation"
 	"ingot.dev/ingot/metal-controller/reconcilers/ingottemplate"
 )
 
@@ -76,6 +77,12 @@ func (c *clusterAPI) begin() error {
 	if err := machines.SetupWithManager(m); err != nil {
 		return fmt.Errorf("setting up the IngotMachine reconciler: %w", err)
 	}
+	remedies := &ingotremediation.Reconciler{
+		Client: m.GetClient(), Live: m.GetAPIReader(), Events: c.app.remedyEvents(), Installation: c.app.trust.installation, Now: c.app.cfg.Now, Random: c.app.cfg.Random,
+	}
+	if err := remedies.SetupWithManager(m); err != nil {
+		return fmt.Errorf("setting up the IngotRemediation reconciler: %w", err)
+	}
 	return nil
 }
 
@@ -93,4 +100,20 @@ func (r machineRecorder) Event(name types.NamespacedName, warning bool, reason, 
 		return // the machine is gone, and its timeline with it
 	}
 	tell(r.events, &m, warning, reason, "Provide", message)
+}
+
+// remedyRecorder writes events about IngotRemediations.
+type remedyRecorder struct{ recorder }
+
+func (a *app) remedyEvents() remedyRecorder {
+	return remedyRecorder{recorder{reader: a.manager.GetClient(), events: a.manager.GetEventRecorder("ingot.dev/metal-controller")}}
+}
+
+// Event records one event.
+func (r remedyRecorder) Event(name types.NamespacedName, warning bool, reason, message string) {
+	var m infra.IngotRemediation
+	if r.reader.Get(context.Background(), name, &m) != nil {
+		return // it is over, and its timeline with it
+	}
+	tell(r.events, &m, warning, reason, "Remedy", message)
 }

@@ -35,6 +35,7 @@ type tenant struct {
 	t     *testing.T
 	ns    string
 	admin client.WithWatch
+	core  *clusterapi.Core
 	mu    sync.Mutex
 	bmcs  map[string]*fakeBMC
 }
@@ -51,6 +52,7 @@ func newTenant(t *testing.T) *tenant {
 		t.Fatal(err)
 	}
 	t.Cleanup(core.Kill)
+	w.core = core
 	asset := &metal.Asset{URL: "http://127.0.0.1:1/a", SHA256: strings.Repeat("0", 64)}
 	create(t,
 		&metal.Environment{ObjectMeta: metav1.ObjectMeta{Name: w.ns}, Spec: metal.EnvironmentSpec{Boot: []metal.BootAssets{{Arch: "amd64", Kernel: asset, Initramfs: asset}}}},
@@ -88,7 +90,7 @@ func (w *tenant) server(name, rack string) *metal.Server {
 	create(w.t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name}, StringData: map[string]string{"username": "u", "password": "p"}})
 	for _, o := range []client.Object{
 		&metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerInventorySpec{
-			Arch: "amd64", CPUs: []metal.CPU{{Cores: 8}}, Memory: metal.Memory{TotalBytes: 16 << 30}, ReportedAt: at,
+			Arch: "amd64", System: metal.SystemInfo{Serial: "C-" + name}, CPUs: []metal.CPU{{Cores: 8}}, Memory: metal.Memory{TotalBytes: 16 << 30}, ReportedAt: at,
 			Disks: []metal.Disk{{Name: "sda", WWID: d.WWID, Serial: d.Serial, SizeBytes: 1 << 40, Transport: "sata", PCIAddress: "0000:00:02.0"}},
 		}}, s,
 	} {
@@ -206,16 +208,27 @@ func reason(conditions []metav1.Condition, typ string) string {
 
 // installs is what a machine does after it was given an operating system to boot: it fetches its config, installs, and tells.
 func (w *tenant) installs(own *infra.IngotMachine) *metal.Server {
+	w.t.Helper()
+	s, text := w.installsWith(own)
+	if !strings.HasPrefix(text, "a: b") {
+		w.t.Fatalf("the config of %s is %s", s.Name, text)
+	}
+	return s
+}
+
+// installsWith is installs, with the config that the machine got.
+func (w *tenant) installsWith(own *infra.IngotMachine) (s *metal.Server, config string) {
 	t := w.t
 	t.Helper()
 	w.until("a server for "+own.Name, own, func() bool { return own.Status.Server != "" })
-	s := eventually(t, own.Status.Server, func(s *metal.Server) bool {
+	s = eventually(t, own.Status.Server, func(s *metal.Server) bool {
 		b := s.Spec.Record.Boot
 		return b != nil && b.Phase == metal.BootBooting && b.Target == metal.BootTargetOS
 	})
 	links := linksOf(t, w.controller)
-	if code, text := callPort(t, w.controller, http.MethodGet, links.ConfigURL(s.Name, s.Spec.Record.Boot.ID, false), ""); code != http.StatusOK || !strings.HasPrefix(text, "a: b") {
-		t.Fatalf("the config of %s: %d %s", s.Name, code, text)
+	code, config := callPort(t, w.controller, http.MethodGet, links.ConfigURL(s.Name, s.Spec.Record.Boot.ID, false), "")
+	if code != http.StatusOK {
+		t.Fatalf("the config of %s: %d %s", s.Name, code, config)
 	}
 	signal := links.SignalURL(s.Name, s.Spec.Record.Claim.BindingID)
 	for _, body := range []string{fmt.Sprintf(`{"phase":"installed","boot":%q}`, s.Spec.Record.Boot.ID), `{"phase":"running"}`} {
@@ -223,7 +236,7 @@ func (w *tenant) installs(own *infra.IngotMachine) *metal.Server {
 			t.Fatalf("%s of %s: %d %s", body, s.Name, code, text)
 		}
 	}
-	return s
+	return s, config
 }
 
 // goesOff lets the machine of a server obey, once it was asked to go off.
@@ -317,10 +330,15 @@ func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
 	}
 }
 
-// countingClient counts writes.
+// countingClient counts writes, and what is read one by one.
 type countingClient struct {
 	client.Client
-	writes int
+	writes, reads int
+}
+
+func (c *countingClient) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	c.reads++
+	return c.Client.Get(ctx, key, o, opts...)
 }
 
 func (c *countingClient) Create(ctx context.Context, o client.Object, opts ...client.CreateOption) error {

@@ -57,7 +57,10 @@ func (p *ports) openConfigs(ctx context.Context, ev *recorder) error {
 		return nil
 	}
 	s := p.app.configServer(ev)
-	var err error
+	err := register(s.Collectors()...)
+	if err != nil {
+		return err
+	}
 	if p.configAddr, err = p.openConfig(ctx, cfg.ConfigListen, "--config-listen", s.HTTPS()); err != nil || cfg.PlainConfigListen == "" {
 		return err
 	}

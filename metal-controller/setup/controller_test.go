@@ -103,6 +103,16 @@ func admin(t *testing.T) client.WithWatch {
 
 // clearAPI deletes what a test left behind, so that tests do not meet.
 func clearAPI(t *testing.T) {
+	var servers metal.ServerList
+	if err := admin(t).List(context.Background(), &servers); err != nil {
+		t.Errorf("listing: %v", err)
+	}
+	for i := range servers.Items { // a claimed one is locked
+		unlock := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"metal.ingot.dev/lock":null}}}`))
+		if err := admin(t).Patch(context.Background(), &servers.Items[i], unlock); client.IgnoreNotFound(err) != nil {
+			t.Errorf("unlocking: %v", err)
+		}
+	}
 	for _, kind := range []client.Object{&metal.Server{}, &metal.ServerInventory{}} {
 		if err := admin(t).DeleteAllOf(context.Background(), kind); err != nil {
 			t.Errorf("deleting: %v", err)
@@ -266,6 +276,7 @@ type fakeBMC struct {
 	mu    sync.Mutex
 	on    bool
 	calls []bmc.PowerState
+	hints int // shutdowns and boot orders
 }
 
 func (f *fakeBMC) Power(context.Context) (bmc.PowerState, error) {
@@ -285,9 +296,16 @@ func (f *fakeBMC) SetPower(_ context.Context, want bmc.PowerState) error {
 	return nil
 }
 
-func (f *fakeBMC) Shutdown(context.Context) error             { return nil }
-func (f *fakeBMC) SetBootNetwork(context.Context, bool) error { return nil }
+func (f *fakeBMC) Shutdown(context.Context) error             { return f.hint() }
+func (f *fakeBMC) SetBootNetwork(context.Context, bool) error { return f.hint() }
 func (f *fakeBMC) Close(context.Context) error                { return nil }
+
+func (f *fakeBMC) hint() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hints++
+	return nil
+}
 
 func (f *fakeBMC) set(state bmc.PowerState) {
 	f.mu.Lock()

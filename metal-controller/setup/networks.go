@@ -2,13 +2,10 @@ package setup
 
 import (
 	"cmp"
-	"errors"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
@@ -22,13 +19,4 @@ func (r *recorder) network(log logr.Logger) func(networks.Change) {
 		about := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metal.SystemNamespace}}
 		tell(r.events, about, c.Trouble != "", cmp.Or(c.Trouble, reasons.DHCPAsExpected), "Listen", c.Message())
 	}
-}
-
-// addMetrics registers ours. The registry is one for the whole process: of two controllers in one, as in tests, the first is seen.
-func (a *app) addMetrics() error {
-	err := metrics.Registry.Register(a.networks)
-	if again := (prometheus.AlreadyRegisteredError{}); errors.As(err, &again) {
-		return nil
-	}
-	return err
 }

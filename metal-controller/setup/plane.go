@@ -42,7 +42,7 @@ func (p *plane) Ensure(name string, b server.BMC) {
 func target(b server.BMC) bmc.Target {
 	return bmc.Target{
 		Protocol: bmc.Protocol(b.Protocol), Host: b.Endpoint, Port: int(b.Port),
-		Username: b.Username, Password: b.Password, Pin: b.TLSFingerprint, BootURI: b.HTTPBootURI, Firmware: bmc.Firmware(b.Firmware),
+		Username: b.Username, Password: b.Password, Pin: b.TLSFingerprint, BootURI: b.HTTPBootURI, MediaURI: b.VirtualMediaURI, Firmware: bmc.Firmware(b.Firmware),
 	}
 }
 
@@ -59,6 +59,8 @@ func (p *plane) Submit(name string, a lifecycle.Action) {
 		p.Plane.Submit(name, bmc.Action{})
 	case lifecycle.ReadPower:
 		p.AwaitOff(name)
+	case lifecycle.EjectMedia:
+		p.EjectMedia(name)
 	default:
 		p.Plane.Submit(name, bmc.Action{ID: a.ID, Verb: verbs[a.Kind]})
 	}
@@ -68,7 +70,10 @@ func (p *plane) Submit(name string, a lifecycle.Action) {
 func (p *plane) Latest(name string) lifecycle.PowerReading { return inWords(p.Plane.Latest(name)) }
 
 func inWords(r bmc.Reading) lifecycle.PowerReading {
-	out := lifecycle.PowerReading{State: metal.PowerState(r.Power), At: r.At, Pending: r.Pending, CommandAt: r.ActionAt, PinSeen: r.PinSeen}
+	out := lifecycle.PowerReading{State: metal.PowerState(r.Power), At: r.At, Pending: r.Pending, CommandAt: r.ActionAt, PinSeen: r.PinSeen, Media: r.Media}
+	if r.NetworkErr != nil {
+		out.Network = steady(r.NetworkErr.Error())
+	}
 	if r.ActionErr == nil {
 		out.Done = r.ActionID
 	}

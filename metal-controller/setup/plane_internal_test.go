@@ -16,13 +16,13 @@ import (
 func TestTarget(t *testing.T) {
 	declared := server.BMC{
 		BMC: metal.BMC{
-			Protocol: metal.BMCRedfish, Endpoint: "bmc.example", Port: 8443, CredentialsSecret: "s", TLSFingerprint: "ab", HTTPBootURI: "http://192.0.2.1/x.efi",
+			Protocol: metal.BMCRedfish, Endpoint: "bmc.example", Port: 8443, CredentialsSecret: "s", TLSFingerprint: "ab", HTTPBootURI: "http://192.0.2.1/x.efi", VirtualMediaURI: "http://192.0.2.1/x.iso",
 		},
 		Username: "u", Password: bmc.NewSecret("p"), Firmware: metal.BootModeUEFI,
 	}
 	want := bmc.Target{
 		Protocol: bmc.Redfish, Host: "bmc.example", Port: 8443, Username: "u", Password: bmc.NewSecret("p"), Pin: "ab",
-		BootURI: "http://192.0.2.1/x.efi", Firmware: bmc.FirmwareUEFI,
+		BootURI: "http://192.0.2.1/x.efi", MediaURI: "http://192.0.2.1/x.iso", Firmware: bmc.FirmwareUEFI,
 	}
 	if got := target(declared); got != want {
 		t.Errorf("%+v; want %+v", got, want)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -54,6 +56,9 @@ type listening struct {
 func (a *app) openPorts(ctx context.Context, ev *recorder) (*ports, error) {
 	agents := a.agentServer(ev)
 	p := &ports{app: a, boot: a.bootServer(agents.Desk())}
+	if err := register(slices.Concat(agents.Collectors(), p.boot.Collectors())...); err != nil {
+		return nil, err
+	}
 	addr, err := p.open(ctx, a.cfg.AgentListen, "--agent-listen", agents.GRPC())
 	if err != nil {
 		return nil, err
@@ -184,16 +189,30 @@ func (a *app) changed(object any) {
 	}
 }
 
-// addProbes serves /healthz and /readyz beside the metrics: one port less to open and to know.
-func (a *app) addProbes() error {
-	synced := func(r *http.Request) error {
-		if !a.manager.GetCache().WaitForCacheSync(r.Context()) {
-			return fmt.Errorf("the cache is not filled yet")
+// probes are what monitors ask beside the metrics: one port less to open and to know.
+var probes = map[string]func(*app) healthz.Checker{
+	"/healthz": func(*app) healthz.Checker { return healthz.Ping },
+	"/readyz": func(a *app) healthz.Checker {
+		return func(r *http.Request) error {
+			if !a.manager.GetCache().WaitForCacheSync(r.Context()) {
+				return fmt.Errorf("the cache is not filled yet")
+			}
+			return nil
 		}
-		return nil
-	}
-	for path, check := range map[string]healthz.Checker{"/healthz": healthz.Ping, "/readyz": synced} {
-		if err := a.manager.AddMetricsServerExtraHandler(path, healthz.CheckHandler{Checker: check}); err != nil {
+	},
+}
+
+// MonitorRoutes are what the port for metrics answers, sorted.
+func MonitorRoutes() []string {
+	all := append(slices.Collect(maps.Keys(probes)), "/metrics")
+	slices.Sort(all)
+	return all
+}
+
+// addProbes serves them.
+func (a *app) addProbes() error {
+	for path, check := range probes {
+		if err := a.manager.AddMetricsServerExtraHandler(path, healthz.CheckHandler{Checker: check(a)}); err != nil {
 			return fmt.Errorf("adding the probe %s: %w", path, err)
 		}
 	}

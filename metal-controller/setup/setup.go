@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -31,6 +32,7 @@ import (
 	"ingot.dev/ingot/metal-controller/machinelog"
 	"ingot.dev/ingot/metal-controller/networks"
 	"ingot.dev/ingot/metal-controller/notify"
+	"ingot.dev/ingot/metal-controller/passports"
 	"ingot.dev/ingot/metal-controller/reconcilers/server"
 	"ingot.dev/ingot/metal-controller/resolve"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -171,7 +173,7 @@ type app struct {
 func (a *app) assemble(ctx context.Context) error {
 	events := &recorder{reader: a.manager.GetClient(), events: a.manager.GetEventRecorder("ingot.dev/metal-controller")}
 	a.networks = networks.NewStore(a.cfg.Now, events.network(a.cfg.Log.WithName("networks")))
-	if err := a.addMetrics(); err != nil {
+	if err := register(a.networks, fleet{a.manager.GetClient(), &sync.Mutex{}}); err != nil {
 		return err
 	}
 	wakes := newWakes()
@@ -184,7 +186,7 @@ func (a *app) assemble(ctx context.Context) error {
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Plane: plane, Sightings: a.sightings,
 		Events: events, Installation: a.trust.installation, Now: a.cfg.Now, Random: a.cfg.Random,
 		Disks: a.disks(), Eraser: a.eraser(), Limit: a.cfg.limit, DryRun: a.cfg.DryRun,
-		Workloads: a.maker(), Accounts: a.accounts(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
+		Workloads: a.maker(), Accounts: a.accounts(), Passports: a.passports(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
 	}
 	if err := disks.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
 		return err
@@ -224,6 +226,11 @@ func (a *app) disks() disks.Finder { return disks.Finder{Reader: a.manager.GetCl
 // accounts keeps Ingot's own accounts at BMCs.
 func (a *app) accounts() *accounts.Keeper {
 	return &accounts.Keeper{Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Name: lifecycle.AccountSecret, Random: a.cfg.Random}
+}
+
+// passports keeps what goes with a server to another API server.
+func (a *app) passports() *passports.Keeper {
+	return &passports.Keeper{Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Own: accounts.Label}
 }
 
 // eraser keeps erase records under this installation's key.

@@ -23,6 +23,9 @@ type kernelPort struct {
 // openSignals listens where Talos machines tell how they fare, as far as that is wanted.
 func (p *ports) openSignals(ctx context.Context, ev *recorder) error {
 	cfg, r := p.app.cfg, p.app.receiver(ev)
+	if err := register(hearing{r.Counts}); err != nil {
+		return err
+	}
 	if cfg.EventsListen != "" {
 		addr, err := p.open(ctx, cfg.EventsListen, "--events-listen", r.Events())
 		if err != nil {

@@ -27,6 +27,8 @@ const (
 	maxConflict = 16
 	// conflictTTL is how long a contradiction is shown after it was last seen.
 	conflictTTL = 10 * time.Minute
+	// unservedTTL is how long a machine that does not get its boot is shown after it was told of last.
+	unservedTTL = 10 * time.Minute
 )
 
 // Store is safe for concurrent use.
@@ -49,6 +51,8 @@ type seen struct {
 	addresses  []string
 	conflict   []string
 	conflictAt time.Time
+	unserved   [2]string // why its machine does not get its boot, and its architecture
+	unservedAt time.Time
 	progress   *metal.WipeStatus // as it was last news
 	alive      time.Time         // when the workload told last that it runs
 	word       string            // what its record said of the workload when it was looked at last, and since when
@@ -143,6 +147,38 @@ func (s *Store) Conflicts(server string) []string {
 	return slices.DeleteFunc(slices.Clone(m.conflict), func(n string) bool { return n == server })
 }
 
+// Unserved remembers why a server's machine does not get the boot that was chosen for it, and its architecture; an empty reason says that it does.
+func (s *Store) Unserved(server, reason, arch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := [2]string{reason, arch}
+	if reason == "" {
+		now[1] = ""
+	}
+	if s.servers[server] == nil && reason == "" {
+		return
+	}
+	m := s.of(server)
+	if m == nil {
+		return
+	}
+	if m.unserved != now || reason != "" && s.now().Sub(m.unservedAt) > unservedTTL {
+		s.wake(server)
+	}
+	m.unserved, m.unservedAt = now, s.now()
+}
+
+// WhyUnserved is what Unserved was told lately; empty when the machine gets its boot, or nothing is known.
+func (s *Store) WhyUnserved(server string) (reason, arch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.servers[server]
+	if m == nil || s.now().Sub(m.unservedAt) > unservedTTL {
+		return "", ""
+	}
+	return m.unserved[0], m.unserved[1]
+}
+
 // Connected remembers an agent's session until the returned function is called.
 func (s *Store) Connected(server, bootID string) func() {
 	s.mu.Lock()
@@ -151,7 +187,7 @@ func (s *Store) Connected(server, bootID string) func() {
 	if m == nil {
 		return func() {}
 	}
-	m.sessions = append(m.sessions, bootID)
+	m.sessions, m.unserved = append(m.sessions, bootID), [2]string{}
 	s.wake(server)
 	return func() { s.disconnected(server, bootID) }
 }

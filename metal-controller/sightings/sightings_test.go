@@ -127,6 +127,39 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+// TestWhyUnserved: what a boot server cannot give is shown until it can, the agent is there, or nobody says so any more.
+func TestWhyUnserved(t *testing.T) {
+	c := &clock{epoch}
+	s := sightings.New(c.read)
+	want := func(reason, arch string, woken int) {
+		t.Helper()
+		if r, a := s.WhyUnserved("a"); r != reason || a != arch {
+			t.Errorf("it is unserved: %q %q, want %q %q", r, a, reason, arch)
+		}
+		if got := s.Drain(); len(got) != woken {
+			t.Errorf("woken: %v", got)
+		}
+	}
+	s.Unserved("a", "", "arm64")
+	want("", "", 0)
+	s.Unserved("a", "AgentImageMissing", "arm64")
+	want("AgentImageMissing", "arm64", 1)
+	c.now = c.now.Add(9 * time.Minute)
+	s.Unserved("a", "AgentImageMissing", "arm64")
+	want("AgentImageMissing", "arm64", 0)
+	c.now = c.now.Add(9 * time.Minute)
+	want("AgentImageMissing", "arm64", 0)
+	c.now = c.now.Add(2 * time.Minute)
+	want("", "", 0)
+	s.Unserved("a", "AgentImageMissing", "arm64")
+	want("AgentImageMissing", "arm64", 1)
+	s.Unserved("a", "", "arm64")
+	want("", "", 1)
+	s.Unserved("a", "AgentImageMissing", "arm64")
+	s.Connected("a", "b1")
+	want("", "", 1)
+}
+
 func TestSessions(t *testing.T) {
 	s := sightings.New((&clock{epoch}).read)
 	end1 := s.Connected("srv", "b1")

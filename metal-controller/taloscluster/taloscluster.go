@@ -31,6 +31,9 @@ const KubernetesVersion = constants.DefaultKubernetesVersion
 // installer is the installer's image of a release of Talos; an Environment that knows a better one puts it into the config later.
 const installer = "ghcr.io/siderolabs/installer"
 
+// Installer is the image that installs a release of Talos.
+func Installer(version string) string { return installer + ":" + version }
+
 // Role of a machine in its cluster.
 type Role string
 
@@ -154,7 +157,7 @@ func (s Secrets) input(c Cluster, more ...generate.Option) (*generate.Input, err
 		return nil, err
 	}
 	options := append([]generate.Option{
-		generate.WithSecretsBundle(s.bundle), generate.WithVersionContract(contract), generate.WithInstallImage(installer + ":" + c.TalosVersion),
+		generate.WithSecretsBundle(s.bundle), generate.WithVersionContract(contract), generate.WithInstallImage(Installer(c.TalosVersion)),
 	}, more...)
 	input, err := generate.NewInput(c.Name, c.Endpoint, c.KubernetesVersion, options...)
 	if err != nil {

@@ -64,6 +64,16 @@ const (
 	firstStageHops  = "3"
 )
 
+// MediaStage is FirstStage for a machine that was started from virtual media. Whoever inserted that wants this boot server, and no other: what the network's
+// DHCP server names as boot file is not followed, since it is there for others.
+func MediaStage(base, ownPath, scriptPath string) ([]byte, error) {
+	text, err := FirstStage(base, ownPath, scriptPath)
+	if err != nil {
+		return nil, err
+	}
+	return []byte(strings.Replace(string(text), "#!ipxe\n", "#!ipxe\necho Ingot: started from virtual media\nset ingot-hops:int32 "+firstStageHops+"\n", 1)), nil
+}
+
 // FirstStage writes the script that asks the HTTP server at base, such as "http://192.0.2.1:7480" or "http://[2001:db8::1]:7480", for the machine's own script, at the path
 // scriptPath. It is itself served at ownPath.
 func FirstStage(base, ownPath, scriptPath string) ([]byte, error) {

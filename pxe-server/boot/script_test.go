@@ -133,28 +133,36 @@ func params() Params {
 }
 
 // TestT29Kernel: everything that goes on the kernel line is refused, or the script reads back with exactly our arguments in our order.
-func TestT29Kernel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		p := params()
-		p.AgentArgs = rapid.SliceOfN(hostile(), 0, 3).Draw(t, "args")
-		p.AgentURL = "https://" + rapid.OneOf(hostile(), rapid.Just("192.0.2.1:7443")).Draw(t, "host")
-		d := Decision{Target: Agent, Server: hostile().Draw(t, "server"), By: ByMAC, Reason: hostile().Draw(t, "reason"), BootID: rapid.OneOf(hostile(), rapid.Just("b1")).Draw(t, "id")}
-		out, err := Script(d, p)
-		if err != nil {
-			return
-		}
-		s, err := parse(out)
-		if err != nil {
-			t.Fatalf("%v:\n%s", err, out)
-		}
-		want := append([]string{
-			"kernel", "--name", "vmlinuz", p.Kernel, "initrd=initrd", "ingot.boot=" + d.BootID, "ingot.url=" + p.AgentURL,
-			"ingot.pin=" + p.AgentPin, "ingot.mac=" + p.BootMAC,
-		}, append(p.ImageArgs, p.AgentArgs...)...)
-		if len(s) != 18 || !reflect.DeepEqual(s[2].words, want) {
-			t.Fatalf("%d statements, want 18; kernel line %q, want %q", len(s), s[2].words, want)
-		}
-	})
+func TestT29Kernel(t *testing.T) { rapid.Check(t, kernelKeepsItsForm) }
+
+// FuzzScript is the same property of a whole script, with the fuzzer's bytes for its draws.
+func FuzzScript(f *testing.F) {
+	for _, seed := range []string{"", "agent", "\x00\x01\x02\x03\x04\x05\x06\x07", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(rapid.MakeFuzz(kernelKeepsItsForm))
+}
+
+func kernelKeepsItsForm(t *rapid.T) {
+	p := params()
+	p.AgentArgs = rapid.SliceOfN(hostile(), 0, 3).Draw(t, "args")
+	p.AgentURL = "https://" + rapid.OneOf(hostile(), rapid.Just("192.0.2.1:7443")).Draw(t, "host")
+	d := Decision{Target: Agent, Server: hostile().Draw(t, "server"), By: ByMAC, Reason: hostile().Draw(t, "reason"), BootID: rapid.OneOf(hostile(), rapid.Just("b1")).Draw(t, "id")}
+	out, err := Script(d, p)
+	if err != nil {
+		return
+	}
+	s, err := parse(out)
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	want := append([]string{
+		"kernel", "--name", "vmlinuz", p.Kernel, "initrd=initrd", "ingot.boot=" + d.BootID, "ingot.url=" + p.AgentURL,
+		"ingot.pin=" + p.AgentPin, "ingot.mac=" + p.BootMAC,
+	}, append(p.ImageArgs, p.AgentArgs...)...)
+	if len(s) != 18 || !reflect.DeepEqual(s[2].words, want) {
+		t.Fatalf("%d statements, want 18; kernel line %q, want %q", len(s), s[2].words, want)
+	}
 }
 
 func FuzzText(f *testing.F) {

@@ -164,3 +164,22 @@ func TestAskAgainKeepsTheFamily(t *testing.T) {
 		t.Errorf("the agent's kernel line: %v\n%s", err, out)
 	}
 }
+
+// TestMediaStage: the first stage, but that it follows no other boot server.
+func TestMediaStage(t *testing.T) {
+	first, err := FirstStage("http://192.0.2.1:7480", "/boot/v1/boot.ipxe", "/boot/v1/script")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := MediaStage("http://192.0.2.1:7480", "/boot/v1/boot.ipxe", "/boot/v1/script")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "#!ipxe\necho Ingot: started from virtual media\nset ingot-hops:int32 3\n" + strings.TrimPrefix(string(first), "#!ipxe\n")
+	if string(got) != want || !strings.Contains(want, "iseq ${ingot-hops} 3 && goto ask") {
+		t.Errorf("got\n%s", got)
+	}
+	if _, err := MediaStage("http://192.0.2.1:80", "/boot.ipxe", "/a b"); !errors.Is(err, ErrUnsafe) {
+		t.Errorf("error %v", err)
+	}
+}

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 )
 
 // airwave is what a server of the network says to clients, heard beside the own ports: port 68 belongs to a client on this machine, if there is one.
@@ -14,6 +16,14 @@ type airwave struct {
 	link *net.Interface
 	conn *packet.Conn
 	mac  macAddr
+}
+
+// ours drops what counts as PACKET_OTHERHOST (packet(7)): what is for others, and what has the tag of a VLAN for which there is no interface here, a tag that the
+// kernel has taken off by then (Linux, net/core/dev.c).
+var ours = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtType},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 1},
+	bpf.RetConstant{Val: 0},
 }
 
 // fromServers keeps UDP from port 67 to port 68, in packets that are no later fragments. Offsets are those of IPv4: the socket cuts the Ethernet header off.
@@ -32,7 +42,7 @@ var fromServers = []bpf.Instruction{
 }
 
 func newAirwave(link *net.Interface) (*airwave, error) {
-	filter, err := bpf.Assemble(fromServers)
+	filter, err := bpf.Assemble(slices.Concat(ours, fromServers))
 	if err != nil {
 		return nil, fmt.Errorf("writing a packet filter: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -27,6 +28,8 @@ const (
 	maxStages     = 16
 	maxQueue      = 2048
 	maxBatch      = 128
+	// tellAgain is how often the controller hears of a machine that still does not get what it shall.
+	tellAgain = 2 * time.Minute
 )
 
 // Events joins what DHCP, TFTP and HTTP see of one machine to the boot that its script begins, and queues it for the controller.
@@ -42,6 +45,7 @@ type Events struct {
 	sending []*protocol.BootEvent // out of the queue, and not taken yet
 	changes uint64                // of what waits
 	dropped uint64
+	scripts map[string]uint64 // by target
 	wake    chan struct{}
 }
 
@@ -53,11 +57,13 @@ type seen struct {
 	stages        []*protocol.Stage
 	// sent is set once the boot has a script; later stages are sent as they come.
 	sent *protocol.BootEvent
+	// told is when that went out last.
+	told time.Time
 }
 
 // NewEvents makes an empty memory.
 func NewEvents(now func() time.Time) *Events {
-	return &Events{now: now, byMAC: map[string]*seen{}, byIP: map[netip.Addr]*seen{}, wake: make(chan struct{}, 1)}
+	return &Events{now: now, byMAC: map[string]*seen{}, byIP: map[netip.Addr]*seen{}, scripts: map[string]uint64{}, wake: make(chan struct{}, 1)}
 }
 
 // Seen takes a stage before the script: DHCP or FirstStage. Firmware may be empty when the protocol does not tell. It returns at once.
@@ -116,16 +122,34 @@ func (e *Events) decided(ip netip.Addr, a asked, d boot.Decision) {
 	b.firmware = a.Firmware
 	e.bind(b, ip)
 	if b.sent != nil {
-		if b.sent.BootId == d.BootID && b.sent.Server == d.Server && b.sent.Target == string(d.Target) {
-			return // it waits and asks again; nothing is new
+		if b.sent.BootId == d.BootID && b.sent.Server == d.Server && b.sent.Target == string(d.Target) && b.sent.Unserved == unserved(d) {
+			e.stillUnserved(b) // it waits and asks again; nothing is new
+			return
 		}
 		b.stages = nil // it asked again and got another boot; what came before belongs to the first
 	}
 	b.sent = &protocol.BootEvent{
-		BootId: d.BootID, Server: d.Server, Mac: a.mac, Firmware: a.Firmware, Target: string(d.Target), Conflict: d.Conflict,
+		BootId: d.BootID, Server: d.Server, Mac: a.mac, Firmware: a.Firmware, Target: string(d.Target), Conflict: d.Conflict, Unserved: unserved(d), Arch: a.Arch,
 	}
-	b.add(StageScript, e.now())
+	b.told = e.now()
+	b.add(StageScript, b.told)
 	e.send(b, b.stages)
+}
+
+// unserved is why a machine of the controller's does not get what it shall; empty when it does.
+func unserved(d boot.Decision) string {
+	if d.Reason == reasons.AgentImageMissing {
+		return d.Reason
+	}
+	return ""
+}
+
+// stillUnserved repeats the controller's news of a machine that waits in vain, which it forgets after a while.
+func (e *Events) stillUnserved(b *seen) {
+	if b.sent.Unserved != "" && e.now().Sub(b.told) >= tellAgain {
+		b.told = e.now()
+		e.send(b, nil)
+	}
 }
 
 // contested queues that the script of an expected boot was asked for from a second address, unless that is queued already: a flood of one boot must

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/pxe-server/boot"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -99,6 +100,30 @@ func TestNextBoot(t *testing.T) {
 		" "+mac1+" uefi-pxe LocalDisk [DHCP Script]",
 		" "+mac1+" uefi-pxe LocalDisk [DHCP Script]",
 		"b2 "+mac1+" uefi-pxe Agent [Script]")
+}
+
+// TestUnserved: a machine whose agent image is missing is told of at once and every two minutes while it asks again; other machines that wait are told of once.
+func TestUnserved(t *testing.T) {
+	at := noon
+	e := NewEvents(func() time.Time { return at })
+	missing, waits := boot.Decision{Server: "a1", Target: boot.Idle, Reason: reasons.AgentImageMissing}, boot.Decision{Server: "b1", Target: boot.Idle, Reason: reasons.Available}
+	told := func() (list []string) {
+		for range 13 { // each ten seconds
+			e.decided(ip1, asked{mac: mac1, Request: boot.Request{Arch: boot.ARM64, Firmware: boot.UEFIPXE}}, missing)
+			e.decided(ip2, of(mac2, boot.UEFIPXE), waits)
+			at = at.Add(10 * time.Second)
+		}
+		for _, ev := range e.take() {
+			list = append(list, ev.Server+" "+ev.Unserved+" "+ev.Arch)
+		}
+		return list
+	}
+	want(t, told(), "a1 AgentImageMissing arm64", "b1  ", "a1 AgentImageMissing arm64")
+	want(t, told(), "a1 AgentImageMissing arm64")
+	e.decided(ip1, of(mac1, boot.UEFIPXE), boot.Decision{Server: "a1", Target: boot.Agent, BootID: "n1"}) // somebody built one
+	if got := e.take(); len(got) != 1 || got[0].Unserved != "" {
+		t.Errorf("got %v", got)
+	}
 }
 
 // TestEventsAreBounded: made-up machines cost bounded memory, old ones give way, and what is lost is counted.

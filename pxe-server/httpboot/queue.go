@@ -2,6 +2,7 @@ package httpboot
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -44,6 +45,23 @@ func (e *Events) Dropped() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.dropped
+}
+
+// Limited is what Scripts counts those under that were not made.
+const Limited = "Limited"
+
+// count counts a script that was asked for.
+func (e *Events) count(target string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.scripts[target]++
+}
+
+// Scripts counts the scripts that were asked for, by their target.
+func (e *Events) Scripts() map[string]uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.scripts)
 }
 
 // Waiting are the events that the controller has not taken yet, and a number that is another one whenever they are others. Nobody may change them.

@@ -20,6 +20,7 @@ import (
 func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 	from := limits.AddrOf(r.RemoteAddr)
 	if !s.scripts.Allow(limits.Source(from)) || !s.allScripts.Allow(struct{}{}) {
+		s.cfg.Events.count(Limited)
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "too many scripts were asked for", http.StatusTooManyRequests)
 		return
@@ -42,6 +43,7 @@ func (s *Server) script(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && !contested(d) {
 		s.cfg.Events.decided(from, a, d)
 	}
+	s.cfg.Events.count(string(d.Target))
 	if text == nil {
 		http.Error(w, "Ingot has no answer for this machine: "+d.Reason, http.StatusNotFound)
 		return

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,6 +90,13 @@ func (s *Server) route() error {
 		"/healthz":             s.healthy,
 		"/readyz":              s.ready,
 	}
+	image, err := s.media()
+	if err != nil {
+		return err
+	}
+	if image != nil {
+		s.routes[catalog.MediaPath] = s.asset(image.Open, path.Base(catalog.MediaPath), "")
+	}
 	stages := map[string]string{
 		catalog.SNPOnly: StageFirstStage, catalog.IPXE: StageFirstStage, catalog.IPXEArm64: StageFirstStage, catalog.UNDIOnly: StageFirstStage,
 		catalog.Kernel: StageKernel, catalog.Initramfs: StageInitramfs,
@@ -100,6 +110,13 @@ func (s *Server) route() error {
 		}
 	}
 	return nil
+}
+
+// Routes are all paths that are answered, sorted; that of the files of Environments ends in a slash, which their digest follows.
+func (s *Server) Routes() []string {
+	all := append(slices.Collect(maps.Keys(s.routes)), catalog.BlobPath)
+	slices.Sort(all)
+	return all
 }
 
 // Serve answers on l until ctx ends, then lets requests under way finish for five seconds.
@@ -140,8 +157,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	path, _, _ := cutQuery(r.RequestURI)
-	handle, ok := s.find(path)
+	name, _, _ := cutQuery(r.RequestURI)
+	handle, ok := s.find(name)
 	switch {
 	case !ok:
 		http.Error(w, "not found", http.StatusNotFound)
@@ -157,11 +174,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // find looks a path up among those that never change, and among the files that the view names now.
-func (s *Server) find(path string) (http.HandlerFunc, bool) {
-	if handle, ok := s.routes[path]; ok {
+func (s *Server) find(name string) (http.HandlerFunc, bool) {
+	if handle, ok := s.routes[name]; ok {
 		return handle, true
 	}
-	digest, ok := strings.CutPrefix(path, catalog.BlobPath)
+	digest, ok := strings.CutPrefix(name, catalog.BlobPath)
 	if !ok {
 		return nil, false
 	}

@@ -728,7 +728,11 @@ type BootEvent struct {
 	// conflict names the Servers whose evidence contradicts each other.
 	Conflict []string `protobuf:"bytes,7,rep,name=conflict,proto3" json:"conflict,omitempty"`
 	// second_source: the script of this expected boot was handed to more than one address. At most one of them is the machine.
-	SecondSource  bool `protobuf:"varint,8,opt,name=second_source,json=secondSource,proto3" json:"second_source,omitempty"`
+	SecondSource bool `protobuf:"varint,8,opt,name=second_source,json=secondSource,proto3" json:"second_source,omitempty"`
+	// unserved is why the machine does not get what the controller chose for it: AgentImageMissing. Empty when it does. It is told again while the machine asks again.
+	Unserved string `protobuf:"bytes,9,opt,name=unserved,proto3" json:"unserved,omitempty"`
+	// arch is what the boot program says that the machine is: amd64 or arm64.
+	Arch          string `protobuf:"bytes,10,opt,name=arch,proto3" json:"arch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -817,6 +821,20 @@ func (x *BootEvent) GetSecondSource() bool {
 		return x.SecondSource
 	}
 	return false
+}
+
+func (x *BootEvent) GetUnserved() string {
+	if x != nil {
+		return x.Unserved
+	}
+	return ""
+}
+
+func (x *BootEvent) GetArch() string {
+	if x != nil {
+		return x.Arch
+	}
+	return ""
 }
 
 type Stage struct {
@@ -931,7 +949,7 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x1f\n" +
 	"\vother_bytes\x18\x06 \x01(\bR\n" +
 	"otherBytes\"\x10\n" +
-	"\x0eReportResponse\"\xf0\x01\n" +
+	"\x0eReportResponse\"\xa0\x02\n" +
 	"\tBootEvent\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12\x10\n" +
@@ -940,7 +958,10 @@ const file_pxe_server_protocol_pxe_proto_rawDesc = "" +
 	"\x06target\x18\x05 \x01(\tR\x06target\x12+\n" +
 	"\x06stages\x18\x06 \x03(\v2\x13.ingot.pxe.v1.StageR\x06stages\x12\x1a\n" +
 	"\bconflict\x18\a \x03(\tR\bconflict\x12#\n" +
-	"\rsecond_source\x18\b \x01(\bR\fsecondSource\":\n" +
+	"\rsecond_source\x18\b \x01(\bR\fsecondSource\x12\x1a\n" +
+	"\bunserved\x18\t \x01(\tR\bunserved\x12\x12\n" +
+	"\x04arch\x18\n" +
+	" \x01(\tR\x04arch\":\n" +
 	"\x05Stage\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x1b\n" +
 	"\tat_micros\x18\x02 \x01(\x03R\batMicros2\x8e\x01\n" +

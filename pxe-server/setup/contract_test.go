@@ -273,6 +273,10 @@ func proven(t *testing.T, name string, data []byte) {
 		t.Errorf("%s: %d bytes with SHA-256 %x, want %s", name, len(data), sum, want)
 	case texts[name] != "" && string(data) != texts[name]:
 		t.Errorf("%s is %q", name, data)
+	case name == path.Base(catalog.MediaPath):
+		if script := base + catalog.ScriptPath + "?"; len(data) < 4<<20 || !bytes.Contains(data, []byte(script)) {
+			t.Errorf("%s: %d bytes do not lead to %s", name, len(data), script)
+		}
 	case !loader && texts[name] == "" && !bytes.HasPrefix(data, []byte("#!ipxe\n")):
 		t.Errorf("%s is no script: %.40q", name, data)
 	}

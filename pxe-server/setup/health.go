@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,13 +41,7 @@ func (s *server) serveHealth(ctx context.Context) error {
 	if s.health == nil {
 		return nil
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(&metrics{s: s})
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
-	mux.Handle("GET /healthz", s.segments[0].http)
-	mux.Handle("GET /readyz", s.segments[0].http)
-	srv := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+	srv := &http.Server{Handler: s.monitor(), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
 	if err := srv.Serve(s.health); !errors.Is(err, http.ErrServerClosed) {
@@ -54,36 +50,24 @@ func (s *server) serveHealth(ctx context.Context) error {
 	return nil
 }
 
-// What the metrics are called; docs/ports.md lists them.
-var (
-	connectedDesc = prometheus.NewDesc("ingot_pxe_controller_connected", "1 while the controller is heard, 0 while the site is isolated.", nil, nil)
-	heardDesc     = prometheus.NewDesc("ingot_pxe_controller_heard_timestamp_seconds", "When the controller was heard last, in seconds since 1970; 0 for never.", nil, nil)
-	serversDesc   = prometheus.NewDesc("ingot_pxe_view_servers", "Servers that the controller told of.", nil, nil)
-	waitingDesc   = prometheus.NewDesc("ingot_pxe_boot_events_waiting", "What was seen of boots and not told to the controller yet.", nil, nil)
-	droppedDesc   = prometheus.NewDesc("ingot_pxe_boot_events_dropped_total", "What was seen of boots and will not be told, since too much waited.", nil, nil)
-)
+// monitorRoutes are what monitors ask.
+var monitorRoutes = map[string]func(*server) http.Handler{
+	"GET /metrics": func(s *server) http.Handler {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(&metrics{s: s})
+		return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	},
+	"GET /healthz": func(s *server) http.Handler { return s.segments[0].http },
+	"GET /readyz":  func(s *server) http.Handler { return s.segments[0].http },
+}
 
-// metrics reads everything when it is asked.
-type metrics struct{ s *server }
+// MonitorRoutes are what the port of DefaultMetricsAddr answers, as METHOD PATH, sorted.
+func MonitorRoutes() []string { return slices.Sorted(maps.Keys(monitorRoutes)) }
 
-// Describe implements prometheus.Collector.
-func (m *metrics) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, out) }
-
-// Collect implements prometheus.Collector.
-func (m *metrics) Collect(out chan<- prometheus.Metric) {
-	w := m.s.client.Word()
-	events, _ := m.s.events.Waiting()
-	gauge := func(d *prometheus.Desc, v float64) { out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
-	connected, heard := 0.0, 0.0
-	if w.Connected {
-		connected = 1
+func (s *server) monitor() http.Handler {
+	mux := http.NewServeMux()
+	for route, handler := range monitorRoutes {
+		mux.Handle(route, handler(s))
 	}
-	if w.View != nil {
-		heard = float64(w.Heard.UnixMilli()) / 1000
-	}
-	gauge(connectedDesc, connected)
-	gauge(heardDesc, heard)
-	gauge(serversDesc, float64(len(w.View.GetServers())))
-	gauge(waitingDesc, float64(len(events)))
-	out <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(m.s.events.Dropped()))
+	return mux
 }

@@ -14,7 +14,10 @@ import (
 	"ingot.dev/ingot/sfyra-tests/island"
 )
 
-// TestOnTheWire: a machine that boots is answered on real sockets, and its neighbour is not.
+// tagged is a machine of another VLAN.
+var tagged = mac{2, 0, 0, 0, 0, 0x77}
+
+// TestOnTheWire: a machine that boots is answered on real sockets; its neighbour is not, nor one that boots in another VLAN of a trunk.
 func TestOnTheWire(t *testing.T) {
 	if !island.Inside(t) {
 		return
@@ -47,6 +50,7 @@ func TestOnTheWire(t *testing.T) {
 		_, _ = conn.WriteTo(append(frame, questions[from]...), &packet.Addr{HardwareAddr: allRouters}) // sent again and again
 	}
 	s.Boots(machine.hardware())
+	s.Boots(tagged.hardware()) // it does boot, but in a VLAN that is not ours
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var sending sync.WaitGroup
@@ -55,6 +59,7 @@ func TestOnTheWire(t *testing.T) {
 	sending.Go(func() { // the link may take a moment to carry
 		for {
 			send(another)
+			_, _ = conn.WriteTo(append(append(append(append([]byte{}, allRouters...), tagged[:]...), 0x81, 0, 0, 10, 0x86, 0xdd), ask(t, tagged)...), &packet.Addr{HardwareAddr: allRouters})
 			send(machine)
 			select {
 			case <-tick.C:
@@ -67,6 +72,9 @@ func TestOnTheWire(t *testing.T) {
 	for b, n := make([]byte, 2000), 0; n == 0 || b[14+6] != icmpv6 || b[14+headerLen] != byte(advertisement); {
 		if n, _, err = conn.ReadFrom(b); err != nil {
 			t.Fatalf("no answer: %v", err)
+		}
+		if mac(b[:6]) == tagged {
+			t.Error("a machine of another VLAN was answered")
 		}
 		if mac(b[:6]) == another {
 			t.Error("the neighbour, which does not boot, was answered")

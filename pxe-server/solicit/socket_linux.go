@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
@@ -15,6 +16,14 @@ var (
 	allRouters = net.HardwareAddr{0x33, 0x33, 0, 0, 0, 2}
 	allNodes   = net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}
 )
+
+// ours drops what counts as PACKET_OTHERHOST (packet(7)): what is for others, and what has the tag of a VLAN for which there is no interface here, a tag that the
+// kernel has taken off by then (Linux, net/core/dev.c).
+var ours = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtType},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 1},
+	bpf.RetConstant{Val: 0},
+}
 
 // filter keeps router solicitations and advertisements without extension headers. Offsets are those of IPv6: the socket cuts the Ethernet header off.
 var filter = []bpf.Instruction{
@@ -30,7 +39,7 @@ var filter = []bpf.Instruction{
 type socket struct{ conn *packet.Conn }
 
 func open(link *net.Interface) (wire, error) {
-	program, err := bpf.Assemble(filter)
+	program, err := bpf.Assemble(slices.Concat(ours, filter))
 	if err != nil {
 		return nil, fmt.Errorf("writing a packet filter: %w", err)
 	}

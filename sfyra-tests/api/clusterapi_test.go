@@ -19,7 +19,9 @@ import (
 const infrastructure = "infrastructure.cluster.x-k8s.io"
 
 // infraKinds are the kinds of Cluster API's contract, with whether they have a status.
-var infraKinds = map[string]bool{"ingotclusters": true, "ingotclustertemplates": false, "ingotmachines": true, "ingotmachinetemplates": true}
+var infraKinds = map[string]bool{
+	"ingotclusters": true, "ingotclustertemplates": false, "ingotmachines": true, "ingotmachinetemplates": true, "ingotremediations": true, "ingotremediationtemplates": false,
+}
 
 // infra is the YAML of an object of ours for Cluster API.
 func infra(kind, namespace, name, spec string) string {
@@ -72,6 +74,12 @@ func TestInfrastructureValidation(t *testing.T) {
 		{"a template of one server", infra("IngotMachineTemplate", ns, "t2", "template: {spec: {className: small, serverName: s1}}"), "neither a server nor a providerID"},
 		{"a template of one node", infra("IngotMachineTemplate", ns, "t3", "template: {spec: {className: small, providerID: 'ingot://s1'}}"), "neither a server nor a providerID"},
 		{"a template of clusters", infra("IngotClusterTemplate", ns, "t4", "template: {spec: {controlPlaneEndpoint: {host: api.example.org}}}"), ""},
+		{"a remediation needs nothing", infra("IngotRemediation", ns, "r1", "{}"), ""},
+		{"a remediation in full", infra("IngotRemediation", ns, "r2", "strategy: {type: PowerCycle, retries: 3, timeoutSeconds: 60}"), ""},
+		{"more cycles than an hour has", infra("IngotRemediation", ns, "r3", "strategy: {retries: 4}"), "retries"},
+		{"a remedy that nobody knows", infra("IngotRemediation", ns, "r4", "strategy: {type: Reinstall}"), "type"},
+		{"no time at all", infra("IngotRemediation", ns, "r5", "strategy: {timeoutSeconds: 0}"), "timeoutSeconds"},
+		{"a template of remediations", infra("IngotRemediationTemplate", ns, "r6", "template: {spec: {strategy: {retries: 0}}}"), ""},
 		{"a template of nothing", infra("IngotClusterTemplate", ns, "t5", "{}"), "template"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -114,6 +122,7 @@ func TestTemplatesStay(t *testing.T) {
 	for _, tc := range []struct{ kind, spec, change string }{
 		{"IngotMachineTemplate", "template: {spec: {className: small}}", `{"template":{"spec":{"className":"big"}}}`},
 		{"IngotClusterTemplate", "template: {spec: {failureDomainKey: rack}}", `{"template":{"spec":{"failureDomainKey":"row"}}}`},
+		{"IngotRemediationTemplate", "template: {spec: {strategy: {retries: 1}}}", `{"template":{"spec":{"strategy":{"retries":2}}}}`},
 	} {
 		o := object(t, infra(tc.kind, ns, "stay", tc.spec))
 		if err := c.Create(t.Context(), o); err != nil {

@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -54,13 +55,13 @@ type Core struct {
 
 // Start installs Cluster API into an API server, and runs its controllers until Kill. dir is a folder for what it needs.
 func Start(ctx context.Context, api *testapi.API, dir string) (*Core, error) {
-	bin, source, err := program()
+	core, err := built()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c := &Core{api: api, source: os.DirFS(source), dir: dir}
+	c := &Core{api: api, source: os.DirFS(core.source), dir: dir}
 	if c.client, err = client.New(api.AdminConfig, client.Options{}); err != nil {
 		return nil, err
 	}
@@ -72,23 +73,27 @@ func Start(ctx context.Context, api *testapi.API, dir string) (*Core, error) {
 			return nil, err
 		}
 	}
-	return c, c.run(ctx, bin)
+	return c, c.run(ctx, core.bin)
 }
 
 // module is the nested module that names the programs, from the root of the repository.
 const module = "sfyra-tests/clusterapi/core"
 
-// program builds the core, and says where its sources are.
-func program() (bin, source string, err error) {
-	if bin, err = tool("capi-core", "sigs.k8s.io/cluster-api/core"); err != nil {
-		return "", "", err
+// built is the core, and where its sources are: once in a test binary, for asking whether it is up to date takes seconds in each of a dozen tests.
+var built = sync.OnceValues(func() (b struct{ bin, source string }, err error) {
+	if b.bin, err = tool("capi-core", "sigs.k8s.io/cluster-api/core"); err == nil {
+		b.source, err = sources()
 	}
-	source, err = sources()
-	return bin, source, err
-}
+	return b, err
+})
 
 // tool builds a program of the nested module into the folder of programs.
 func tool(name, path string) (bin string, err error) {
+	return build(module, name, path)
+}
+
+// build builds a program of a module into that folder.
+func build(module, name, path string) (bin string, err error) {
 	root, err := testapi.Repository()
 	if err != nil {
 		return "", err
@@ -99,7 +104,7 @@ func tool(name, path string) (bin string, err error) {
 		return "", err
 	}
 	defer unlock()
-	if out, err := run(filepath.Join(root, filepath.FromSlash(module)), "go", "build", "-o", bin, path); err != nil {
+	if out, err := run(filepath.Join(root, filepath.FromSlash(module)), "go", "build", "-ldflags", "-s -w", "-o", bin, path); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
 	return bin, nil
@@ -202,8 +207,9 @@ func (c *Core) Kinds(ctx context.Context, patterns ...string) error {
 	return c.established(ctx, objects)
 }
 
+// contractLabels are what the release, and clusterctl, which moves nothing of other kinds, put on them.
 func contractLabels() map[string]string {
-	return map[string]string{"cluster.x-k8s.io/provider": "cluster-api", "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"}
+	return map[string]string{"cluster.x-k8s.io/provider": "cluster-api", "clusterctl.cluster.x-k8s.io": "", "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2"}
 }
 
 func (c *Core) apply(ctx context.Context, o *unstructured.Unstructured) error {
@@ -285,15 +291,7 @@ func (c *Core) run(ctx context.Context, bin string) error {
 		return err
 	}
 	c.Process = p
-	ready := func() bool {
-		resp, err := http.Get("http://" + health + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	}
-	if err := poll(ctx, ready); err != nil {
+	if err := poll(ctx, func() bool { return answers("http://" + health + "/readyz") }); err != nil {
 		p.Kill()
 		return fmt.Errorf("waiting for the core of Cluster API: %w\n%s", err, p.Stderr())
 	}
@@ -307,16 +305,7 @@ func (c *Core) webhooks(ctx context.Context) error {
 	}
 	for _, o := range objects {
 		o.SetName("capi-" + o.GetName())
-		hooks, _, err := unstructured.NestedSlice(o.Object, "webhooks")
-		if err != nil {
-			return err
-		}
-		for _, h := range hooks {
-			hook := h.(map[string]any)
-			path, _, _ := unstructured.NestedString(hook, "clientConfig", "service", "path")
-			hook["clientConfig"] = c.clientConfig(path)
-		}
-		if err := unstructured.SetNestedSlice(o.Object, hooks, "webhooks"); err != nil {
+		if err := c.lead(o); err != nil {
 			return err
 		}
 		if err := c.apply(ctx, o); err != nil {
@@ -324,6 +313,30 @@ func (c *Core) webhooks(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// lead lets the webhooks of a configuration lead to the program rather than to a Service.
+func (c *Core) lead(o *unstructured.Unstructured) error {
+	hooks, _, err := unstructured.NestedSlice(o.Object, "webhooks")
+	if err != nil {
+		return err
+	}
+	for _, h := range hooks {
+		hook := h.(map[string]any)
+		path, _, _ := unstructured.NestedString(hook, "clientConfig", "service", "path")
+		hook["clientConfig"] = c.clientConfig(path)
+	}
+	return unstructured.SetNestedSlice(o.Object, hooks, "webhooks")
+}
+
+// answers says whether an address answers, and well.
+func answers(url string) bool {
+	resp, err := http.Get(url)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // poll asks until the answer is yes or ctx ends.

@@ -133,11 +133,29 @@ func generated(t *testing.T, kubeconfig string, c client.Client) {
 	if out, err := call(t, bin, nil, args...); err == nil || !strings.Contains(out, "CONTROL_PLANE_HOST") || !strings.Contains(out, "WORKER_CLASS") {
 		t.Errorf("without its variables: %v %s", err, out)
 	}
-	text, err := call(t, bin, []string{"CONTROL_PLANE_HOST=api.example.org", "CONTROL_PLANE_CLASS=small", "WORKER_CLASS=big", "TALOS_VERSION=v1.13"}, args...)
+	variables := []string{"CONTROL_PLANE_HOST=api.example.org", "CONTROL_PLANE_CLASS=small", "WORKER_CLASS=big", "TALOS_VERSION=v1.13"}
+	text, err := call(t, bin, variables, args...)
 	if err != nil {
 		t.Fatalf("%v %s", err, text)
 	}
-	var unknown, taken []string
+	taken, unknown := dryRun(t, c, text)
+	if !slices.Equal(unknown, []string{"TalosConfigTemplate", "TalosControlPlane"}) || !slices.Equal(taken, []string{"Cluster", "IngotCluster", "IngotMachineTemplate", "IngotMachineTemplate", "MachineDeployment"}) {
+		t.Errorf("taken %v, unknown %v", taken, unknown)
+	}
+	text, err = call(t, bin, variables, append(args, "--flavor", "topology")...)
+	if err != nil {
+		t.Fatalf("%v %s", err, text)
+	}
+	taken, unknown = dryRun(t, c, text)
+	if !slices.Equal(unknown, []string{"TalosConfigTemplate", "TalosControlPlaneTemplate"}) ||
+		!slices.Equal(taken, []string{"Cluster", "ClusterClass", "IngotClusterTemplate", "IngotMachineTemplate", "IngotMachineTemplate", "IngotRemediationTemplate"}) {
+		t.Errorf("of the flavor topology: taken %v, unknown %v", taken, unknown)
+	}
+}
+
+// dryRun asks the API server to take each document, strictly, and says which kinds it took, and which it does not know.
+func dryRun(t *testing.T, c client.Client, text string) (taken, unknown []string) {
+	t.Helper()
 	for _, document := range strings.Split(text, "\n---\n") {
 		o := &unstructured.Unstructured{}
 		ok(t, yaml.Unmarshal([]byte(document), &o.Object))
@@ -152,7 +170,5 @@ func generated(t *testing.T, kubeconfig string, c client.Client) {
 	}
 	slices.Sort(unknown)
 	slices.Sort(taken)
-	if !slices.Equal(unknown, []string{"TalosConfigTemplate", "TalosControlPlane"}) || !slices.Equal(taken, []string{"Cluster", "IngotCluster", "IngotMachineTemplate", "IngotMachineTemplate", "MachineDeployment"}) {
-		t.Errorf("taken %v, unknown %v", taken, unknown)
-	}
+	return taken, unknown
 }

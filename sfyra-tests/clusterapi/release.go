@@ -1,34 +1,26 @@
 package clusterapi
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
+
+	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
 // Version of Cluster API that the nested module builds.
 const Version = "v1.14.2"
+
+// manifestsDir is the folder of the core's manifests, which a test of the program's module keeps equal to what Cluster API's own kustomization makes.
+const manifestsDir = "metal-controller/ingot/clusterapi/upstream"
 
 // Clusterctl builds the program clusterctl.
 func Clusterctl() (string, error) {
 	return tool("clusterctl", "sigs.k8s.io/cluster-api/cmd/clusterctl")
 }
 
-// Release writes the core's release into a repository folder, as clusterctl reads it: its components made by its own kustomization, and its metadata.
+// Release writes the core's release into a repository folder, as clusterctl reads it: its components and its metadata.
 func Release(repository string) (components string, err error) {
-	kustomize, err := tool("kustomize", "sigs.k8s.io/kustomize/kustomize/v5")
-	if err != nil {
-		return "", err
-	}
-	source, err := sources()
-	if err != nil {
-		return "", err
-	}
-	text, err := run(source, kustomize, "build", filepath.Join(source, "core", "config", "default"))
-	if err != nil {
-		return "", fmt.Errorf("making the core's components: %w\n%s", err, text)
-	}
-	metadata, err := os.ReadFile(filepath.Join(source, "metadata.yaml"))
+	root, err := testapi.Repository()
 	if err != nil {
 		return "", err
 	}
@@ -36,9 +28,14 @@ func Release(repository string) (components string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "metadata.yaml"), metadata, 0o600); err != nil {
-		return "", err
+	for _, name := range []string{"metadata.yaml", "core-components.yaml"} {
+		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(manifestsDir), name))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return "", err
+		}
 	}
-	components = filepath.Join(dir, "core-components.yaml")
-	return components, os.WriteFile(components, []byte(text), 0o600)
+	return filepath.Join(dir, "core-components.yaml"), nil
 }

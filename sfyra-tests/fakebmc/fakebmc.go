@@ -38,6 +38,8 @@ type Config struct {
 	Certificate *tls.Certificate
 	// SessionLimit is DefaultSessionLimit when 0. Negative: the BMC has no SessionService, Basic only.
 	SessionLimit int
+	// MediaAtSystem shows virtual media below the system, as newer BMCs do, instead of below the manager.
+	MediaAtSystem bool
 	// Faults is none when nil.
 	Faults *Faults
 	// Now is time.Now when nil.
@@ -60,10 +62,12 @@ type BMC struct {
 	other       *tls.Certificate // of Fault.Swapped
 	bootSet     time.Time        // when the override was set, or a power order came after that
 	assetTag    string
+	image       string // the URI of what is in the virtual drive; empty: nothing is
 	conns       map[net.Conn]struct{}
 
 	ctx     context.Context
 	cancel  context.CancelFunc
+	media   sync.Mutex // held while a medium changes
 	work    sync.WaitGroup
 	closing sync.Once
 }

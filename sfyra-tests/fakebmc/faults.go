@@ -21,6 +21,9 @@ type Fault struct {
 	IgnoreBoot bool
 	// NoPxe: the firmware offers network boot over HTTP alone. IgnoreURI acknowledges an HttpBootUri and keeps another. Redfish only.
 	NoPxe, IgnoreURI bool
+	// NoMedia: it has no virtual media. IgnoreMedia acknowledges what is inserted and ejected and does nothing. MediaByPatch: its drive has no actions, and Image and
+	// Inserted are written. MediaWantsProtocol refuses an InsertMedia without TransferProtocolType. Redfish only.
+	NoMedia, IgnoreMedia, MediaByPatch, MediaWantsProtocol bool
 	// NoShutdown: GracefulShutdown is neither offered nor taken.
 	NoShutdown bool
 	// Inverted reports a host that is on as off and the other way round. Orders do what they say.

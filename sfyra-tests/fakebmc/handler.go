@@ -8,6 +8,7 @@ func (b *BMC) handler() http.Handler {
 	b.routeService(mux)
 	b.routeSystem(mux)
 	b.routeManager(mux)
+	b.routeMedia(mux)
 	if b.config.SessionLimit > 0 {
 		b.routeSessions(mux)
 	}

@@ -71,6 +71,8 @@ func (f Fault) with(g Fault) Fault {
 		IgnorePower: f.IgnorePower || g.IgnorePower, IgnoreBoot: f.IgnoreBoot || g.IgnoreBoot, NoShutdown: f.NoShutdown || g.NoShutdown,
 		Inverted: f.Inverted || g.Inverted, FlagsExpire: f.FlagsExpire || g.FlagsExpire, Garbage: f.Garbage || g.Garbage,
 		NoPxe: f.NoPxe || g.NoPxe, IgnoreURI: f.IgnoreURI || g.IgnoreURI, RefuseKeys: f.RefuseKeys || g.RefuseKeys, TakeKeys: max(f.TakeKeys, g.TakeKeys),
+		NoMedia: f.NoMedia || g.NoMedia, IgnoreMedia: f.IgnoreMedia || g.IgnoreMedia,
+		MediaByPatch: f.MediaByPatch || g.MediaByPatch, MediaWantsProtocol: f.MediaWantsProtocol || g.MediaWantsProtocol,
 		Full: f.Full || g.Full, Rotated: f.Rotated || g.Rotated, Swapped: f.Swapped || g.Swapped,
 	}
 }

@@ -10,8 +10,6 @@ const (
 	managerPath  = "/redfish/v1/Managers/bmc"
 	chassisPath  = "/redfish/v1/Chassis"
 	boxPath      = "/redfish/v1/Chassis/1"
-	mediaPath    = managerPath + "/VirtualMedia"
-	drivePath    = mediaPath + "/Cd"
 	servicePath  = "/redfish/v1/SessionService"
 	sessionsPath = servicePath + "/Sessions"
 )

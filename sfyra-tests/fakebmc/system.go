@@ -35,7 +35,7 @@ func (b *BMC) system(on bool, override machine.BootOverride) object {
 	b.mu.Lock()
 	tag := b.assetTag
 	b.mu.Unlock()
-	return object{
+	s := object{
 		"@odata.id": systemPath, "@odata.type": "#ComputerSystem.v1_13_0.ComputerSystem",
 		"Id": "1", "Name": "system", "SystemType": "Physical",
 		"UUID": id.UUID, "Manufacturer": id.Manufacturer, "Model": id.Product, "SerialNumber": id.Serial, "SKU": id.SKU,
@@ -49,6 +49,8 @@ func (b *BMC) system(on bool, override machine.BootOverride) object {
 			"ResetType@Redfish.AllowableValues": b.resetTypes(),
 		}},
 	}
+	b.linkMedia(s, systemPath)
+	return s
 }
 
 func power(on bool) string {

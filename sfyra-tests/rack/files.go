@@ -1,6 +1,7 @@
 package rack
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ingot.dev/ingot/sfyra-tests/rack/machine"
 	"ingot.dev/ingot/sfyra-tests/rack/nvram"
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
@@ -50,9 +52,9 @@ func readyFiles(dir string, spec *Spec, vars string) error {
 	return nil
 }
 
-// readyVars puts PXE back in front after a start that had it switched off.
+// readyVars puts PXE back in front after a start that had it switched off, and lets this start boot by the override's URI, if it has one.
 func readyVars(dir string, launch *qemu.Launch) error {
-	if launch.Spec.Firmware == qemu.BIOS || launch.HTTPBoot() {
+	if launch.Spec.Firmware == qemu.BIOS {
 		return nil
 	}
 	path := filepath.Join(dir, qemu.VarsFile)
@@ -60,17 +62,32 @@ func readyVars(dir string, launch *qemu.Launch) error {
 	if err != nil {
 		return fmt.Errorf("reading the firmware variables: %w", err)
 	}
-	if nvram.Unwritten(vars) {
+	switch {
+	case nvram.Unwritten(vars) && launch.Override.URI != "":
+		return errors.New("this firmware lays out its variables at its first start: start it once before it boots by a URI")
+	case nvram.Unwritten(vars):
 		return nil
 	}
-	changed, err := nvram.ForgetHTTPBoot(vars)
-	if err != nil || !changed {
+	before := bytes.Clone(vars)
+	if err := arrange(vars, launch); err != nil || bytes.Equal(before, vars) {
 		return err
 	}
 	if err := os.WriteFile(path, vars, 0o600); err != nil {
 		return fmt.Errorf("writing the firmware variables: %w", err)
 	}
 	return nil
+}
+
+// arrange changes the variables for one start.
+func arrange(vars []byte, launch *qemu.Launch) error {
+	if uri := launch.Override.URI; launch.Override.Target == machine.TargetUefiHTTP && uri != "" {
+		return nvram.BootURI(vars, uri)
+	}
+	if err := nvram.ForgetURI(vars); err != nil || launch.HTTPBoot() {
+		return err
+	}
+	_, err := nvram.ForgetHTTPBoot(vars)
+	return err
 }
 
 func readyDisk(path string, disk *Disk) error {

@@ -14,7 +14,7 @@ func (s *Server) Identity() machine.Identity {
 		Name: spec.Name, UUID: strings.ToLower(spec.UUID),
 		Manufacturer: spec.Manufacturer, Product: spec.Product, Serial: spec.Serial, SKU: spec.SKU, Family: spec.Family,
 		BoardManufacturer: spec.Board.Manufacturer, BoardProduct: spec.Board.Product, BoardSerial: spec.Board.Serial,
-		AssetTag: spec.Board.AssetTag, CPUs: spec.CPUs, MemoryMiB: spec.MemoryMiB, UEFI: spec.Firmware != qemu.BIOS,
+		AssetTag: spec.Board.AssetTag, CPUs: spec.CPUs, MemoryMiB: spec.MemoryMiB, UEFI: spec.Firmware != qemu.BIOS, Drive: spec.Drive,
 	}
 	if id.UUID == "" {
 		id.UUID = "00000000-0000-0000-0000-000000000000"

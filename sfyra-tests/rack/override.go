@@ -58,8 +58,8 @@ func checkOverride(b machine.BootOverride, firmware qemu.Firmware) error {
 		return fmt.Errorf("%w: unknown boot target %q", machine.ErrInvalid, b.Target)
 	case b.Target == machine.TargetUefiHTTP && firmware == qemu.BIOS:
 		return fmt.Errorf("%w: a BIOS cannot boot through HTTP", machine.ErrInvalid)
-	case b.URI != "":
-		return fmt.Errorf("%w: this firmware takes the HTTP boot file from DHCP only; leave the URI empty", machine.ErrInvalid)
+	case b.URI != "" && b.Target != machine.TargetUefiHTTP:
+		return fmt.Errorf("%w: a URI is for the target %s", machine.ErrInvalid, machine.TargetUefiHTTP)
 	}
 	return nil
 }

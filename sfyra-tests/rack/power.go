@@ -76,7 +76,7 @@ func (s *Server) start(ctx context.Context) error {
 	code, _ := s.config.firmware(s.spec)
 	launch := &qemu.Launch{
 		Spec: s.spec, Accel: s.config.Accel, CodeFile: code, Taps: s.taps,
-		Override: s.override.get(),
+		Override: s.override.get(), Inserted: s.inserted,
 	}
 	if err := readyVars(s.dir, launch); err != nil {
 		return fmt.Errorf("powering %s on: %w", s.spec.Name, err)

@@ -41,7 +41,10 @@ type Rack struct {
 	wires *wire.Switch
 }
 
-var _ machine.Machine = (*Server)(nil)
+var (
+	_ machine.Machine = (*Server)(nil)
+	_ machine.Drive   = (*Server)(nil)
+)
 
 // New checks the configuration and readies folders, disks and firmware
 // variables. All servers are off. The folder is locked until Close.

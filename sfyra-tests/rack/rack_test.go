@@ -137,7 +137,8 @@ func TestOverrides(t *testing.T) {
 		{old, machine.BootOverride{Target: machine.TargetHdd}, true},
 		{old, machine.BootOverride{Target: machine.TargetUefiHTTP}, false},
 		{uefi, machine.BootOverride{Target: "Floppy"}, false},
-		{uefi, machine.BootOverride{Target: machine.TargetUefiHTTP, URI: "http://192.168.77.1/x.efi"}, false},
+		{uefi, machine.BootOverride{Target: machine.TargetUefiHTTP, URI: "http://192.168.77.1/x.efi"}, true},
+		{uefi, machine.BootOverride{Target: machine.TargetPxe, URI: "http://192.168.77.1/x.efi"}, false},
 	} {
 		before, _ := c.server.BootOverride(t.Context())
 		err := c.server.SetBootOverride(t.Context(), c.set)

@@ -24,6 +24,7 @@ type Server struct {
 	closed  bool
 
 	override override
+	inserted bool // an image is in the optical drive; power is held
 	work     sync.WaitGroup
 }
 

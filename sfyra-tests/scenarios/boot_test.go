@@ -14,15 +14,18 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/qemu"
 )
 
-// TestBootFullSeaBIOS: a BIOS machine boots by the iPXE of 2019 in its network card, and does not wait for an IPv6 router: its solicitations are answered. The
-// control is another such machine that is not answered.
+// TestBootFullSeaBIOS: a BIOS machine, switched on over Redfish, boots by the iPXE of 2019 in its network card, and does not wait for an IPv6 router: its
+// solicitations are answered. The control is another such machine that is not answered, and that a person switches on.
 func TestBootFullSeaBIOS(t *testing.T) {
 	answered, not := plain("b1", 0x64), plain("b2", 0x65)
 	answered.Firmware, not.Firmware = qemu.BIOS, qemu.BIOS
 	s := newSite(t, answered, not)
 	boot := func(name string, want int) time.Duration {
 		ear := s.hearDHCP(name)
-		if err := s.machine(name).PowerOn(t.Context()); err != nil {
+		if name == "b1" {
+			s.declare(name)
+			s.ingot("power", "on", name)
+		} else if err := s.machine(name).PowerOn(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		s.await(bootLimit, name+" registers", func() bool { return len(s.inventories()) == want })
@@ -45,26 +48,28 @@ func TestBootFullSeaBIOS(t *testing.T) {
 	}
 }
 
-// TestBootProxySeaBIOS: beside a foreign DHCP server a BIOS machine boots by the iPXE of 2019 in its network card.
+// TestBootProxySeaBIOS: beside a foreign DHCP server a BIOS machine, switched on over IPMI, boots by the iPXE of 2019 in its network card.
 func TestBootProxySeaBIOS(t *testing.T) {
 	spec := plain("b1", 0x61)
 	spec.Firmware = qemu.BIOS
-	bootBeside(t, spec, "bios-pxe", false)
+	bootBeside(t, spec, "bios-pxe", func(s *site) { s.declareIPMI("b1", "127.0.96.1:623", metal.BMC{Protocol: metal.BMCIPMI}) })
 }
 
 // TestBootProxyOVMFPXE: beside a foreign DHCP server UEFI, switched on through its BMC, loads iPXE over TFTP.
-func TestBootProxyOVMFPXE(t *testing.T) { bootBeside(t, plain("b1", 0x62), "uefi-pxe", true) }
+func TestBootProxyOVMFPXE(t *testing.T) {
+	bootBeside(t, plain("b1", 0x62), "uefi-pxe", func(s *site) { s.declare("b1") })
+}
 
 // TestBootProxyOVMFHTTP: beside a foreign DHCP server UEFI loads iPXE over HTTP.
 func TestBootProxyOVMFHTTP(t *testing.T) {
 	spec := plain("b1", 0x63)
 	spec.HTTPBoot = true
-	bootBeside(t, spec, "uefi-http", false)
+	bootBeside(t, spec, "uefi-http", nil)
 }
 
-// bootBeside switches a machine on, through its BMC or as a person would, while dnsmasq on another host of the switch gives the addresses, and wants it to
+// bootBeside switches a machine on, through the BMC that declare puts in front of it or as a person would, while dnsmasq on another host of the switch gives the addresses, and wants it to
 // register. What is believed of DHCP is what went over the switch.
-func bootBeside(t *testing.T, spec rack.Spec, firmware string, bmc bool) {
+func bootBeside(t *testing.T, spec rack.Spec, firmware string, declare func(*site)) {
 	s := newSiteWith(t, []string{"--proxy-dhcp"}, spec)
 	s.otherDHCP()
 	ear := s.hearDHCP(spec.Name)
@@ -75,8 +80,8 @@ func bootBeside(t *testing.T, spec rack.Spec, firmware string, bmc bool) {
 			}
 		}
 	})
-	if bmc {
-		s.declare(spec.Name)
+	if declare != nil {
+		declare(s)
 		s.ingot("power", "on", spec.Name)
 	} else if err := s.machine(spec.Name).PowerOn(t.Context()); err != nil {
 		t.Fatal(err)
@@ -86,7 +91,7 @@ func bootBeside(t *testing.T, spec rack.Spec, firmware string, bmc bool) {
 	if b := v.Status.Boots[0]; b.Firmware != firmware || len(b.Stages) == 0 || b.Stages[0].Stage != metal.StageDHCP {
 		t.Errorf("the boot's timeline is %+v, want one of %s that begins with DHCP", b, firmware)
 	}
-	if bmc && v.Name != spec.Name {
+	if declare != nil && v.Name != spec.Name {
 		t.Errorf("it registered as %s, and was declared as %s", v.Name, spec.Name)
 	}
 	checkShared(t, s, ear)

@@ -160,7 +160,7 @@ func (s *site) startUp() {
 		s.t.Fatal(err)
 	}
 	s.upLog = file
-	args := append([]string{"up", "--state-dir", s.stateDir()}, s.serves...)
+	args := append([]string{"up", "--cluster-api=false", "--state-dir", s.stateDir()}, s.serves...)
 	for _, a := range strings.Fields(rack.KernelArgs()) {
 		args = append(args, "--agent-arg", a)
 	}

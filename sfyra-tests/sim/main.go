@@ -38,6 +38,7 @@ type options struct {
 	first          uint64
 	seeds, servers int
 	trace, full    bool
+	enable         string
 	disable        string
 	profile        string
 	workers        int
@@ -52,6 +53,7 @@ func main() {
 	flag.IntVar(&o.servers, "servers", 0, "how many servers; 0 lets each seed choose 2 to 8")
 	flag.BoolVar(&o.trace, "trace", false, "with --seed: print what happened")
 	flag.BoolVar(&o.full, "full", false, "do not shrink what failed")
+	flag.StringVar(&o.enable, "with", "", "kinds of faults and gestures that every seed has, separated by commas")
 	flag.StringVar(&o.disable, "without", "", "kinds of faults and gestures to leave out, separated by commas")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this file, for go tool pprof")
 	flag.IntVar(&o.workers, "workers", runtime.NumCPU(), "how many seeds to run at once")
@@ -69,6 +71,10 @@ func main() {
 
 // run does what the flags say, and says whether every rule held.
 func run(o options, out io.Writer) (bool, error) {
+	with, err := engine.ParseSet(o.enable)
+	if err != nil {
+		return false, err
+	}
 	without, err := engine.ParseSet(o.disable)
 	if err != nil {
 		return false, err
@@ -78,7 +84,7 @@ func run(o options, out io.Writer) (bool, error) {
 		return false, err
 	}
 	defer stop()
-	cfg := engine.Config{Servers: o.servers, Disable: without, Forgers: true}
+	cfg := engine.Config{Servers: o.servers, Enable: with, Disable: without, Forgers: true}
 	if o.seed != 0 {
 		return one(o, cfg, out), nil
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a start may take on a loaded machine. A healthy start takes about 3 s.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Process is a running `ingot up --control-plane-only`.
 type Process struct {

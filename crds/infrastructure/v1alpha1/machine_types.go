@@ -38,6 +38,9 @@ type IngotMachineSpec struct {
 	// InstallDisk chooses the disk that Talos is installed on; it takes the place of the class's.
 	// +optional
 	InstallDisk *metal.InstallDisk `json:"installDisk,omitempty"`
+	// Reuse lets the machine that replaces this one have its server without a wipe, where the ServerClass says SameOwner as well: data disks keep what is on them.
+	// +optional
+	Reuse bool `json:"reuse,omitempty"`
 }
 
 // MachineAddress is one address of a machine.
@@ -111,6 +114,7 @@ type IngotMachine struct {
 	// +kubebuilder:validation:XValidation:rule="has(self.environmentName) == has(oldSelf.environmentName) && (!has(self.environmentName) || self.environmentName == oldSelf.environmentName)",message="environmentName is immutable: roll out a new template"
 	// +kubebuilder:validation:XValidation:rule="has(self.patches) == has(oldSelf.patches) && (!has(self.patches) || self.patches == oldSelf.patches)",message="patches are immutable: roll out a new template"
 	// +kubebuilder:validation:XValidation:rule="has(self.installDisk) == has(oldSelf.installDisk) && (!has(self.installDisk) || self.installDisk == oldSelf.installDisk)",message="installDisk is immutable: roll out a new template"
+	// +kubebuilder:validation:XValidation:rule="(has(self.reuse) && self.reuse) == (has(oldSelf.reuse) && oldSelf.reuse)",message="reuse is immutable: roll out a new template"
 	Spec IngotMachineSpec `json:"spec"`
 	// Status is what was observed.
 	// +optional

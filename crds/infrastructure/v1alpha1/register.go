@@ -25,6 +25,8 @@ func AddToScheme(s *runtime.Scheme) error {
 		&IngotClusterTemplate{}, &IngotClusterTemplateList{},
 		&IngotMachine{}, &IngotMachineList{},
 		&IngotMachineTemplate{}, &IngotMachineTemplateList{},
+		&IngotRemediation{}, &IngotRemediationList{},
+		&IngotRemediationTemplate{}, &IngotRemediationTemplateList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

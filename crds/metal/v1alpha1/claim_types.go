@@ -81,6 +81,7 @@ type ServerClaimSpec struct {
 	EnvironmentName string `json:"environmentName,omitempty"`
 	// ConfigSecret is the name of a Secret in the claim's namespace whose key `value` is the machine config.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$`
 	// +optional
 	ConfigSecret string `json:"configSecret,omitempty"`
 	// Patches are strategic merge patches (YAML) for the machine config; they apply after the class and before the Server.
@@ -102,6 +103,10 @@ type ServerClaimSpec struct {
 	// Spread, when set, keeps the claims of a cluster apart. It comes before the class's spreadKey and before the size of servers.
 	// +optional
 	Spread *Spread `json:"spread,omitempty"`
+	// Reuse lets the machine of Cluster API that replaces this one have its server without a wipe, and lets this one have such a server, where the class says
+	// SameOwner as well: data disks keep what is on them.
+	// +optional
+	Reuse bool `json:"reuse,omitempty"`
 	// Binding is written by Ingot.
 	// +optional
 	Binding *Binding `json:"binding,omitempty"`
@@ -150,6 +155,7 @@ type ServerClaimStatus struct {
 // ServerClaim is a request for one server; Cluster API machines create one, people may too.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io="
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=sclaim,categories=metal
 // +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.spec.className`

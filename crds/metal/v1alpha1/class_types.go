@@ -127,6 +127,19 @@ const (
 	IdleOff IdlePolicy = "Off"
 )
 
+// ReusePolicy says whether a server may go from one machine to the next without a wipe.
+//
+// +kubebuilder:validation:Enum=Never;SameOwner
+type ReusePolicy string
+
+const (
+	// ReuseNever wipes every server that is given back.
+	ReuseNever ReusePolicy = "Never"
+	// ReuseSameOwner keeps a server that was given back for ten minutes for a machine of the same Cluster and of the same MachineDeployment or control plane, in the same
+	// namespace, if both claims say `reuse`. Nobody else gets it without a wipe.
+	ReuseSameOwner ReusePolicy = "SameOwner"
+)
+
 // ConfigDelivery is how machine config travels to a server.
 //
 // +kubebuilder:validation:Enum=HTTPS;PlainHTTP
@@ -282,6 +295,9 @@ type ServerClassSpec struct {
 	// +kubebuilder:default=Off
 	// +optional
 	IdlePolicy IdlePolicy `json:"idlePolicy,omitempty"`
+	// Reuse is Never or SameOwner: whether the machine that replaces another one of the same owner may have its server without a wipe. Default: Never.
+	// +optional
+	Reuse ReusePolicy `json:"reuse,omitempty"`
 	// ConfigDelivery says how machine config may travel: HTTPS (default) with a certificate of Ingot's own authority, or PlainHTTP, which everybody on the
 	// boot segment can read. PlainHTTP is for operating systems that cannot be given the authority before they fetch.
 	// +kubebuilder:default=HTTPS
@@ -325,6 +341,8 @@ type ServerClassStatus struct {
 // ServerClass is a named requirement over inventory and labels, who may use it, and defaults.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io="
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io/move="
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=sclass,categories=metal
 // +kubebuilder:printcolumn:name="Total",type=integer,JSONPath=`.status.total`

@@ -169,6 +169,8 @@ type EnvironmentStatus struct {
 // Environment is what to boot: a Talos release, or kernel, initramfs or UKI per architecture with digests and arguments.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io="
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io/move="
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=env,categories=metal
 // +kubebuilder:printcolumn:name="Talos",type=string,JSONPath=`.spec.talos.version`

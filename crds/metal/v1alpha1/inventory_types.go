@@ -366,6 +366,8 @@ type ServerInventorySpec struct {
 // ServerInventory is the hardware of the Server of the same name. It is written only by the agent's server side.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io="
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io/move="
 // +kubebuilder:resource:scope=Cluster,shortName=sinv,categories=metal
 // +kubebuilder:printcolumn:name="Manufacturer",type=string,JSONPath=`.spec.system.manufacturer`
 // +kubebuilder:printcolumn:name="Product",type=string,JSONPath=`.spec.system.product`

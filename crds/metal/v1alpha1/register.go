@@ -38,6 +38,17 @@ const LoseMemberAnnotation = "metal.ingot.dev/lose-etcd-member"
 // MoveAnnotation is clusterctl's on an object that goes on in another cluster, so its deletion here means nothing.
 const MoveAnnotation = "clusterctl.cluster.x-k8s.io/delete-for-move"
 
+// Annotations of a claim that belongs to a Cluster, on its way to another API server.
+const (
+	// BlockMoveAnnotation makes clusterctl wait: the claim's server is not let go yet.
+	BlockMoveAnnotation = "clusterctl.cluster.x-k8s.io/block-move"
+	// ClusterPausedAnnotation says that the claim's Cluster was seen paused. It only wakes who looks at the Cluster itself.
+	ClusterPausedAnnotation = "metal.ingot.dev/cluster-paused"
+)
+
+// MoveLabel takes an object along with every move of clusterctl.
+const MoveLabel = "clusterctl.cluster.x-k8s.io/move"
+
 // AddToScheme registers the kinds of this package.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,

@@ -158,6 +158,14 @@ type ClaimRecord struct {
 	// PlainConfig lets the machine config leave over plain HTTP, as the class allowed when the server was taken.
 	// +optional
 	PlainConfig bool `json:"plainConfig,omitempty"`
+	// ReuseOwner is whose machine may have the server after this one without a wipe: the Cluster, role and MachineDeployment of the claim, where class and claim allowed it when
+	// the server was taken; empty when they did not.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	ReuseOwner string `json:"reuseOwner,omitempty"`
+	// Reused is the release by which the server came here without a wipe; absent where it was wiped. What it allows to be wiped still is.
+	// +optional
+	Reused *ReleaseRecord `json:"reused,omitempty"`
 	// At is when this side was written.
 	At metav1.Time `json:"at"`
 	// BoundAt is when both sides were seen. Before it nothing is begun on the server, so an ended claim leaves nothing to release.
@@ -235,6 +243,13 @@ type ReleaseRecord struct {
 	// Proof of that.
 	// +optional
 	Proof ReleaseProof `json:"proof,omitempty"`
+	// ReuseOwner is whose machine may have the server without a wipe until ReuseUntil; empty is nobody's.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	ReuseOwner string `json:"reuseOwner,omitempty"`
+	// ReuseUntil is when the wipe begins if no such machine came; absent before the machine was proven off, and when the server is not kept for anybody.
+	// +optional
+	ReuseUntil *metav1.Time `json:"reuseUntil,omitempty"`
 }
 
 // DiskReceipt is what an agent says it did to one disk.
@@ -377,6 +392,37 @@ type ManagedBy struct {
 	// Epoch counts hand-overs.
 	// +kubebuilder:validation:Minimum=1
 	Epoch int64 `json:"epoch"`
+	// Object is the UID of the Server in which Installation wrote this. Where the Server has another one, the record came by another hand: clusterctl, a repository, a
+	// restore.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Object string `json:"object,omitempty"`
+	// LetGo says that Installation acts on the server no more, and who may take it over.
+	// +optional
+	LetGo *LetGo `json:"letGo,omitempty"`
+}
+
+// LetGo is an offer: whoever holds the other side of the binding, or is told to by a person, takes the server over.
+type LetGo struct {
+	// At is when Installation stopped acting on the server.
+	At metav1.Time `json:"at"`
+	// BindingID is the binding whose claim goes along; empty when a person let the server go.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	BindingID string `json:"bindingID,omitempty"`
+	// ClaimUID is the UID of that claim: as long as this very object is here, it was not moved.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	ClaimUID string `json:"claimUID,omitempty"`
+	// PackedAt is when the passport of the server was written; nothing is moved before.
+	// +optional
+	PackedAt *metav1.Time `json:"packedAt,omitempty"`
+}
+
+// Foreign says that an installation may not act on a server with this record: another one manages it, or it let the server go itself. A server that nobody
+// manages is not foreign.
+func (r *ServerRecord) Foreign(installation string) bool {
+	return r != nil && r.ManagedBy != nil && (r.ManagedBy.Installation != installation || r.ManagedBy.LetGo != nil)
 }
 
 // PowerStep is how far a power request got.
@@ -405,6 +451,20 @@ type PowerRecord struct {
 	// Step it reached.
 	Step PowerStep `json:"step"`
 	// At is when it reached that step.
+	At metav1.Time `json:"at"`
+	// Cycles are the last power cycles that a remediation asked for, the oldest first: there are at most three in an hour.
+	// +kubebuilder:validation:MaxItems=3
+	// +listType=atomic
+	// +optional
+	Cycles []PowerCycle `json:"cycles,omitempty"`
+}
+
+// PowerCycle is a power cycle that nobody but Ingot asked for.
+type PowerCycle struct {
+	// ID of its request.
+	// +kubebuilder:validation:MaxLength=63
+	ID string `json:"id"`
+	// At is when it was begun.
 	At metav1.Time `json:"at"`
 }
 
@@ -459,6 +519,10 @@ type ServerRecord struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	AcceptRequest string `json:"acceptRequest,omitempty"`
+	// OwnerRequest is the id of the last owner request that was done or dropped.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	OwnerRequest string `json:"ownerRequest,omitempty"`
 	// ManagedBy is the one installation that acts on the server.
 	// +optional
 	ManagedBy *ManagedBy `json:"managedBy,omitempty"`

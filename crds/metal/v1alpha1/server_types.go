@@ -19,6 +19,9 @@ const (
 )
 
 // BMC says where and how the server's management controller is reached.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.virtualMediaURI) || !has(self.httpBootURI)",message="httpBootURI and virtualMediaURI are two ways to the same boot: set one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.virtualMediaURI) || !has(self.protocol) || self.protocol != 'IPMI'",message="IPMI has no virtual media: leave virtualMediaURI out, or set protocol to Redfish"
 type BMC struct {
 	// Protocol is Auto (ask once), Redfish or IPMI.
 	// +kubebuilder:default=Auto
@@ -48,6 +51,14 @@ type BMC struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
 	// +optional
 	HTTPBootURI string `json:"httpBootURI,omitempty"`
+
+	// VirtualMediaURI is an image of a disc from which the machine goes on to Ingot, such as the one that each pxe-server has at /boot/v1/media/ingot.iso: for each
+	// boot from the network the BMC inserts it as virtual media (Redfish's VirtualMedia) and boots from it once, and then Ingot has it ejected. DHCP need name no
+	// boot file, and UEFI needs no HTTP boot. The URI is one that the BMC reaches. Default: virtual media are not used.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s@]+$`
+	// +optional
+	VirtualMediaURI string `json:"virtualMediaURI,omitempty"`
 
 	// TLSFingerprint pins the certificate of the BMC: the SHA-256 of its DER form in lower-case hexadecimal.
 	// Without it the certificate is pinned when the server is accepted.
@@ -145,7 +156,7 @@ const (
 	PowerActionCycle PowerAction = "Cycle"
 )
 
-// PowerRequest is a person's one-time wish. A new id is a new wish: it is done once, and dropped when it is older than ten minutes before it starts,
+// PowerRequest is a one-time wish of a person, or of a remediation. A new id is a new wish: it is done once, and dropped when it is older than ten minutes before it starts,
 // so that a manifest applied again, or a restored backup, never switches a machine.
 type PowerRequest struct {
 	// ID names the request; a new id is a new request. `ingot power` makes a random one.
@@ -155,6 +166,11 @@ type PowerRequest struct {
 	Action PowerAction `json:"action"`
 	// RequestedAt is when the person asked.
 	RequestedAt metav1.Time `json:"requestedAt"`
+	// BindingID, when set, makes it a wish of Ingot's own remediation (IngotRemediation) and of no person: it is done only as a cycle of the installed system of that
+	// very binding, while nothing else holds the server, and at most three times in an hour.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	BindingID string `json:"bindingID,omitempty"`
 }
 
 // AcceptRequest is the gesture of `ingot accept`: a person's one-time yes, with the disks whose data may go. Like a power request it is done once for
@@ -254,6 +270,35 @@ type ReleaseRequest struct {
 	RequestedAt metav1.Time `json:"requestedAt"`
 }
 
+// OwnerAction is what an installation is asked to do with a server.
+//
+// +kubebuilder:validation:Enum=LetGo;Adopt
+type OwnerAction string
+
+const (
+	// OwnerLetGo asks the installation that manages the server to act on it no more, so that another one may.
+	OwnerLetGo OwnerAction = "LetGo"
+	// OwnerAdopt asks the installation that reads this to take the server over.
+	OwnerAdopt OwnerAction = "Adopt"
+)
+
+// OwnerRequest is the gesture of `ingot adopt`: a person's one-time word about which installation manages the server.
+type OwnerRequest struct {
+	// ID names the request; a new id is a new request.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][a-z0-9-]{0,62}$`
+	ID string `json:"id"`
+	// Action that is asked for.
+	Action OwnerAction `json:"action"`
+	// Epoch of the hand-over that the person saw in the record; at another one the request means nothing.
+	// +kubebuilder:validation:Minimum=1
+	Epoch int64 `json:"epoch"`
+	// Force takes over a server that its installation did not let go: that one may still act on it.
+	// +optional
+	Force bool `json:"force,omitempty"`
+	// RequestedAt is when the person asked.
+	RequestedAt metav1.Time `json:"requestedAt"`
+}
+
 // DiskSelector names disks that Ingot shall leave alone and not wait for. All fields that are set must fit.
 //
 // +kubebuilder:validation:MinProperties=1
@@ -280,6 +325,7 @@ type DiskSelector struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.powerRequest) || !has(self.powerRequest) || self.powerRequest.id != oldSelf.powerRequest.id || self.powerRequest == oldSelf.powerRequest",message="a changed powerRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.acceptRequest) || !has(self.acceptRequest) || self.acceptRequest.id != oldSelf.acceptRequest.id || self.acceptRequest == oldSelf.acceptRequest",message="a changed acceptRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.releaseRequest) || !has(self.releaseRequest) || self.releaseRequest.id != oldSelf.releaseRequest.id || self.releaseRequest == oldSelf.releaseRequest",message="a changed releaseRequest needs a new id"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.ownerRequest) || !has(self.ownerRequest) || self.ownerRequest.id != oldSelf.ownerRequest.id || self.ownerRequest == oldSelf.ownerRequest",message="a changed ownerRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.bmcRequest) || !has(self.bmcRequest) || self.bmcRequest.id != oldSelf.bmcRequest.id || self.bmcRequest == oldSelf.bmcRequest",message="a changed bmcRequest needs a new id"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.quarantineRequest) || !has(self.quarantineRequest) || self.quarantineRequest.id != oldSelf.quarantineRequest.id || self.quarantineRequest == oldSelf.quarantineRequest",message="a changed quarantineRequest needs a new id"
 type ServerSpec struct {
@@ -350,6 +396,10 @@ type ServerSpec struct {
 	// +optional
 	ReleaseRequest *ReleaseRequest `json:"releaseRequest,omitempty"`
 
+	// OwnerRequest is a person's one-time word; see `ingot adopt`.
+	// +optional
+	OwnerRequest *OwnerRequest `json:"ownerRequest,omitempty"`
+
 	// IgnoredDisks are never touched, and do not keep the server from becoming Available. Disks that are not the server's own
 	// (removable, fabric, shared, without a WWID) are never touched in any case; named here they are not waited for either.
 	// +kubebuilder:validation:MaxItems=64
@@ -373,6 +423,8 @@ type NameRef struct {
 // Server is one physical machine. Its name is chosen by the operator or random; it is never derived from hardware and never changes.
 //
 // +kubebuilder:object:root=true
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io="
+// +kubebuilder:metadata:labels="clusterctl.cluster.x-k8s.io/move="
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=srv,categories=metal
 // +kubebuilder:printcolumn:name="Class",type=string,JSONPath=`.metadata.labels.metal\.ingot\.dev/class`

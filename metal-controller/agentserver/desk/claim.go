@@ -27,7 +27,7 @@ func (d *Desk) Claim(ctx context.Context, server string, c lifecycle.Caller) (le
 		case waits:
 			contested = waiting != nil && waiting.Boot != nil && waiting.Boot.Reason == reasons.BootVoided && s.Spec.Record.Boot.Phase != metal.BootVoid
 			record = waiting
-		case !lifecycle.Believed(s, c):
+		case !lifecycle.Believed(s, c) && !lifecycle.Retires(s, c):
 			return nil, ErrNotExpected
 		}
 		return record, nil

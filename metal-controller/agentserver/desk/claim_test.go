@@ -3,6 +3,7 @@ package desk_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -143,6 +144,36 @@ func TestClaimants(t *testing.T) {
 	wg.Wait()
 	if b := w.server().Spec.Record.Boot; voided != 1 || b.Phase != metal.BootVoid {
 		t.Errorf("%d were refused, and the boot is %+v", voided, b)
+	}
+}
+
+// TestManyClaimants (T33): of many that claim one boot at the same moment, round after round, one is let in at most, and no one is believed afterwards. Alone, one is.
+func TestManyClaimants(t *testing.T) {
+	w := newWorld(t, expecting(metal.BootBooting))
+	for round, many := range []int{1, 2, 16, 64, 1, 64, 16, 2} {
+		w.edit(func(r *metal.ServerRecord) { r.Boot = expecting(metal.BootBooting).Boot })
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var let []lifecycle.Caller
+		for i := range many {
+			wg.Go(func() {
+				c := lifecycle.Caller{BootID: "b1", Key: fmt.Sprintf("%064x", i+1)}
+				if level, err := w.Claim(t.Context(), w.name, c); err == nil && level == 1 {
+					mu.Lock()
+					defer mu.Unlock()
+					let = append(let, c)
+				}
+			})
+		}
+		wg.Wait()
+		if len(let) > 1 || many == 1 && len(let) != 1 {
+			t.Errorf("round %d: %d of %d were let in", round, len(let), many)
+		}
+		for _, c := range let {
+			if err := w.Admit(t.Context(), c, w.name); (err == nil) != (many == 1) {
+				t.Errorf("round %d: whoever was let in of %d: %v", round, many, err)
+			}
+		}
 	}
 }
 

@@ -92,9 +92,9 @@ func (d *Desk) Admit(ctx context.Context, c lifecycle.Caller, server string) err
 	return err
 }
 
-// letsIn says that the caller is believed, or is the agent that waits.
+// letsIn says that the caller is believed, or is the agent that waits, or did so until its server got a BMC.
 func letsIn(s *metal.Server, c lifecycle.Caller) bool {
-	return lifecycle.Believed(s, c) || lifecycle.Waits(s, c)
+	return lifecycle.Believed(s, c) || lifecycle.Waits(s, c) || lifecycle.Retires(s, c)
 }
 
 // handmade says that agents of any boot may wait on the Server.

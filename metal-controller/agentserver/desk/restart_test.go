@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/agentserver/desk"
@@ -120,4 +122,44 @@ func TestHeard(t *testing.T) {
 	if again := w.server().Spec.Record.Agent.HeardAt; !again.After(first.Time) {
 		t.Errorf("heard at %s, and then at %s", first, again)
 	}
+}
+
+// TestRetires: the agent that waited on an idle Server until that got a BMC is let in on, and switches its machine off as soon as the BMC answers. Nobody else is
+// let in, and it is neither once a claim has the Server.
+func TestRetires(t *testing.T) {
+	w := unreachable(t)
+	if level, err := w.Claim(t.Context(), w.name, old); level != 0 || err != nil {
+		t.Fatalf("enrolling: %d, %v", level, err)
+	}
+	at := w.at(-time.Hour)
+	w.edit(func(r *metal.ServerRecord) {
+		r.Wipe = &metal.WipeRecord{ID: "w1", Level: metal.WipeClear, GrantedAt: at, Generation: 1, BootID: "b1", VerifiedAt: &at}
+	})
+	w.expect("control: without a BMC it waits", old, lifecycle.TaskWait)
+	s := w.server()
+	s.Spec.BMC = &metal.BMC{Endpoint: "192.0.2.1", CredentialsSecret: "bmc"}
+	if err := w.Client.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	w.unchanged("the agent that retires", func() {
+		w.expect("its BMC did not answer yet", old, lifecycle.TaskWait)
+		w.expect("another one", stranger, lifecycle.TaskDenied)
+		if level, err := w.Claim(t.Context(), w.name, old); level != 0 || err != nil {
+			t.Errorf("enrolling again: %d, %v", level, err)
+		}
+		if _, err := w.Claim(t.Context(), w.name, stranger); !errors.Is(err, desk.ErrNotExpected) {
+			t.Errorf("another one enrols: %v", err)
+		}
+	})
+	s = w.server()
+	s.Status.Conditions = []metav1.Condition{{Type: reasons.BMCReachable, Status: metav1.ConditionTrue, Reason: reasons.BMCAnswers, LastTransitionTime: at}}
+	if err := w.Client.Status().Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	w.expect("its BMC answers", old, lifecycle.TaskPowerOff)
+	w.expect("another one", stranger, lifecycle.TaskDenied)
+	w.edit(func(r *metal.ServerRecord) {
+		r.Claim = &metal.ClaimRecord{Namespace: "prod", Name: "web", BindingID: "b", At: at}
+	})
+	w.expect("a claim has it", old, lifecycle.TaskDenied)
 }

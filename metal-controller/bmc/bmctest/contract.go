@@ -24,6 +24,24 @@ type Oracle interface {
 	Behave(Behaviour)
 }
 
+// Boot is a boot override.
+type Boot struct {
+	From From
+	// URI is the first file, for FromURI.
+	URI  string
+	Once bool
+}
+
+// From is what a boot override names.
+type From string
+
+// The overrides that Ingot orders. "" is none, or another one.
+const (
+	FromNetwork From = "Network"
+	FromURI     From = "URI"
+	FromMedia   From = "Media"
+)
+
 // RunDriver is the contract of bmc.Driver. open gives a driver to a fresh host that is off.
 func RunDriver(t *testing.T, open func(t *testing.T) (bmc.Driver, Oracle)) {
 	RunPower(t, open)

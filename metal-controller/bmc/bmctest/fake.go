@@ -14,6 +14,8 @@ type Behaviour struct {
 	Dead bool
 	// IgnorePower and IgnoreBoot acknowledge orders and do nothing.
 	IgnorePower, IgnoreBoot bool
+	// IgnoreMedia acknowledges what is inserted and ejected and does nothing; NoMedia: it has no virtual media.
+	IgnoreMedia, NoMedia bool
 	// NoShutdown: it cannot ask the operating system to go down.
 	NoShutdown bool
 }
@@ -31,6 +33,9 @@ type BMC struct {
 	due        time.Time
 	bootSet    bool
 	bootOnce   bool
+	bootFrom   From
+	bootURI    string
+	media      string
 	orders     int
 	attempts   []time.Time
 	sessions   map[*driver]bool
@@ -170,18 +175,82 @@ func (d *driver) Shutdown(ctx context.Context) error {
 }
 
 func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
-	if err := d.enter(ctx, "setting next boot to network"); err != nil {
+	const doing = "setting next boot to network"
+	if err := d.enter(ctx, doing); err != nil {
 		return err
 	}
 	defer d.bmc.mu.Unlock()
-	if d.bmc.bootSet && d.bmc.bootOnce == once {
+	from, uri := FromNetwork, ""
+	switch {
+	case d.target.MediaURI != "":
+		from = FromMedia
+		if err := d.insert(doing, once); err != nil {
+			return err
+		}
+	case d.target.BootURI != "":
+		from, uri = FromURI, d.target.BootURI
+	}
+	b := d.bmc
+	if b.bootSet && b.bootOnce == once && b.bootFrom == from && b.bootURI == uri {
 		return nil
 	}
-	d.bmc.orders++
-	if d.bmc.behaviour.IgnoreBoot {
-		return d.bmc.fail(bmc.ErrLied, "setting next boot to network")
+	b.orders++
+	if b.behaviour.IgnoreBoot {
+		return b.fail(bmc.ErrLied, doing)
 	}
-	d.bmc.bootSet, d.bmc.bootOnce = true, once
+	b.bootSet, b.bootOnce, b.bootFrom, b.bootURI = true, once, from, uri
+	return nil
+}
+
+// insert puts the target's image into the drive. The lock is held.
+func (d *driver) insert(doing string, once bool) error {
+	b := d.bmc
+	switch {
+	case !once, b.behaviour.NoMedia, b.media != "" && b.media != d.target.MediaURI:
+		return b.fail(bmc.ErrUnsupported, doing)
+	case b.media != "":
+		return nil
+	}
+	b.orders++
+	if b.behaviour.IgnoreMedia {
+		return b.fail(bmc.ErrLied, doing)
+	}
+	b.media = d.target.MediaURI
+	return nil
+}
+
+// MediaInserted implements bmc.MediaDriver.
+func (d *driver) MediaInserted(ctx context.Context) (bool, error) {
+	const doing = "reading virtual media"
+	if err := d.enter(ctx, doing); err != nil {
+		return false, err
+	}
+	defer d.bmc.mu.Unlock()
+	if d.bmc.behaviour.NoMedia {
+		return false, d.bmc.fail(bmc.ErrUnsupported, doing)
+	}
+	return d.bmc.media != "" && d.bmc.media == d.target.MediaURI, nil
+}
+
+// EjectMedia implements bmc.MediaDriver.
+func (d *driver) EjectMedia(ctx context.Context) error {
+	const doing = "ejecting virtual media"
+	if err := d.enter(ctx, doing); err != nil {
+		return err
+	}
+	defer d.bmc.mu.Unlock()
+	b := d.bmc
+	switch {
+	case b.behaviour.NoMedia:
+		return b.fail(bmc.ErrUnsupported, doing)
+	case b.media == "" || b.media != d.target.MediaURI:
+		return nil
+	}
+	b.orders++
+	if b.behaviour.IgnoreMedia {
+		return b.fail(bmc.ErrLied, doing)
+	}
+	b.media = ""
 	return nil
 }
 

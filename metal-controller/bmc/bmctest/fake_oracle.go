@@ -30,11 +30,31 @@ func (b *BMC) Follow() {
 	}
 }
 
-// BootNetwork is the boot override.
+// BootNetwork says whether the boot override is the network, by DHCP.
 func (b *BMC) BootNetwork() (set, once bool) {
+	boot := b.Boot()
+	return boot.From == FromNetwork, boot.Once
+}
+
+// Boot is the boot override.
+func (b *BMC) Boot() Boot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.bootSet, b.bootOnce
+	return Boot{From: b.bootFrom, URI: b.bootURI, Once: b.bootOnce}
+}
+
+// Media is the URI of the image in the drive.
+func (b *BMC) Media() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.media
+}
+
+// Insert is a person at the BMC's web page.
+func (b *BMC) Insert(uri string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.media = uri
 }
 
 // Orders counts what asked for a change.

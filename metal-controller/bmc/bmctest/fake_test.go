@@ -19,3 +19,17 @@ func TestFakeDriver(t *testing.T) {
 		return d, fake
 	})
 }
+
+// TestFakeURIs holds it to what BMCs are told to boot.
+func TestFakeURIs(t *testing.T) {
+	bmctest.RunURIs(t, func(t *testing.T, edit func(*bmc.Target)) (bmc.Driver, bmctest.URIOracle) {
+		target := bmc.Target{Host: "bmc", Username: "admin", Password: bmc.NewSecret("right")}
+		fake := bmctest.NewBMC(target)
+		edit(&target)
+		d, err := fake.Open(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d, fake
+	})
+}

@@ -27,8 +27,11 @@ var unread = types.BootOptionParam_BootInfoAcknowledge{ByOEM: true, BySMS: true,
 // are ignored by most machines, and switch some to the other kind, which can hide an installed system.
 func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
 	const doing = "setting next boot to network"
-	if d.target.BootURI != "" {
+	switch {
+	case d.target.BootURI != "":
 		return bmc.Fail(bmc.ErrUnsupported, doing, "IPMI's boot flags have no place for a URI; leave httpBootURI out, or use a BMC's Redfish")
+	case d.target.MediaURI != "":
+		return bmc.Fail(bmc.ErrUnsupported, doing, "IPMI has no virtual media; leave virtualMediaURI out, or use a BMC's Redfish")
 	}
 	return d.do(ctx, doing, func(ctx context.Context) error {
 		now, err := d.readFlags(ctx)

@@ -21,3 +21,13 @@ func TestContract(t *testing.T) {
 		})
 	}
 }
+
+// TestNoURIs: IPMI has no place for a URI.
+func TestNoURIs(t *testing.T) {
+	t.Parallel()
+	bmctest.RunNoURIs(t, func(t *testing.T, edit func(*bmc.Target)) (bmc.Driver, bmctest.URIOracle) {
+		l := newLab(t, nil)
+		edit(&l.target)
+		return l.open(t), witness.WithMedia(t, l.bmc, l.machine, l.faults)
+	})
+}

@@ -28,7 +28,11 @@ type bootOrder struct {
 	URI     *string                          `json:"HttpBootUri,omitempty"`
 }
 
+// usbCD is not in DSP0268; it is taken where a BMC lists it and no Cd.
+const usbCD schema.BootSourceOverrideTarget = "UsbCd"
+
 const (
+	byCD   = schema.CdBootSourceOverrideTarget
 	byPXE  = schema.PxeBootSourceOverrideTarget
 	byHTTP = schema.UefiHTTPBootSourceOverrideTarget
 )
@@ -39,6 +43,11 @@ func (o override) network(uri string) (schema.BootSourceOverrideTarget, bool) {
 	if uri != "" {
 		targets = targets[1:]
 	}
+	return o.first(targets)
+}
+
+// first is the first target that the machine offers. One that lists nothing is taken to offer all.
+func (o override) first(targets []schema.BootSourceOverrideTarget) (schema.BootSourceOverrideTarget, bool) {
 	for _, target := range targets {
 		if len(o.Allowed) == 0 || slices.Contains(o.Allowed, target) {
 			return target, true
@@ -56,6 +65,9 @@ func (o override) is(order bootOrder, uri string) bool {
 // the machine has it: changing it can hide an installed system.
 func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
 	const doing = "setting next boot to network"
+	if d.target.MediaURI != "" {
+		return d.bootMedia(ctx, once)
+	}
 	enabled := schema.ContinuousBootSourceOverrideEnabled
 	if once {
 		enabled = schema.OnceBootSourceOverrideEnabled
@@ -70,18 +82,22 @@ func (d *driver) SetBootNetwork(ctx context.Context, once bool) error {
 		if !ok {
 			return bmc.Fail(bmc.ErrUnsupported, doing, "it offers no network boot%s; enable it in the firmware setup", map[bool]string{true: " over HTTP"}[uri != ""])
 		}
-		order := bootOrder{Enabled: enabled, Target: target}
-		if now.is(order, uri) {
-			return nil
-		}
-		if target == byHTTP && now.URI != uri {
-			order.URI = &uri
-		}
-		if err := system.Patch(system.ODataID, map[string]bootOrder{"Boot": order}); err != nil {
-			return err
-		}
-		return d.checkBoot(doing, order, uri)
+		return d.override(doing, system, now, bootOrder{Enabled: enabled, Target: target}, uri)
 	})
+}
+
+// override patches the boot override unless it is so already, and reads it back.
+func (d *driver) override(doing string, system *schema.ComputerSystem, now override, order bootOrder, uri string) error {
+	if now.is(order, uri) {
+		return nil
+	}
+	if order.Target == byHTTP && now.URI != uri {
+		order.URI = &uri
+	}
+	if err := system.Patch(system.ODataID, map[string]bootOrder{"Boot": order}); err != nil {
+		return err
+	}
+	return d.checkBoot(doing, order, uri)
 }
 
 func (d *driver) checkBoot(doing string, order bootOrder, uri string) error {

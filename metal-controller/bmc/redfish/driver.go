@@ -30,6 +30,8 @@ type driver struct {
 	// power is bmclib's connection; direct is gofish's, for what bmclib does not pass on.
 	power  *provider.Conn
 	direct *gofish.APIClient
+	// cds are the addresses of the virtual drives that take a CD, once they are known.
+	cds []string
 }
 
 // Open asks the BMC what it speaks, logs in and returns the driver. After an error nothing stays open at the BMC.

@@ -27,7 +27,7 @@ type lab struct {
 
 func newLab(t *testing.T, edit func(*fakebmc.Config)) *lab {
 	t.Helper()
-	m := memory.New(machine.Identity{UUID: "a1", Serial: "S1", UEFI: true, CPUs: 2, MemoryMiB: 2048})
+	m := memory.New(machine.Identity{UUID: "a1", Serial: "S1", UEFI: true, CPUs: 2, MemoryMiB: 2048, Drive: true})
 	l := &lab{machine: m, faults: &fakebmc.Faults{}}
 	config := fakebmc.Config{Machine: m, Username: "admin", Password: "pass word\"ü", Faults: l.faults}
 	if edit != nil {

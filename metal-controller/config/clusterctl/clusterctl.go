@@ -1,5 +1,5 @@
-// Package clusterctl makes what clusterctl installs Ingot from: the same manifests as for kubectl, in one file, the metadata of its releases, and a template of
-// clusters.
+// Package clusterctl makes what clusterctl installs Ingot from: the same manifests as for kubectl, in one file, the metadata of its releases, templates of clusters,
+// and a ClusterClass.
 //
 // Layer 0: data.
 package clusterctl
@@ -32,7 +32,7 @@ func Release(controller string) (map[string][]byte, error) {
 		return nil, err
 	}
 	out := map[string][]byte{"infrastructure-components.yaml": components}
-	for _, name := range []string{"metadata.yaml", "cluster-template.yaml"} {
+	for _, name := range []string{"metadata.yaml", "cluster-template.yaml", "cluster-template-topology.yaml", "clusterclass-ingot.yaml"} {
 		if out[name], err = files.ReadFile(name); err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func objects() ([]*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings, err := manifests.Read(files, "settings.yaml")
+	settings, err := manifests.Read(files, "talos.yaml", "settings.yaml")
 	return append(append(all, kinds...), settings...), err
 }
 

@@ -60,10 +60,21 @@ func poll(ctx context.Context, done func(context.Context) bool) error {
 	return nil
 }
 
-// applyAll brings the API server's own objects to what this build wants, by server-side apply: what others added to them stays.
+// applyAll brings the API server's own objects to what this build wants.
 func applyAll(ctx context.Context, loopback *rest.Config) error {
-	cfg := rest.CopyConfig(loopback)
+	all, err := objects()
+	if err != nil {
+		return fmt.Errorf("reading embedded manifests: %w", err)
+	}
+	return Apply(ctx, loopback, all)
+}
+
+// Apply brings objects to what they say, in their order, by server-side apply: what others added to them stays. It returns when the API server serves every CRD among
+// them.
+func Apply(ctx context.Context, cfg *rest.Config, all []*unstructured.Unstructured) error {
+	cfg = rest.CopyConfig(cfg)
 	cfg.ContentType = ""
+	cfg.QPS = -1 // the API server is in this process
 	scheme := runtime.NewScheme()
 	if err := apiextensions.AddToScheme(scheme); err != nil {
 		return err
@@ -71,10 +82,6 @@ func applyAll(ctx context.Context, loopback *rest.Config) error {
 	c, err := client.New(cfg, client.Options{Scheme: scheme})
 	if err != nil {
 		return fmt.Errorf("creating client for manifests: %w", err)
-	}
-	all, err := objects()
-	if err != nil {
-		return fmt.Errorf("reading embedded manifests: %w", err)
 	}
 	for _, o := range all {
 		if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(fieldOwner), client.ForceOwnership); err != nil {

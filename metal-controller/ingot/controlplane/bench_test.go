@@ -54,6 +54,12 @@ func TestBench(t *testing.T) {
 	p = timedStart(t, "start with that data to ready", bin, state)
 	row("memory when ready (VmRSS)", memory(t, p), "MB")
 	p.Kill()
+	withClusterAPI := filepath.Join(dir, "cluster-api")
+	for _, what := range []string{"first start to ready with Cluster API", "start with Cluster API's data to ready"} {
+		p = timedStart(t, what, bin, withClusterAPI, "--cluster-api")
+		row("memory when ready (VmRSS)", memory(t, p), "MB")
+		p.Kill()
+	}
 	row("floor: fsynced 4 KiB appends, before", before, "/s")
 	row("floor: fsynced 4 KiB appends, after", floor(t, dir), "/s")
 }
@@ -62,10 +68,10 @@ func row(what string, value float64, unit string) {
 	fmt.Printf("%-44s %10.1f %s\n", what, value, unit)
 }
 
-func timedStart(t *testing.T, what, bin, state string) *testapi.Process {
+func timedStart(t *testing.T, what, bin, state string, flags ...string) *testapi.Process {
 	t.Helper()
 	begin := time.Now()
-	p, err := testapi.Start(bin, state)
+	p, err := testapi.Start(bin, state, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,12 +39,16 @@ type Options struct {
 
 // ControlPlane is a running one.
 type ControlPlane struct {
-	dir               string
-	admin, controller *rest.Config
-	etcd              *etcd
-	stop              context.CancelCauseFunc
-	served, done      chan struct{} // closed when the API server has ended; when everything has
-	err               error         // valid once served is closed
+	dir                string
+	admin, controller  *rest.Config
+	serverCA, clientCA *pair
+	webhooks           *Authority
+	endpoints          *Endpoints
+	now                func() time.Time
+	etcd               *etcd
+	stop               context.CancelCauseFunc
+	served, done       chan struct{} // closed when the API server has ended; when everything has
+	err                error         // valid once served is closed
 }
 
 var errStopped = errors.New("control plane stopped")
@@ -61,7 +65,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &ControlPlane{dir: o.Dir, served: make(chan struct{}), done: make(chan struct{})}
+	c := &ControlPlane{dir: o.Dir, now: o.Now, endpoints: &Endpoints{}, served: make(chan struct{}), done: make(chan struct{})}
 	keys, err := c.prepare(o, listener.Addr())
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -104,6 +108,10 @@ func (c *ControlPlane) prepare(o Options, bound net.Addr) (*pki, error) {
 	}
 	keys, err := preparePKI(filepath.Join(o.Dir, "pki"), established, n, o.Now())
 	if err != nil {
+		return nil, err
+	}
+	c.serverCA, c.clientCA = keys.serverCA, keys.clientCA
+	if c.webhooks, err = webhookAuthority(filepath.Join(o.Dir, "pki"), o.Now()); err != nil {
 		return nil, err
 	}
 	url, err := serverURL(bound)

@@ -87,10 +87,7 @@ func (p *pki) authority(file, cn string, established bool, now time.Time) (*pair
 		return err
 	}
 	create := func() ([]byte, error) {
-		made, err := sign(&x509.Certificate{
-			Subject: pkix.Name{CommonName: cn}, NotBefore: now.Add(-backdate), NotAfter: now.Add(caLife),
-			IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
-		}, nil)
+		made, err := newAuthority(cn, now)
 		if err != nil {
 			return nil, err
 		}
@@ -100,6 +97,13 @@ func (p *pki) authority(file, cn string, established bool, now time.Time) (*pair
 		return nil, err
 	}
 	return ca, checkClock(filepath.Join(p.dir, file), ca.cert, now)
+}
+
+func newAuthority(cn string, now time.Time) (*pair, error) {
+	return sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: cn}, NotBefore: now.Add(-backdate), NotAfter: now.Add(caLife),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+	}, nil)
 }
 
 // checkClock refuses to start outside the life of a CA: no client would accept what it signs, and the usual cause is a clock that is wrong.
@@ -152,9 +156,9 @@ func serverTemplate(n names) *x509.Certificate {
 	}
 }
 
-func clientTemplate(user, group string) *x509.Certificate {
+func clientTemplate(user string, groups ...string) *x509.Certificate {
 	return &x509.Certificate{
-		Subject:  pkix.Name{CommonName: user, Organization: []string{group}},
+		Subject:  pkix.Name{CommonName: user, Organization: groups},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 }

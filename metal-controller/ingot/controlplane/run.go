@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/client-go/rest"
 	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 )
 
 // startAPI runs the API server and the controllers on a running etcd. When it fails, everything has ended again.
@@ -15,6 +16,7 @@ func (c *ControlPlane) startAPI(ctx context.Context, o Options, keys *pki, liste
 	run, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c.stop = stop
 	var ready manifestsReady
+	defer app.SetServiceResolverForTests(c.endpoints)() // the way in that there is, whatever its name says; it is read while the server is built
 	server, err := newServer(run, serverOptions(o.Dir, listener, c.etcd.url, keys), ready.check())
 	if err != nil {
 		stop(err)

@@ -83,6 +83,9 @@ func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
 	if n.Announce {
 		return s, fmt.Errorf("--announce-prefix: %s is served over IPv4; leave it out, or name an IPv6 address with --address", n.Interface)
 	}
+	if n.NoDHCP {
+		return s, n.checkNoDHCP()
+	}
 	if n.Proxy {
 		return s, n.checkProxy()
 	}
@@ -111,6 +114,14 @@ func (n *Network) subnetOf(prefix netip.Prefix) (s dhcp.Subnet, err error) {
 func (n *Network) checkProxy() error {
 	if n.Pool != "" || n.Router != "" || len(n.DNS) > 0 {
 		return errors.New("--proxy-dhcp: another DHCP server gives addresses, routers and name servers; leave out --dhcp-pool, --dhcp-router and --dhcp-dns, or --proxy-dhcp")
+	}
+	return nil
+}
+
+// checkNoDHCP refuses flags that do nothing where Ingot serves no DHCP.
+func (n *Network) checkNoDHCP() error {
+	if n.Proxy || n.Pool != "" || n.Router != "" || len(n.DNS) > 0 {
+		return errors.New("--no-dhcp: Ingot answers no DHCP; leave out --proxy-dhcp, --dhcp-pool, --dhcp-router and --dhcp-dns, or --no-dhcp")
 	}
 	return nil
 }

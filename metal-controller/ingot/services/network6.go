@@ -12,8 +12,10 @@ import (
 // subnet6 is what machines get in a network that is served over IPv6.
 func (n *Network) subnet6(s dhcp.Subnet, own netip.Prefix) (dhcp.Subnet, error) {
 	switch {
+	case n.NoDHCP:
+		return s, n.checkNoDHCP()
 	case n.Proxy:
-		return s, errors.New("--proxy-dhcp: iPXE knows nothing of that kind over IPv6; leave it out, and switch the other DHCPv6 server off, or have it name the boot files and serve with `pxe-server --no-dhcp`")
+		return s, errors.New("--proxy-dhcp: iPXE knows nothing of that kind over IPv6; leave it out, and switch the other DHCPv6 server off, or have it name the boot files and serve with --no-dhcp")
 	case n.Router != "":
 		return s, errors.New("--dhcp-router: over IPv6 routers announce themselves; leave it out")
 	}

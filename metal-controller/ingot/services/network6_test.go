@@ -26,7 +26,7 @@ func TestSubnet6(t *testing.T) {
 		"a pool elsewhere":      {Network{Pool: "fd78::1-fd78::9"}, "fd77::1/64", "", []string{"outside the network fd77::/64"}},
 		"half a pool":           {Network{Pool: "fd77::9"}, "fd77::1/64", "", []string{"START-END"}},
 		"a small network":       {Network{}, "fd77::1/120", "", []string{"--dhcp-pool START-END"}},
-		"proxy":                 {Network{Proxy: true}, "fd77::1/64", "", []string{"--proxy-dhcp", "pxe-server --no-dhcp"}},
+		"proxy":                 {Network{Proxy: true}, "fd77::1/64", "", []string{"--proxy-dhcp", "--no-dhcp"}},
 		"router":                {Network{Router: "fd77::2"}, "fd77::1/64", "", []string{"--dhcp-router", "announce themselves"}},
 		"a name server of IPv4": {Network{DNS: []string{"9.9.9.9"}}, "fd77::1/64", "", []string{"--dhcp-dns", "no IPv6 address"}},
 	} {

@@ -91,13 +91,16 @@ func TestSubnet(t *testing.T) {
 		"name server of IPv6":  {Network{DNS: []string{"::1"}}, []string{"--dhcp-dns", "IPv4"}},
 		"pool":                 {Network{Pool: "x"}, []string{"--dhcp-pool"}},
 		"proxy":                {Network{Proxy: true}, nil},
+		"no DHCP":              {Network{NoDHCP: true}, nil},
+		"no DHCP, a proxy":     {Network{NoDHCP: true, Proxy: true}, []string{"--no-dhcp", "--proxy-dhcp"}},
+		"no DHCP with a pool":  {Network{NoDHCP: true, Pool: "192.168.77.9-192.168.77.10"}, []string{"--no-dhcp", "--dhcp-pool"}},
 		"proxy with a pool":    {Network{Proxy: true, Pool: "192.168.77.9-192.168.77.10"}, []string{"--proxy-dhcp", "--dhcp-pool"}},
 		"proxy with a router":  {Network{Proxy: true, Router: "192.168.77.254"}, []string{"--proxy-dhcp", "--dhcp-router"}},
 	} {
 		s, err := c.network.subnetOf(rackNetwork)
 		wantErr(t, name, err, c.parts...)
 		want := 1
-		if c.network.Proxy {
+		if c.network.Proxy || c.network.NoDHCP {
 			want = 0 // somebody else's
 		}
 		if err == nil && (s.Prefix != rackNetwork.Masked() || len(s.Pools) != want || len(s.DNS) != len(c.network.DNS)) {

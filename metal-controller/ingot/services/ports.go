@@ -107,14 +107,17 @@ func (n *Network) ports() []port {
 		return all
 	}
 	http := ":" + strconv.Itoa(n.HTTPPort)
+	family, lease := "4", port{"udp4", ":67", "DHCP", ""}
 	if own, err := n.prefix(); err == nil && own.Addr().Is6() {
-		return append(all, port{"udp6", ":547", "DHCPv6", ""}, port{"udp6", ":69", "TFTP", ""}, port{"tcp6", http, "HTTP boot", "--http-port"})
+		family, lease = "6", port{"udp6", ":547", "DHCPv6", ""}
 	}
-	if n.Proxy {
+	if n.Proxy && family == "4" {
 		all = append(all, port{"udp4", ":4011", "proxy DHCP", ""})
 	}
-	return append(all, port{"udp4", ":67", "DHCP", ""}, port{"udp4", ":69", "TFTP", ""},
-		port{"tcp4", http, "HTTP boot", "--http-port"})
+	if !n.NoDHCP {
+		all = append(all, lease)
+	}
+	return append(all, port{"udp" + family, ":69", "TFTP", ""}, port{"tcp" + family, http, "HTTP boot", "--http-port"})
 }
 
 // checkPorts opens each port and closes it, so that one that is taken is told before anything is started.

@@ -48,6 +48,8 @@ type Network struct {
 	Pool string
 	// Proxy leaves addresses to a DHCP server that the network has already, and names boot files beside it.
 	Proxy bool
+	// NoDHCP answers no DHCP at all: machines start Ingot by what their BMC is told, or by boot files that another server names.
+	NoDHCP bool
 	// NoRouterAnswers leaves the IPv6 router solicitations of machines that netboot unanswered.
 	NoRouterAnswers bool
 	// Announce tells hosts of a network that is served over IPv6 its prefix, and that addresses come from DHCPv6.
@@ -89,6 +91,7 @@ func (n *Network) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&n.Address, "address", "", "`address` to serve on, IPv4 or IPv6 (default: the interface's first IPv4 address; without one, its first IPv6 address); without --interface, where machines and pxe-servers of sites reach Ingot")
 	f.StringVar(&n.Pool, "dhcp-pool", "", "addresses to lease, as `START-END` (default: the upper half of the interface's network; of IPv6 65,536 of its addresses)")
 	f.BoolVar(&n.Proxy, "proxy-dhcp", false, "another DHCP server on the network gives addresses; name boot files beside it, to PXE and HTTP boot clients only")
+	f.BoolVar(&n.NoDHCP, "no-dhcp", false, "answer no DHCP at all: another server gives addresses, and BMCs are told what to boot (httpBootURI, virtualMediaURI)")
 	f.BoolVar(&n.NoRouterAnswers, "no-router-answers", false, "do not answer the IPv6 router solicitations of machines that netboot; iPXE in older network cards then waits about 15 s")
 	f.BoolVar(&n.Announce, "announce-prefix", false, "on a network that is served over IPv6 and has no router: advertise its prefix, and that addresses come from DHCPv6")
 	f.StringVar(&n.Router, "dhcp-router", "", "`address` of the router that machines get (default: none)")
@@ -257,7 +260,7 @@ func (n *Network) startPXE(ctx context.Context, env up.Env) (func() error, error
 	}
 	return background(ctx, func(ctx context.Context, ready func()) error {
 		c := n.files(filepath.Join(env.StateDir, PXEDir))
-		c.Interface, c.Address, c.HTTPPort, c.DHCP = n.Interface, prefix.Addr(), n.HTTPPort, pxe.DHCP{Network: subnet, Proxy: n.Proxy, NoRouterAnswers: n.NoRouterAnswers, Announce: n.Announce}
+		c.Interface, c.Address, c.HTTPPort, c.DHCP = n.Interface, prefix.Addr(), n.HTTPPort, pxe.DHCP{Network: subnet, Proxy: n.Proxy, Disabled: n.NoDHCP, NoRouterAnswers: n.NoRouterAnswers, Announce: n.Announce}
 		c.AgentImage, c.MoreImages, c.Controller, c.Log, c.Ready = n.AgentImages[0], n.AgentImages[1:], n.boot, slog.New(slog.NewTextHandler(env.Log, nil)), ready
 		return pxe.Run(ctx, c)
 	})

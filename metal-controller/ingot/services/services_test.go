@@ -111,6 +111,9 @@ func TestPortErrorsNameTheNextStep(t *testing.T) {
 	if proxy := (&Network{Interface: "eth1", Proxy: true}).ports(); !slices.ContainsFunc(proxy, func(p port) bool { return p.address == ":4011" }) {
 		t.Errorf("a proxy needs its port: %v", proxy)
 	}
+	if none := (&Network{Interface: "eth1", NoDHCP: true}).ports(); slices.ContainsFunc(none, func(p port) bool { return p.address == ":67" || p.address == ":4011" }) {
+		t.Errorf("nobody asks DHCP: %v", none)
+	}
 	if len(all) != 9 || len((&Network{AgentPort: 1}).ports()) != 5 || len((&Network{AgentPort: 1, Deaf: true}).ports()) != 3 || len((&Network{BootPort: 1, Deaf: true}).ports()) != 4 {
 		t.Errorf("ports %v", all)
 	}

@@ -27,11 +27,11 @@ type Parts interface {
 	Services() []Service
 }
 
-// Command is `ingot up`. The parts run beside the control plane unless --control-plane-only is given.
-func Command(parts Parts) *cobra.Command {
+// Command is `ingot up`. The parts run beside the control plane unless --control-plane-only is given, and Cluster API after them, which is told whether they do.
+func Command(parts Parts, clusterAPI func(alone bool) Service) *cobra.Command {
 	var c Config
 	var address string
-	var alone bool
+	var alone, withClusterAPI bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run Ingot with its own control plane; all state is in one folder",
@@ -52,6 +52,9 @@ func Command(parts Parts) *cobra.Command {
 				}
 				c.Services = parts.Services()
 			}
+			if withClusterAPI && (!alone || cmd.Flags().Changed("cluster-api")) {
+				c.Services = append(c.Services, clusterAPI(alone))
+			}
 			if c.Terminal, err = Terminal(); err != nil {
 				return err
 			}
@@ -66,6 +69,7 @@ func Command(parts Parts) *cobra.Command {
 	f.IntVar(&c.APIPort, "api-port", 6443, "`port` on which the Kubernetes API is served; 0 takes any free one")
 	f.StringSliceVar(&c.APINames, "api-name", nil, "further `name` or address by which clients reach the API (repeatable)")
 	parts.AddFlags(f)
+	f.BoolVar(&withClusterAPI, "cluster-api", true, "run the core of Cluster API, and what `clusterctl init` installs of the providers that Ingot contains; with --control-plane-only when it is given")
 	f.BoolVar(&alone, "control-plane-only", false, "serve the Kubernetes API with Ingot's kinds, and nothing else")
 	return cmd
 }

@@ -24,7 +24,9 @@ func beside(ctx context.Context, services []Service, env Env, p *progress) error
 			return errors.Join(err, stopAll(started))
 		}
 		started = append(started, r)
-		p.stage(s.Name)
+		if !s.Quiet {
+			p.stage(s.Name)
+		}
 	}
 	p.ready(env)
 	var err error

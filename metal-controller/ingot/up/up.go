@@ -45,12 +45,18 @@ type Env struct {
 	ControlPlane *controlplane.ControlPlane
 	StateDir     string    // for files of its own, in a folder of its own
 	Log          io.Writer // for noise; the bounded log file
+	// Say tells a person, a line at a time, what they have to know while it runs.
+	Say func(format string, args ...any)
+	// Stage tells that something is ready, with the time since the stage before.
+	Stage func(name string)
 }
 
 // Service is a part that runs beside the control plane.
 type Service struct {
 	// Name as the progress shows it.
 	Name string
+	// Quiet services say themselves what is ready.
+	Quiet bool
 	// Start returns when the part is ready. It runs until ctx ends; wait blocks until it has ended and says why, nil when because of ctx.
 	Start func(ctx context.Context, env Env) (wait func() error, err error)
 }
@@ -107,7 +113,7 @@ func serve(ctx context.Context, c Config, dir string, log *lumberjack.Logger, p 
 	if err != nil {
 		return startError(ctx, err, log.Filename)
 	}
-	env := Env{ControlPlane: cp, StateDir: dir, Log: log}
+	env := Env{ControlPlane: cp, StateDir: dir, Log: log, Say: p.say, Stage: p.stage}
 	err = beside(ctx, c.Services, env, p)
 	if !c.Task {
 		p.say("stopping the control plane")

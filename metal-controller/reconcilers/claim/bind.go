@@ -96,7 +96,7 @@ func (r *Reconciler) offered(ctx context.Context, t *terms, choice *allocate.Cho
 	if err != nil {
 		return nil, err
 	}
-	server.Spec.Record.Claim = r.side(t, still.Environment, id)
+	server.Spec.Record.Occupy(r.side(t, still.Environment, id))
 	lock(server, key(claim))
 	return server, nil
 }
@@ -106,7 +106,7 @@ func (r *Reconciler) side(t *terms, environment, id string) *metal.ClaimRecord {
 	claim, class := t.request.Claim, &t.request.Class.Spec
 	return &metal.ClaimRecord{
 		Namespace: claim.Namespace, Name: claim.Name, BindingID: id, Class: claim.Spec.ClassName, Environment: environment,
-		Cluster: clusterOf(claim, t.request.Environments[environment]), WipeLevel: class.WipeLevel, PlainConfig: class.ConfigDelivery == metal.DeliverPlainHTTP, At: metav1.NewTime(r.Now().UTC()),
+		Cluster: clusterOf(claim, t.request.Environments[environment]), WipeLevel: class.WipeLevel, PlainConfig: class.ConfigDelivery == metal.DeliverPlainHTTP, ReuseOwner: allocate.ReuseOwner(claim, t.request.Class), At: metav1.NewTime(r.Now().UTC()),
 	}
 }
 
@@ -153,7 +153,7 @@ func (r *Reconciler) resume(ctx context.Context, claim *metal.ServerClaim, serve
 func asked(claim *metal.ServerClaim, server *metal.Server) bool {
 	side, want := server.Spec.Record.Claim, &claim.Spec
 	return side.Class == want.ClassName && (want.ServerName == "" || want.ServerName == server.Name) &&
-		(want.EnvironmentName == "" || want.EnvironmentName == side.Environment)
+		(want.EnvironmentName == "" || want.EnvironmentName == side.Environment) && (side.Reused == nil || want.Reuse)
 }
 
 // complete writes the claim's side of the binding.
@@ -171,7 +171,7 @@ func (r *Reconciler) complete(ctx context.Context, claim *metal.ServerClaim, ser
 func (r *Reconciler) untake(ctx context.Context, server *metal.Server) error {
 	before := server.DeepCopy()
 	side := server.Spec.Record.Claim
-	server.Spec.Record.Claim = nil
+	server.Spec.Record.Vacate()
 	unlock(server, side.Namespace, side.Name)
 	if err := r.Client.Patch(ctx, server, locked(before)); err != nil {
 		return fmt.Errorf("taking back Server %s: %w", server.Name, err)

@@ -47,10 +47,16 @@ func (r *Reconciler) holder(ctx context.Context, claim *metal.ServerClaim) (*met
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
-	if err != nil || !holds(server, claim.Spec.Binding) {
+	if err != nil || !holds(server, claim.Spec.Binding) || adopted(server, r.Installation) {
 		return nil, err
 	}
 	return server, nil
+}
+
+// adopted says that a person gave the server to another installation, with its binding: the claim here means nothing any more.
+func adopted(server *metal.Server, installation string) bool {
+	m := server.Spec.Record.ManagedBy
+	return m != nil && m.Installation == installation && m.LetGo != nil && m.LetGo.ClaimUID == ""
 }
 
 // holds says that the Server's record has the other side of the binding.

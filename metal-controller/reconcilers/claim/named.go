@@ -130,7 +130,7 @@ func (r *Reconciler) anywhere(ctx context.Context, claim *metal.ServerClaim) (*m
 // names says that the Server's record names the claim. Another installation's bindings are not ours to end or to go on with.
 func (r *Reconciler) names(s *metal.Server, claim types.NamespacedName) bool {
 	side := sideOf(s)
-	ours := side != nil && s.Spec.Record.ManagedBy != nil && s.Spec.Record.ManagedBy.Installation == r.Installation
+	ours := side != nil && s.Spec.Record.ManagedBy != nil && !s.Spec.Record.Foreign(r.Installation)
 	return ours && side.Namespace == claim.Namespace && side.Name == claim.Name
 }
 

@@ -98,12 +98,13 @@ func (r *Reconciler) step(ctx context.Context, claim *metal.ServerClaim) (ctrl.R
 	return r.bind(ctx, claim)
 }
 
-// hold adds the finalizer, before anything else is done for the claim.
+// hold adds the finalizer, before anything else is done for the claim, and lets clusterctl move it only when its server was let go.
 func (r *Reconciler) hold(ctx context.Context, claim *metal.ServerClaim) error {
 	before := claim.DeepCopy()
 	if !controllerutil.AddFinalizer(claim, Finalizer) {
 		return nil
 	}
+	block(claim, true)
 	if err := r.Client.Patch(ctx, claim, locked(before)); err != nil {
 		return fmt.Errorf("adding the finalizer to ServerClaim %s: %w", key(claim), err)
 	}

@@ -84,7 +84,7 @@ func concerned(_ context.Context, o client.Object) []reconcile.Request {
 // watchFree tells of Servers that claims might have now and could not have before. Others change all the time, and no claim waits for that.
 func watchFree(freed chan<- struct{}) handler.EventHandler {
 	tell := func(o client.Object) {
-		if s, ok := o.(*metal.Server); ok && len(allocate.Unavailable(s)) == 0 {
+		if s, ok := o.(*metal.Server); ok && (len(allocate.Unavailable(s)) == 0 || allocate.Kept(s)) {
 			select {
 			case freed <- struct{}{}:
 			default: // told already

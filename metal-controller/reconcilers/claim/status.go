@@ -51,7 +51,13 @@ func (r *Reconciler) follow(ctx context.Context, claim *metal.ServerClaim) error
 	case err != nil:
 		return err
 	case !holds(server, b):
+		if err := r.guard(ctx, claim, server); err != nil || arriving(claim, server) {
+			return err
+		}
 		return r.lost(ctx, claim, "The Server "+b.Server+" does not hold this binding any more: a person released it, or its record comes from a backup.")
+	}
+	if err := r.guard(ctx, claim, server); err != nil {
+		return err
 	}
 	return r.mirror(ctx, claim, server)
 }

@@ -37,7 +37,9 @@ type Plan struct {
 	// Create a claim; Adopt, or Delete, the one that is there.
 	Create        *metal.ServerClaim
 	Adopt, Delete bool
-	// Paused is why nothing is done; then all else is empty, and the status stays but for that.
+	// Mark tells the claim whether its Cluster is paused, as Pauses says: a move may be under way.
+	Mark, Pauses bool
+	// Paused is why nothing is done; but for Mark all else is empty then, and the status stays but for that.
 	Paused string
 	// Ready says how the machine fares.
 	Ready clusterapi.Condition
@@ -48,6 +50,7 @@ type Plan struct {
 // Decide says what is to be done for a machine. It is pure, total and deterministic.
 func Decide(o *Observation) Plan {
 	p := Plan{Status: *o.Machine.Status.DeepCopy()}
+	mark(o, &p)
 	if p.Paused = clusterapi.Held(o.Cluster, o.Machine); p.Paused != "" {
 		return p
 	}
@@ -62,6 +65,17 @@ func Decide(o *Observation) Plan {
 		begin(o, &p)
 	}
 	return p
+}
+
+// mark tells the claim whether its Cluster is paused, and takes off what a clusterctl that died put there. What clusterctl deletes after a move is told nothing.
+func mark(o *Observation, p *Plan) {
+	if o.Claim == nil || o.Cluster == nil || !o.Claim.DeletionTimestamp.IsZero() || !ours(o) {
+		return
+	}
+	_, told := o.Claim.Annotations[metal.ClusterPausedAnnotation]
+	p.Pauses = o.Cluster.Spec.Paused != nil && *o.Cluster.Spec.Paused
+	_, stale := o.Claim.Annotations[metal.MoveAnnotation]
+	p.Mark = told != p.Pauses || stale && !p.Pauses
 }
 
 // end gives the server back by deleting the claim, and waits until that is gone, whatever else is missing. A claim goes only when its machine is proven off.
@@ -182,7 +196,7 @@ func claimFor(o *Observation) *metal.ServerClaim {
 	c := &metal.ServerClaim{ObjectMeta: metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, Labels: labels(o), OwnerReferences: []metav1.OwnerReference{owner(m)}}}
 	c.Spec = metal.ServerClaimSpec{
 		ClassName: m.Spec.ClassName, ServerName: m.Spec.ServerName, EnvironmentName: m.Spec.EnvironmentName, ConfigSecret: *o.Owner.Spec.Bootstrap.DataSecretName,
-		Patches: slices.Clone(m.Spec.Patches), InstallDisk: m.Spec.InstallDisk.DeepCopy(),
+		Patches: slices.Clone(m.Spec.Patches), InstallDisk: m.Spec.InstallDisk.DeepCopy(), Reuse: m.Spec.Reuse,
 	}
 	if domain := o.Owner.Spec.FailureDomain; domain != "" {
 		c.Spec.FailureDomain = &metal.FailureDomain{Key: o.Infra.DomainKey(), Name: domain}

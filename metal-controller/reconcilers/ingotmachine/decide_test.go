@@ -230,7 +230,9 @@ func TestHeld(t *testing.T) {
 		"the machine is paused": func(o *ingotmachine.Observation) {
 			o.Machine.Annotations = map[string]string{"cluster.x-k8s.io/paused": ""}
 		},
-		"clusterctl takes it along": func(o *ingotmachine.Observation) { o.Machine.Annotations = map[string]string{metal.MoveAnnotation: ""} },
+		"clusterctl takes it along": func(o *ingotmachine.Observation) {
+			deleted(o).Machine.Annotations = map[string]string{metal.MoveAnnotation: ""}
+		},
 	} {
 		for what, o := range map[string]*ingotmachine.Observation{"new": complete(), "running": claimed(), "deleted": deleted(claimed()), "gone": deleted(complete())} {
 			hold(o)

@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -124,6 +125,9 @@ func (r *Reconciler) act(ctx context.Context, o *Observation, p Plan) error {
 	if err := r.mark(ctx, o.Machine, p); err != nil {
 		return err
 	}
+	if err := r.tellClaim(ctx, o, p); err != nil {
+		return err
+	}
 	deed := r.claims(ctx, o, &p)
 	if p.LetGo {
 		return deed
@@ -151,6 +155,24 @@ func (r *Reconciler) mark(ctx context.Context, m *infra.IngotMachine, p Plan) er
 	}
 	if err := r.Client.Patch(ctx, m, locked(before)); err != nil {
 		return fmt.Errorf("writing finalizer and providerID of IngotMachine %s: %w", client.ObjectKeyFromObject(m), err)
+	}
+	return nil
+}
+
+// tellClaim wakes whoever lets the claim's server go, or takes it over.
+func (r *Reconciler) tellClaim(ctx context.Context, o *Observation, p Plan) error {
+	if !p.Mark {
+		return nil
+	}
+	before := o.Claim.DeepCopy()
+	if p.Pauses {
+		metav1.SetMetaDataAnnotation(&o.Claim.ObjectMeta, metal.ClusterPausedAnnotation, "")
+	} else {
+		delete(o.Claim.Annotations, metal.ClusterPausedAnnotation)
+		delete(o.Claim.Annotations, metal.MoveAnnotation)
+	}
+	if err := r.Client.Patch(ctx, o.Claim, locked(before)); err != nil {
+		return fmt.Errorf("telling ServerClaim %s of its Cluster: %w", client.ObjectKeyFromObject(o.Claim), err)
 	}
 	return nil
 }

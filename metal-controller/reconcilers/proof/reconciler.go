@@ -154,7 +154,7 @@ func (r *Reconciler) mine(ctx context.Context, name types.NamespacedName) (*meta
 		return nil, fmt.Errorf("reading Server %s: %w", name.Name, err)
 	}
 	record := server.Spec.Record
-	if record == nil || record.Claim == nil || record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation {
+	if record == nil || record.Claim == nil || record.Foreign(r.Installation) {
 		return nil, nil
 	}
 	return &server, nil

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/accounts"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 )
 
@@ -37,7 +39,11 @@ func (r *Reconciler) account(ctx context.Context, o lifecycle.Observation, actio
 	name := o.Server.Name
 	switch {
 	case action.Kind == lifecycle.KeepAccount:
-		return true, r.Accounts.Keep(ctx, name, action.ID, o.Server.Spec.Record.BMCAccount.Username)
+		err := r.Accounts.Keep(ctx, name, action.ID, o.Server.Spec.Record.BMCAccount.Username)
+		if errors.Is(err, accounts.ErrStrange) { // an account that was begun just now was not looked for yet; the next look says so to people
+			err = nil
+		}
+		return true, err
 	case action.Kind == lifecycle.TakeAccount:
 		return true, r.Accounts.Take(ctx, name, action.ID)
 	case action.Kind == lifecycle.ForgetAccount:

@@ -23,6 +23,7 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 		Now: r.Now(), Installation: r.Installation, Server: server, DryRun: r.DryRun,
 		ConflictsWith: r.conflicts(ctx, server.Name),
 	}
+	o.Unserved, o.UnservedArch = r.Sightings.WhyUnserved(server.Name)
 	if bootID, ok := r.Sightings.Session(server.Name); ok {
 		o.Agent = &lifecycle.AgentSession{BootID: bootID}
 	}
@@ -40,6 +41,9 @@ func (r *Reconciler) gather(ctx context.Context, server *metal.Server) (lifecycl
 		return o, err
 	}
 	if o.Erased, err = r.erased(ctx, server); err != nil {
+		return o, err
+	}
+	if o.Passport, err = r.passport(ctx, server); err != nil {
 		return o, err
 	}
 	if err := r.workload(ctx, &o); err != nil {
@@ -106,8 +110,7 @@ func (r *Reconciler) conflicts(ctx context.Context, name string) []string {
 // power is the latest reading of the BMC, or why there is none. A server of another installation is not talked to.
 func (r *Reconciler) power(ctx context.Context, server *metal.Server, seen *metal.ServerInventorySpec) (lifecycle.PowerReading, error) {
 	record := server.Spec.Record
-	foreign := record != nil && record.ManagedBy != nil && record.ManagedBy.Installation != r.Installation
-	if server.Spec.BMC == nil || foreign {
+	if server.Spec.BMC == nil || record.Foreign(r.Installation) {
 		r.Plane.Forget(server.Name)
 		return lifecycle.PowerReading{}, nil
 	}

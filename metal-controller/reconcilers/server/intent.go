@@ -19,6 +19,11 @@ var errStale = errors.New("the Server was read from a cache that is behind")
 // intend records what the plan begins, and returns the plan that holds: a grant is decided again out of an uncached count, while all other workers
 // that would grant wait.
 func (r *Reconciler) intend(ctx context.Context, o lifecycle.Observation, plan lifecycle.Plan) (lifecycle.Plan, error) {
+	if plan.Taken && r.Passports != nil { // the BMC is reached with what came along
+		if err := r.Passports.Unpack(ctx, o.Server.Name); err != nil {
+			return plan, err
+		}
+	}
 	if !plan.Granted {
 		return plan, r.recordIntent(ctx, o.Server, plan)
 	}

@@ -87,7 +87,7 @@ type Accounts interface {
 	Forget(ctx context.Context, server, accountID string) error
 }
 
-// Reconciler reconciles Servers. All fields but Limit and DryRun are required; Accounts where a record may name an account. It is used by pointer, and safe for concurrent use; all that it keeps
+// Reconciler reconciles Servers. All fields but Limit, DryRun and Passports are required; Accounts where a record may name an account. It is used by pointer, and safe for concurrent use; all that it keeps
 // in memory may be lost at any moment.
 type Reconciler struct {
 	// Client reads from the cache and writes.
@@ -102,6 +102,7 @@ type Reconciler struct {
 	Workloads    Workloads
 	Idle         Idle
 	Accounts     Accounts
+	Passports    Passports // nil: nothing is handed over
 	Installation string
 	Now          func() time.Time
 	// Random makes ids: 16 bytes for each reconcile.
@@ -149,6 +150,8 @@ func (r *Reconciler) act(ctx context.Context, o lifecycle.Observation, action li
 		return nil
 	case action.Kind == lifecycle.PublishErase:
 		return r.publish(ctx, o)
+	case action.Kind == lifecycle.WritePassport:
+		return r.Passports.Write(ctx, o.Server, o.Inventory)
 	}
 	if done, err := r.account(ctx, o, action); done {
 		return err

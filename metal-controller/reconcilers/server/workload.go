@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -34,14 +35,14 @@ const (
 
 // workload reads what the record's claim says, and what its workload told; for a server without a claim, whether it may wait in the agent.
 func (r *Reconciler) workload(ctx context.Context, o *lifecycle.Observation) (err error) {
-	record := o.Server.Spec.Record
-	if record == nil || record.Claim == nil {
+	record, side := o.Server.Spec.Record, r.side(o)
+	if side == nil {
 		if record != nil && record.Wipe != nil && record.Wipe.VerifiedAt != nil {
 			o.Warm, err = r.Idle.Warm(ctx, o.Server, o.Inventory)
 		}
 		return err
 	}
-	if o.Claim, err = r.claim(ctx, o.Server); err != nil {
+	if o.Claim, err = r.claim(ctx, o, side); err != nil || record == nil || record.Claim == nil {
 		return err
 	}
 	r.heard(o)
@@ -82,11 +83,11 @@ func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Ti
 
 // claim is the claim as the cache knows it while nothing follows from it. A claim that is gone, deleted or bound elsewhere ends something, so that is read
 // from the API server itself.
-func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle.ClaimView, error) {
-	record := server.Spec.Record.Claim
-	key := types.NamespacedName{Namespace: record.Namespace, Name: record.Name}
+func (r *Reconciler) claim(ctx context.Context, o *lifecycle.Observation, side *metal.ClaimRecord) (lifecycle.ClaimView, error) {
+	server := o.Server.Name
+	key := types.NamespacedName{Namespace: side.Namespace, Name: side.Name}
 	var c metal.ServerClaim
-	if err := r.Client.Get(ctx, key, &c); err == nil && c.DeletionTimestamp.IsZero() && binds(&c, server) {
+	if err := r.Client.Get(ctx, key, &c); err == nil && c.DeletionTimestamp.IsZero() && binds(&c, server, side) && !r.moving(o, &c) {
 		return lifecycle.ClaimView{Found: true, Bound: true}, nil
 	}
 	c = metal.ServerClaim{}
@@ -97,10 +98,16 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 	if err != nil {
 		return lifecycle.ClaimView{}, fmt.Errorf("reading ServerClaim %s: %w", key, err)
 	}
-	view := lifecycle.ClaimView{Found: true, Bound: binds(&c, server), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server)}
+	view := lifecycle.ClaimView{Found: true, UID: string(c.UID), Bound: binds(&c, server, side), BoundElsewhere: c.Spec.Binding != nil && !binds(&c, server, side)}
 	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
-	_, view.Moving = c.Annotations[metal.MoveAnnotation]
-	view.LoseMember = c.Annotations[metal.LoseMemberAnnotation] == server.Spec.Record.Claim.BindingID
+	_, marked := c.Annotations[metal.MoveAnnotation] // left by a clusterctl that died, and carried along, it means nothing
+	view.Moving = marked && !c.DeletionTimestamp.IsZero()
+	view.LoseMember = c.Annotations[metal.LoseMemberAnnotation] == side.BindingID
+	if r.moving(o, &c) {
+		if err := r.hold(ctx, &c, &view); err != nil {
+			return view, err
+		}
+	}
 	if view.Deleting {
 		view.ClusterHeld, err = r.clusterHeld(ctx, &c)
 	}
@@ -110,10 +117,50 @@ func (r *Reconciler) claim(ctx context.Context, server *metal.Server) (lifecycle
 	return view, err
 }
 
-// binds says that the claim's side names the server and the binding of its record.
-func binds(c *metal.ServerClaim, server *metal.Server) bool {
+// binds says that the claim's side names the server and the binding of its side.
+func binds(c *metal.ServerClaim, server string, side *metal.ClaimRecord) bool {
 	b := c.Spec.Binding
-	return b != nil && b.Server == server.Name && b.BindingID == server.Spec.Record.Claim.BindingID
+	return b != nil && b.Server == server && b.BindingID == side.BindingID
+}
+
+// moving says that the claim may be on its way from or to another API server, so that its Cluster is looked at.
+func (r *Reconciler) moving(o *lifecycle.Observation, c *metal.ServerClaim) bool {
+	_, paused := c.Annotations[metal.ClusterPausedAnnotation]
+	return paused || o.Passport.Content != nil || o.Server.Spec.Record.Foreign(r.Installation)
+}
+
+// hold reads whether the claim's Cluster goes on here, and since when clusterctl holds it.
+func (r *Reconciler) hold(ctx context.Context, c *metal.ServerClaim, view *lifecycle.ClaimView) error {
+	cluster, err := r.cluster(ctx, c)
+	if cluster == nil || err != nil {
+		return err
+	}
+	held := paused(cluster)
+	view.ClusterGoes = !held
+	if held {
+		view.PausedByMove = pausedByMove(cluster)
+	}
+	return nil
+}
+
+// mover is whom the API server noted for what clusterctl wrote: the beginning of its User-Agent.
+const mover = "clusterctl"
+
+// pausedByMove is when clusterctl set spec.paused; zero when it was not clusterctl.
+func pausedByMove(cluster *unstructured.Unstructured) time.Time {
+	for _, f := range cluster.GetManagedFields() {
+		if f.Manager != mover || f.Time == nil || f.FieldsV1 == nil || f.Subresource != "" {
+			continue
+		}
+		var fields map[string]map[string]any
+		if json.Unmarshal(f.FieldsV1.GetRawBytes(), &fields) != nil {
+			continue
+		}
+		if _, ok := fields["f:spec"]["f:paused"]; ok {
+			return f.Time.Time
+		}
+	}
+	return time.Time{}
 }
 
 // machineHeld says that the machine of Cluster API that made the claim still wants it; empty when it does not, or the claim has none. The garbage collector deletes
@@ -144,19 +191,40 @@ func (r *Reconciler) clusterHeld(ctx context.Context, c *metal.ServerClaim) (str
 	if name == "" {
 		return "", nil
 	}
+	cluster, err := r.cluster(ctx, c)
+	switch {
+	case err != nil:
+		return "", err
+	case cluster == nil:
+		return "The Cluster " + c.Namespace + "/" + name + " that the claim belongs to does not exist here, so nothing is released.", nil
+	case paused(cluster):
+		return "The Cluster " + c.Namespace + "/" + name + " is paused, so nothing is released.", nil
+	}
+	return "", nil
+}
+
+// cluster is the claim's Cluster as the API server has it; nil when it has none, or that is not there.
+func (r *Reconciler) cluster(ctx context.Context, c *metal.ServerClaim) (*unstructured.Unstructured, error) {
+	name := c.Labels[metal.ClusterAPILabel]
+	if name == "" {
+		return nil, nil
+	}
 	cluster := &unstructured.Unstructured{}
 	cluster.SetAPIVersion(clusterGroup + "/" + clusterVersion)
 	cluster.SetKind(clusterKind)
 	err := r.Live.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: name}, cluster)
 	switch {
 	case apierrors.IsNotFound(err), meta.IsNoMatchError(err):
-		return "The Cluster " + c.Namespace + "/" + name + " that the claim belongs to does not exist here, so nothing is released.", nil
+		return nil, nil
 	case err != nil:
-		return "", fmt.Errorf("reading Cluster %s/%s: %w", c.Namespace, name, err)
+		return nil, fmt.Errorf("reading Cluster %s/%s: %w", c.Namespace, name, err)
 	}
-	paused, _, err := unstructured.NestedBool(cluster.Object, "spec", "paused")
-	if _, annotated := cluster.GetAnnotations()[pausedCluster]; paused || annotated || err != nil { // what cannot be read holds
-		return "The Cluster " + c.Namespace + "/" + name + " is paused, so nothing is released.", nil
-	}
-	return "", nil
+	return cluster, nil
+}
+
+// paused says that a Cluster is held. What cannot be read holds.
+func paused(cluster *unstructured.Unstructured) bool {
+	held, _, err := unstructured.NestedBool(cluster.Object, "spec", "paused")
+	_, annotated := cluster.GetAnnotations()[pausedCluster]
+	return held || annotated || err != nil
 }

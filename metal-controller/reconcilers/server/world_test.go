@@ -17,6 +17,7 @@ import (
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/accounts"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase"
 	"ingot.dev/ingot/metal-controller/erase/erasetest"
@@ -48,6 +49,8 @@ type world struct {
 	// workloads, when set, answers instead: the real one.
 	workloads server.Workloads
 	signer    *erase.Signer
+	// users of the BMC, with their passwords; nil where no test looks at them.
+	users map[string]string
 	// effects counts writes and orders; the process dies instead of the one numbered dieAt, or right after it.
 	effects, dieAt int
 	dieAfter       bool
@@ -93,6 +96,9 @@ func (w *world) reconcile() (ctrl.Result, error) {
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
 			return w.effect(func() error { w.writes++; return c.Patch(ctx, o, p, opts...) })
 		},
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			return w.effect(func() error { w.writes++; return c.Update(ctx, o, opts...) })
+		},
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return w.effect(func() error { w.writes++; return c.Create(ctx, o, opts...) })
 		},
@@ -118,7 +124,13 @@ func (w *world) reconciler(c client.Client) *server.Reconciler {
 	return &server.Reconciler{
 		Client: c, Live: c, Plane: w.plane, Sightings: w.memory, Events: w, Installation: "here", Now: func() time.Time { return w.now },
 		Disks: disks.Finder{Reader: c}, Eraser: &ledger.Ledger{Client: c, Live: c, Signer: w.signer, Installation: "here"}, Random: rand.Reader, Workloads: workloads, Idle: &w.workload,
+		Accounts: w.keeper(c),
 	}
+}
+
+// keeper keeps accounts in Secrets of the API server.
+func (w *world) keeper(c client.Client) *accounts.Keeper {
+	return &accounts.Keeper{Client: c, Live: c, Name: lifecycle.AccountSecret, Random: rand.Reader}
 }
 
 // workload answers for Environments, machine config and classes.
@@ -212,12 +224,24 @@ type plane struct {
 	reading lifecycle.PowerReading
 	orders  []lifecycle.ActionKind
 	pin     string // of the last Ensure
+	// trials are logins with accounts to come.
+	trials map[string]server.BMC
 }
 
-func (p *plane) Ensure(_ string, b server.BMC) {
+func (p *plane) Ensure(name string, b server.BMC) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if name != p.world.name {
+		if p.trials == nil {
+			p.trials = map[string]server.BMC{}
+		}
+		p.trials[name] = b
+		return
+	}
 	p.watched, p.pin = true, b.TLSFingerprint
+	if known := p.world.users; known != nil && known[b.Username] == b.Password.Reveal() {
+		return
+	}
 	if b.Username != "root" || b.Password.Reveal() != "secret" {
 		p.world.t.Errorf("credentials %q %q", b.Username, b.Password.Reveal())
 	}
@@ -238,9 +262,12 @@ func (p *plane) Submit(_ string, a lifecycle.Action) {
 	p.died = err != nil
 }
 
-func (p *plane) Latest(string) lifecycle.PowerReading {
+func (p *plane) Latest(name string) lifecycle.PowerReading {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if name != p.world.name {
+		return p.trial(name)
+	}
 	if !p.watched {
 		p.world.t.Error("a reading was asked for of a BMC that is not watched")
 	}
@@ -254,4 +281,11 @@ func (p *plane) Latest(string) lifecycle.PowerReading {
 	return p.reading
 }
 
-func (p *plane) Forget(string) { p.watched = false }
+func (p *plane) Forget(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if name == p.world.name {
+		p.watched = false
+	}
+	delete(p.trials, name)
+}

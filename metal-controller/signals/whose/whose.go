@@ -71,7 +71,7 @@ func (f Finder) Server(ctx context.Context, from netip.Addr) (server, boot strin
 	for i := range list.Items {
 		s := &list.Items[i]
 		m := s.Spec.Record
-		if m == nil || m.ManagedBy == nil || m.ManagedBy.Installation != f.Installation {
+		if m == nil || m.ManagedBy == nil || m.Foreign(f.Installation) {
 			continue
 		}
 		for _, c := range releases(m) {

@@ -25,9 +25,13 @@ type Machine struct {
 	starts   int
 	orders   []string
 	guest    net.Conn
+	media    []byte
 }
 
-var _ machine.Machine = (*Machine)(nil)
+var (
+	_ machine.Machine = (*Machine)(nil)
+	_ machine.Drive   = (*Machine)(nil)
+)
 
 // New makes a machine that is off.
 func New(identity machine.Identity) *Machine { return &Machine{identity: identity} }
@@ -133,6 +137,34 @@ func (m *Machine) BootOverride(context.Context) (machine.BootOverride, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.override, nil
+}
+
+// InsertMedia fills the drive.
+func (m *Machine) InsertMedia(_ context.Context, image []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.order("InsertMedia")
+	if !m.identity.Drive {
+		return machine.ErrInvalid
+	}
+	m.media = image
+	return nil
+}
+
+// EjectMedia empties it.
+func (m *Machine) EjectMedia(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.order("EjectMedia")
+	m.media = nil
+	return nil
+}
+
+// Media is the image in the drive, nil when it is empty.
+func (m *Machine) Media() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.media
 }
 
 // Identity is what New was given.

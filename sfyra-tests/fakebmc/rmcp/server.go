@@ -114,12 +114,14 @@ type BMC struct {
 	// sol is serial-over-LAN as it is set up; line is who has it, nil for nobody.
 	sol parameters
 
-	mu     sync.Mutex
-	line   *line
-	users  [userSlots + 1]user
-	access ChannelAccess
-	table  table
-	log    []Command
+	mu    sync.Mutex
+	line  *line
+	users [userSlots + 1]user
+	// changes counts the host's commands that change users.
+	changes int
+	access  ChannelAccess
+	table   table
+	log     []Command
 
 	ctx     context.Context
 	cancel  context.CancelFunc

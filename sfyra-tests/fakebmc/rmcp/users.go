@@ -71,6 +71,13 @@ func (b *BMC) Users() map[string]string {
 	return all
 }
 
+// UserChanges is how many commands the host sent that change users, whatever became of them.
+func (b *BMC) UserChanges() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changes
+}
+
 func (u user) letIn() bool {
 	return u.status == userEnabled && u.messaging && u.name != "" && u.privilege >= User && u.privilege <= Administrator
 }
@@ -177,6 +184,9 @@ func (b *BMC) userCommand(cmd uint8, data []byte) (uint8, []byte) {
 		return codeOK, b.accessOf(u)
 	case userName:
 		return codeOK, append([]byte(u.name), make([]byte, nameSize-len(u.name))...)
+	}
+	b.changes++
+	switch cmd {
 	case putUserAccess:
 		return u.allow(data)
 	case putUserName:

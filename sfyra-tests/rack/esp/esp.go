@@ -11,6 +11,8 @@ package esp
 import (
 	"fmt"
 	"io"
+
+	"ingot.dev/ingot/boot-assets/fat"
 )
 
 const sector = 512
@@ -23,11 +25,7 @@ const maxLabel = 36
 const Loader = "EFI/BOOT/BOOTX64.EFI"
 
 // File is one file of the partition.
-type File struct {
-	// Path from the root of the partition, with slashes and without one in front.
-	Path string
-	Data []byte
-}
+type File = fat.File
 
 // MinDisk is the smallest disk for a partition of so many bytes: 1 MiB, the
 // partition, 1 MiB.
@@ -48,9 +46,13 @@ func Write(disk io.WriterAt, size, partition int64, files []File) error {
 	if size < MinDisk(partition) {
 		return fmt.Errorf("writing an EFI system partition: the disk of %d bytes is smaller than %d", size, MinDisk(partition))
 	}
-	pieces, err := fileSystem(partition, files)
+	laid, err := fat.Layout(partition, firstLBA, files)
 	if err != nil {
 		return fmt.Errorf("writing an EFI system partition: %w", err)
+	}
+	var pieces []piece
+	for _, p := range laid {
+		pieces = append(pieces, piece{firstLBA*sector + p.At, p.Data})
 	}
 	return write(disk, append(pieces, tables(uint64(size/sector), uint64(partition/sector), label{espType, "EFI system"})...))
 }

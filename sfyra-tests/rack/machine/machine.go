@@ -72,6 +72,8 @@ type Identity struct {
 	UEFI bool
 	// Disks in slot order.
 	Disks []Disk
+	// Drive says that it has an optical drive which its BMC fills: virtual media. It is a Drive then.
+	Drive bool
 }
 
 // Disk is one drive of a server.
@@ -107,4 +109,12 @@ type Machine interface {
 	// Console opens the serial console: bytes from now on, both directions.
 	// ErrPoweredOff when off, ErrBusy while somebody else has it open.
 	Console(ctx context.Context) (io.ReadWriteCloser, error)
+}
+
+// Drive is a Machine with an optical drive that its BMC fills. Its methods are safe for concurrent use.
+type Drive interface {
+	// InsertMedia puts an image into the drive, in place of what is there. It stays over restarts. ErrInvalid without a drive.
+	InsertMedia(ctx context.Context, image []byte) error
+	// EjectMedia empties the drive. One that is empty stays so.
+	EjectMedia(ctx context.Context) error
 }

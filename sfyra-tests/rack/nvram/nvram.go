@@ -1,11 +1,11 @@
-// Package nvram reads and trims the boot entries in OVMF's variable store.
+// Package nvram reads, trims and adds boot entries in OVMF's variable store.
 //
 // Layer 1, pure. Sources: MdeModulePkg's VariableFormat.h (the store),
 // UEFI 2.10 sections 3.1.3 (load options) and 10.3 (device paths).
 //
-// Invariant: nothing but the state byte of a removed variable changes, which is
-// how the firmware itself deletes; bytes that are no variable store come back
-// as an error, untouched.
+// Invariant: nothing changes but the state byte of a removed variable, which is
+// how the firmware itself deletes, and the unused rest of a store that gets
+// another one; bytes that are no variable store come back as an error, untouched.
 package nvram
 
 import (

@@ -14,6 +14,8 @@ const (
 	SerialFile  = "serial.log"
 	ErrorsFile  = "qemu.log"
 	MonitorFile = "qmp.sock"
+	// MediaFile is the image in the optical drive; there is none while that is empty.
+	MediaFile = "media.iso"
 )
 
 // Descriptors that QEMU inherits: its control monitor and the serial console.
@@ -31,6 +33,8 @@ type Launch struct {
 	CodeFile string
 	// Taps are the devices of the NICs, in order.
 	Taps []string
+	// Inserted says that MediaFile is in the optical drive.
+	Inserted bool
 	// Override is the boot override that this start consumes.
 	Override machine.BootOverride
 }
@@ -55,7 +59,7 @@ func (l *Launch) Args() []string {
 	for i := range l.Spec.Disks {
 		args = append(args, l.disk(i, order)...)
 	}
-	return append(args, l.bmcLine()...)
+	return append(append(args, l.optical(order)...), l.bmcLine()...)
 }
 
 // bmcLine is a KCS interface, which firmware announces by SMBIOS and ACPI.

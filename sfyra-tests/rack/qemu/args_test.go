@@ -50,6 +50,19 @@ func odd() Spec {
 	return s
 }
 
+// withDrive has an optical drive that its BMC fills.
+func withDrive() Spec {
+	s := small()
+	s.Name, s.Drive = "drive", true
+	return s
+}
+
+// holding has an image in it.
+func holding(l *Launch) *Launch {
+	l.Inserted = true
+	return l
+}
+
 func launch(spec Spec, override string) *Launch {
 	l := &Launch{Spec: &spec, Accel: TCG, CodeFile: "/firmware/CODE.fd", Override: machine.BootOverride{Target: override}}
 	for i := range spec.NICs {
@@ -76,6 +89,7 @@ func TestArgs(t *testing.T) {
 	kvm.Accel = KVM
 	for name, l := range map[string]*Launch{
 		"direct": launch(direct, ""), "direct-hdd": launch(direct, machine.TargetHdd), "small": launch(small(), ""), "full": launch(full(), ""), "full-hdd": launch(full(), machine.TargetHdd),
+		"drive-empty": launch(withDrive(), ""), "drive-cd": holding(launch(withDrive(), machine.TargetCd)),
 		"small-cd": launch(small(), machine.TargetCd), "small-http": launch(small(), machine.TargetUefiHTTP),
 		"disk-first": launch(first, ""), "disk-first-pxe": launch(first, machine.TargetPxe), "odd": launch(odd(), ""), "http-pxe": launch(http, machine.TargetPxe), "bios": launch(bios, ""), "kvm": kvm,
 		"arm64": launch(arm, ""), "arm64-http": armHTTP,

@@ -78,6 +78,8 @@ func (s *Spec) checkFirmware() error {
 		return fmt.Errorf("unknown architecture %q", s.Arch)
 	case s.Arch == ARM64 && (s.Firmware == BIOS || s.Direct != nil):
 		return errors.New("an arm64 server boots by its UEFI firmware here")
+	case s.Drive && (s.Arch == ARM64 || len(s.Disks) >= sataPorts && s.Disks[sataPorts-1].Kind == SATA):
+		return errors.New("an optical drive takes the last SATA port of an amd64 server; leave it free")
 	case s.Firmware == BIOS && s.HTTPBoot:
 		return errors.New("a BIOS cannot boot through HTTP; use UEFI")
 	}

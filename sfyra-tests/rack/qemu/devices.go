@@ -6,13 +6,21 @@ import (
 	"ingot.dev/ingot/sfyra-tests/rack/machine"
 )
 
-// order holds the boot index of the first NIC and of the first disk.
-type order struct{ nic, disk int }
+// order holds the boot index of the first NIC, of the first disk and of the optical drive.
+type order struct{ nic, disk, optical int }
 
-// order puts the network first, then the disks, unless the override or the
-// firmware's own order says otherwise. Cd changes nothing: a drive without a
-// medium falls through to the rest.
+// order puts the network first, then the disks, then the optical drive, unless the override or the
+// firmware's own order says otherwise. A drive without a medium falls through to the rest.
 func (l *Launch) order() order {
+	o := l.rest()
+	o.optical = 2 + len(l.Spec.Disks) + len(l.Spec.NICs)
+	if l.Override.Target == machine.TargetCd {
+		o.optical = 0
+	}
+	return o
+}
+
+func (l *Launch) rest() order {
 	network := l.Override.Target == machine.TargetPxe || l.Override.Target == machine.TargetUefiHTTP
 	if l.Override.Target == machine.TargetHdd || l.Spec.DiskFirst && !network {
 		return order{disk: 1, nic: 1 + len(l.Spec.Disks)}
@@ -29,6 +37,24 @@ func (l *Launch) nic(i int, o order) []string {
 	return []string{
 		"-netdev", fmt.Sprintf("tap,id=net%d,ifname=%s,script=no,downscript=no", i, l.Taps[i]),
 		"-device", device,
+	}
+}
+
+// OpticalID is the name of the optical drive to QEMU's monitor.
+const OpticalID = "optical0"
+
+// optical is a drive on the built-in SATA controller, with the image or without.
+func (l *Launch) optical(o order) []string {
+	if !l.Spec.Drive {
+		return nil
+	}
+	medium := ""
+	if l.Inserted {
+		medium = ",format=raw,file=" + MediaFile
+	}
+	return []string{
+		"-drive", "if=none,id=media0,media=cdrom,readonly=on" + medium,
+		"-device", fmt.Sprintf("ide-cd,id=%s,bus=ide.5,drive=media0,bootindex=%d", OpticalID, o.optical),
 	}
 }
 

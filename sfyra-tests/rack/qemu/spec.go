@@ -126,6 +126,8 @@ type Spec struct {
 	HTTPBoot bool
 	// BMCLine is host:port of who plays the BMC towards the machine itself, in the words of QEMU's ipmi-bmc-extern; empty gives it no way to a BMC.
 	BMCLine string
+	// Drive is an optical drive that the BMC fills: virtual media. It is empty until then. amd64 only, beside at most five SATA disks.
+	Drive bool
 	// IPv6 leaves the firmware's IPv6 boot on; off saves a minute of attempts.
 	IPv6 bool
 	// Direct, if any, is booted by every start that has no Hdd override. A UEFI firmware starts it as an EFI program.

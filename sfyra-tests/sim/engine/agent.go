@@ -33,6 +33,7 @@ type agent struct {
 	life     int // of the replica when the agent connected
 	leave    func()
 	ran      map[task]bool
+	typing   bool          // commands to the BMC are on their way
 	enrolled time.Duration // when it was let in last
 	shows    metal.ServerInventorySpec
 	readAt   time.Duration
@@ -205,7 +206,9 @@ func (a *agent) obey(t lifecycle.Task) {
 		if !a.impostor {
 			a.do(time.Second, func() { a.m.restart("the agent leaves") })
 		}
-	case lifecycle.TaskWait, lifecycle.TaskDenied, lifecycle.TaskAccount: // no model has a way to its BMC from within
+	case lifecycle.TaskAccount:
+		a.account(t.Account)
+	case lifecycle.TaskWait, lifecycle.TaskDenied:
 		after := time.Minute
 		if t.After > 0 {
 			after = t.After

@@ -29,6 +29,8 @@ type bmcModel struct {
 	told    bool
 	toldAt  time.Duration
 	command int
+	// users are its accounts, from which a login over the network depends.
+	users []bmcUser
 }
 
 // staleness is how old the readings of a stale BMC get.
@@ -90,7 +92,7 @@ func (b *bmcModel) obey(o order) error {
 		m.switchOn("order " + o.ID)
 	case lifecycle.EnsurePowerOn:
 		m.switchOn("order " + o.ID)
-	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower,
+	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia, lifecycle.WritePassport,
 		lifecycle.KeepAccount, lifecycle.CheckAccount, lifecycle.TakeAccount, lifecycle.ForgetAccount:
 	}
 	return nil

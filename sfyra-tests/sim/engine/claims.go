@@ -30,11 +30,17 @@ func (w *World) offer(ingot *store.Client) error {
 	c := &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: "any"}, Spec: metal.ServerClassSpec{
 		AllowedNamespaces: &metal.NamespaceSelection{All: true}, EnvironmentRef: &metal.NameRef{Name: "os"}, WipeLevel: metal.WipeClear,
 	}}
+	if w.reuses() {
+		c.Spec.Reuse = metal.ReuseSameOwner
+	}
 	if err := ingot.Create(background(), c); err != nil {
 		return fmt.Errorf("making the ServerClass: %w", err)
 	}
 	return nil
 }
+
+// reuses says that servers of clusters go from one claim to the next without a wipe: in every other seed that has clusters.
+func (w *World) reuses() bool { return w.kinds.Has(Clusters) && w.seed%2 == 0 }
 
 // beginClaims plans what people do with claims.
 func (o *operator) beginClaims() {
@@ -60,7 +66,7 @@ func (o *operator) wish(namespace, name string) *metal.ServerClaim {
 		c.Spec.ServerName = o.w.machines[o.w.people.upTo(len(o.w.machines))].name
 	}
 	if o.w.kinds.Has(Clusters) && o.w.people.chance(0.6) {
-		c.Labels = map[string]string{clusterLabel: namespace}
+		c.Labels, c.Spec.Reuse = map[string]string{clusterLabel: namespace}, o.w.reuses()
 		o.clusters[namespace] = clusterState{}
 	}
 	return c

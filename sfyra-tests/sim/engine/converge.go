@@ -66,7 +66,7 @@ func ready(s *metal.Server) string {
 var onTheWay = []string{
 	"", reasons.Accepted, reasons.BootRunning, reasons.BootClaimed, reasons.WipeGranted, reasons.WipeRunning, reasons.ReceiptJudged, reasons.DestructiveLimit, reasons.BootVoided,
 	reasons.BMCNotAsked, reasons.BMCUnreachable, reasons.BMCLied, reasons.NeverWiped, reasons.OffNotProven, reasons.WipeTimeout, reasons.BootNotHonored,
-	reasons.PowerRequestRunning, reasons.Provisioning, reasons.BindingIncomplete, reasons.Releasing, reasons.Installed, reasons.Fenced,
+	reasons.PowerRequestRunning, reasons.Provisioning, reasons.BindingIncomplete, reasons.Releasing, reasons.Installed, reasons.Fenced, reasons.KeptForReuse,
 }
 
 // moving says what a server still goes through; empty when it rests.
@@ -83,6 +83,8 @@ func (w *World) moving(s *metal.Server) string {
 		return w.unpressed(s) + w.pretends(s)
 	case w.unheard(s) != "":
 		return w.unheard(s)
+	case w.accountMoving(s) != "":
+		return w.accountMoving(s)
 	case slices.Contains(onTheWay, ready(s)):
 		return "Ready is " + ready(s)
 	case w.operator.waits(s, reasons.ReceiptJudged):

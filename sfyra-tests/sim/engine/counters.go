@@ -104,9 +104,22 @@ const (
 	restartsForged
 	wipesContradicted
 	agentsFreed
+	serversReused
+	remediesBegun
 	handmadeRun
 	buttonsPressed
 	foreignServers
+	accountsAsked
+	accountsBegun
+	accountsHanded
+	accountsTaken
+	accountsFailed
+	accountsForfeited
+	accountsForged
+	accountsInterrupted
+	bmcsOnboarded
+	usersDropped
+	loginsRefused
 	endAvailable
 	endRunning
 	endBound
@@ -140,8 +153,11 @@ var counterNames = [counters]string{
 	configsContested: "machine configs contested", configsChanged: "machine configs changed meanwhile", configsTruncated: "machine configs in part", configsStolen: "machine configs stolen",
 	installsProven: "systems proven installed", workloadsRun: "systems proven to run", signalsLost: "signals lost", signalsForged: "words in the name of servers", disksDied: "disks of systems lost", disksLost: "systems installed again",
 	buttonsIgnored: "power buttons ignored", localBoots: "scripts for the local disk", workloadsErased: "disks of workloads erased", warmShown: "idle servers in the agent",
-	restartsOrdered: "restarts ordered of agents", restartsAcknowledged: "restarts acknowledged", wipesContradicted: "verified wipes contradicted", agentsFreed: "releases proven by an agent", handmadeRun: "systems proven to run without a BMC",
+	restartsOrdered: "restarts ordered of agents", restartsAcknowledged: "restarts acknowledged", wipesContradicted: "verified wipes contradicted", agentsFreed: "releases proven by an agent", serversReused: "servers reused without a wipe", remediesBegun: "power cycles begun for a workload", handmadeRun: "systems proven to run without a BMC",
 	restartsForged: "restarts acknowledged by strangers", buttonsPressed: "buttons pressed",
+	accountsAsked: "accounts at BMCs asked for", accountsBegun: "accounts begun", accountsHanded: "accounts handed to agents", accountsTaken: "accounts taken into use",
+	accountsFailed: "accounts that failed", accountsForfeited: "accounts forfeited", accountsForged: "accounts that strangers said they set up",
+	accountsInterrupted: "agents crashed between two commands to their BMC", bmcsOnboarded: "BMCs declared by Ingot", usersDropped: "users of BMCs dropped", loginsRefused: "logins refused by BMCs",
 	foreignServers: "servers of another installation", endAvailable: "servers Available at the end", endRunning: "servers Running at the end", endBound: "claims bound at the end",
 	endUnbound: "claims that wait at the end", endDeleting: "claims that cannot end at the end", endWaiting: "servers that wait for a named reason at the end",
 }

@@ -65,7 +65,8 @@ const (
 	SharedDisks                   // two machines see one disk
 	ForeignDisks                  // USB sticks, fabric, disks without an identifier
 	Installations                 // another installation manages some servers
-	NoBMC                         // a server has no BMC
+	NoBMC                         // a server declares no BMC
+	Accounts                      // Ingot has accounts of its own at BMCs, set up from within the machines, and people rotate them
 	Kinds                         // how many kinds there are
 )
 
@@ -79,6 +80,7 @@ var kindNames = [Kinds]string{
 	Deletes: "delete", Ignores: "ignore-disk", Restores: "restore", LostStatus: "lost-status", NewDisks: "new-disk", Squatters: "squatter",
 	Claims: "claim", Releases: "release", Moves: "move", Forced: "forced", Clusters: "cluster", GiveUps: "give-up", Liars: "liar", ConfigEdits: "config-edit",
 	WarmServers: "warm", SharedDisks: "shared-disk", ForeignDisks: "foreign-disk", Installations: "installations", NoBMC: "no-bmc",
+	Accounts: "account",
 }
 
 // String is the name of the kind.
@@ -122,7 +124,7 @@ func (s Set) String() string {
 func swarm(seed uint64) (s Set) {
 	r := newStream(seed, "swarm")
 	p := []float64{0, 0.1, 0.25, 0.35, 0.5, 0.8}[r.upTo(6)]
-	for k := range Kinds {
+	for k := range Accounts {
 		if r.chance(p) {
 			s |= 1 << k
 		}
@@ -132,6 +134,10 @@ func swarm(seed uint64) (s Set) {
 	}
 	if r.chance(0.25) { // what is to happen there needs a long way
 		s |= 1 << NoBMC
+	}
+	// Drawn apart, so that seeds of before stay what they were. A restored store has Secrets of before its backup's records, which no `ingot restore` makes.
+	if newStream(seed, "accounts").chance(0.3) && !s.Has(Restores) {
+		s |= 1 << Accounts
 	}
 	return s
 }

@@ -28,6 +28,8 @@ type machine struct {
 	source string // its address on the boot segment
 	disks  []*disk
 	bmc    *bmcModel
+	// bmcAddress is what the BMC says of itself to its machine.
+	bmcAddress string
 
 	on    bool
 	feed  bool // the socket has power

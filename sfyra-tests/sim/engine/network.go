@@ -98,6 +98,7 @@ func (n *network) report(server, bootID string) {
 func (m *machine) inventory() metal.ServerInventorySpec {
 	spec := metal.ServerInventorySpec{
 		Arch:   boot.AMD64,
+		IPMI:   m.w.kinds.Has(Accounts),
 		System: metal.SystemInfo{Manufacturer: "ACME", Serial: m.serial},
 		NICs:   []metal.NIC{{Name: "eth0", MAC: m.mac, PermanentMAC: m.mac, PCIAddress: "0000:01:00.0", Carrier: true}},
 	}

@@ -210,11 +210,19 @@ func (o *operator) power(m *machine, action metal.PowerAction) {
 	id := o.w.people.id(8)
 	o.w.check.requests[id] = true
 	ok := o.edit(m, "asks for power "+string(action)+" of", func(s *metal.Server) bool {
-		s.Spec.PowerRequest = &metal.PowerRequest{ID: id, Action: action, RequestedAt: o.at()}
+		s.Spec.PowerRequest = &metal.PowerRequest{ID: id, Action: action, RequestedAt: o.at(), BindingID: o.w.remedied(action, s)}
 		return true
 	})
 	if ok {
 		o.w.count(powerAsked)
 		o.word(m)
 	}
+}
+
+// remedied is the binding that a power cycle is asked for: in every other seed that of the server's claim, as a remediation asks; otherwise a person does, for none.
+func (w *World) remedied(action metal.PowerAction, s *metal.Server) string {
+	if r := recordOf(s); w.seed%2 == 1 && action == metal.PowerActionCycle && r.Claim != nil {
+		return r.Claim.BindingID
+	}
+	return ""
 }

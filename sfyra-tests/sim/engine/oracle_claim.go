@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -25,22 +26,65 @@ func (c *oracle) recordChanged(s *metal.Server, old, r *metal.ServerRecord) {
 		c.completes(s, r.Claim)
 	}
 	c.freed(old, r)
+	c.reuses(s, old, r)
+	c.remedies(s, old, r)
 	if r.Release != nil && (old.Release == nil || old.Release.BindingID != r.Release.BindingID) {
-		c.w.count(releasesRecorded)
-		c.asked(s.Name)
-		if l := c.lease(r.Release.BindingID); l == nil || !l.given {
-			c.fail("I10", "a release of %s from %s/%s was recorded, and nobody gave it up", s.Name, r.Release.Namespace, r.Release.Name)
-		} else if l.configured && old.Wipe != nil {
-			c.lent(s, old.Wipe.Disks)
-		}
+		c.releases(s, old, r.Release)
 	}
 	c.installChanged(s, old, r)
+}
+
+// releases checks a release that is recorded now (I10), and what of the disks the workload had.
+func (c *oracle) releases(s *metal.Server, old *metal.ServerRecord, release *metal.ReleaseRecord) {
+	c.w.count(releasesRecorded)
+	c.asked(s.Name)
+	if l := c.lease(release.BindingID); l == nil || !l.given {
+		c.fail("I10", "a release of %s from %s/%s was recorded, and nobody gave it up", s.Name, release.Namespace, release.Name)
+	} else if l.configured && old.Wipe != nil {
+		c.lent(s, old.Wipe.Disks)
+	} else if l.configured && old.Claim != nil && old.Claim.Reused != nil {
+		c.lent(s, old.Claim.Reused.Disks)
+	}
 }
 
 // freed counts releases that an agent proved.
 func (c *oracle) freed(old, r *metal.ServerRecord) {
 	if r.Release != nil && r.Release.Proof == metal.ProofAgent && (old.Release == nil || old.Release.Proof == "") {
 		c.w.count(agentsFreed)
+	}
+}
+
+// remedies checks a power cycle that no person asked for: of an installed workload that nobody holds back, and never the fourth within an hour by the clock that counts them (I15).
+func (c *oracle) remedies(s *metal.Server, old, r *metal.ServerRecord) {
+	if r.Power == nil || len(r.Power.Cycles) == 0 || old.Power != nil && len(old.Power.Cycles) > 0 && slices.Equal(old.Power.Cycles, r.Power.Cycles) || r.Unverified != nil {
+		return // nothing begins, or it comes from a backup
+	}
+	c.w.count(remediesBegun)
+	n := len(r.Power.Cycles)
+	switch {
+	case r.Claim == nil || r.Installed == nil || r.Release != nil || r.Quarantine != nil || !s.Spec.Accepted:
+		c.fail("I15", "%s is cycled for a workload that it does not have, or that a person holds back", s.Name)
+	case old.Power != nil && len(old.Power.Cycles) == 3 && r.Power.Cycles[n-1].At.Sub(old.Power.Cycles[0].At.Time).Abs() < time.Hour-2*time.Second:
+		c.fail("I15", "%s is cycled for the fourth time within an hour", s.Name)
+	}
+}
+
+// reuses checks a server that went from one claim to the next without a wipe: the first was given up and stopped, and both want it and belong together (I14).
+func (c *oracle) reuses(s *metal.Server, old, r *metal.ServerRecord) {
+	if r.Claim == nil || r.Claim.Reused == nil || old.Claim != nil && old.Claim.BindingID == r.Claim.BindingID {
+		return
+	}
+	c.w.count(serversReused)
+	was := r.Claim.Reused
+	l := c.lease(was.BindingID)
+	next := store.Peek[metal.ServerClaim](c.w.store, r.Claim.Namespace, r.Claim.Name)
+	switch {
+	case l == nil || !l.given || !l.stopped:
+		c.fail("I14", "%s/%s got %s without a wipe, and %s/%s did not give it up, or was not stopped", r.Claim.Namespace, r.Claim.Name, s.Name, was.Namespace, was.Name)
+	case was.Namespace != r.Claim.Namespace || was.ReuseOwner == "" || next != nil && (!next.Spec.Reuse || next.Labels[clusterLabel] == ""):
+		c.fail("I14", "%s/%s got %s without a wipe from %s/%s, which has another owner, or wanted none of that", r.Claim.Namespace, r.Claim.Name, s.Name, was.Namespace, was.Name)
+	case recordOf(s).Quarantine != nil || !s.Spec.Accepted:
+		c.fail("I14", "%s/%s got %s without a wipe, which a person holds back", r.Claim.Namespace, r.Claim.Name, s.Name)
 	}
 }
 

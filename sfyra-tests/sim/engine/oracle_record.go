@@ -14,6 +14,9 @@ func (c *oracle) wrote(w *store.Write) {
 		c.claimWrote(w)
 		return
 	}
+	if c.w.kinds.Has(Accounts) {
+		c.accountWrote(w)
+	}
 	if i, ok := w.After.(*metal.ServerInventory); ok && i != nil {
 		c.inventoried[i.Name] = c.w.now
 	}

@@ -105,6 +105,16 @@ var wreckage = append(wreckageOfClaims, []broken{
 			r.Boot.Phase, r.Boot.RestartedBy = metal.BootBooting, r.Agent.Key
 		}
 	}}},
+	{name: "accounts need no login", invariant: "I16", kinds: engine.SetOf(engine.Accounts, engine.Impostor), servers: 6, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
+		if r := recordOf(s); r.BMCAccount != nil && r.BMCAccount.Step == metal.BMCAccountChecking {
+			r.BMCAccount.Step = metal.BMCAccountTaking
+		}
+	}}},
+	{name: "the account in use is dropped", invariant: "I16", kinds: engine.SetOf(engine.Accounts), servers: 6, sabotage: engine.Sabotage{Server: func(s *metal.Server) {
+		if r := recordOf(s); r.BMCAccount != nil && r.BMCAccount.Step == metal.BMCAccountSetting && r.BMCAccount.Using != "" {
+			r.BMCAccount.Old, r.BMCAccount.Using = []string{r.BMCAccount.Using}, "ingot-0"
+		}
+	}}},
 	{name: "erase records are lost", invariant: "L1", sabotage: engine.Sabotage{Replica: func(r *server.Reconciler) { r.Eraser = forgetful{} }}},
 	{name: "each look writes", invariant: "L2", sabotage: engine.Sabotage{Reading: chatter()}},
 }...)

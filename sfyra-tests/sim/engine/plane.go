@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"time"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -35,6 +36,7 @@ type worker struct {
 	plane   *plane
 	server  string
 	bmc     *bmcModel
+	login   bmcUser // how it goes in
 	gone    bool
 	turns   int // counts planned turns: only the latest happens
 	busy    bool
@@ -46,14 +48,24 @@ type worker struct {
 	want    metal.PowerState
 }
 
-// Ensure starts the worker of a server's BMC.
+// trialOf is under which name a server's BMC is tried with the account to come, as the reconciler calls it.
+func trialOf(name string) string { return name + "/next" }
+
+// Ensure starts the worker of a server's BMC, or tells it how to go in.
 func (p *plane) Ensure(name string, target server.BMC) {
-	b := p.p.w.bmcs[target.Endpoint]
+	b, login := p.p.w.bmcs[target.Endpoint], bmcUser{target.Username, target.Password.Reveal(), true}
+	if b == nil && strings.HasSuffix(name, trialOf("")) { // an address that a stranger made up
+		b = p.p.w.nowhere
+	}
 	old := p.workers[name]
+	if old != nil && old.bmc == b && old.login != login {
+		old.login = login
+		old.nudge(p.p.w.hardware.between(100*time.Millisecond, time.Second))
+	}
 	if b == nil || old != nil && old.bmc == b {
 		return
 	}
-	k := &worker{plane: p, server: name, bmc: b}
+	k := &worker{plane: p, server: name, bmc: b, login: login}
 	if old != nil {
 		old.gone = true
 	}
@@ -79,7 +91,7 @@ func (p *plane) submit(name string, a lifecycle.Action) {
 	if k == nil {
 		return
 	}
-	if a.Kind == lifecycle.WithdrawPower || a.Kind == lifecycle.ReadPower {
+	if a.Kind == lifecycle.WithdrawPower || a.Kind == lifecycle.ReadPower || a.Kind == lifecycle.EjectMedia {
 		k.next = nil
 		k.publish()
 		k.nudge(p.p.w.hardware.between(50*time.Millisecond, time.Second))
@@ -131,7 +143,11 @@ func (k *worker) perform() {
 	if k.gone {
 		return
 	}
-	if err := k.bmc.obey(*k.begun); err != nil {
+	err := errNoLogin
+	if k.letIn() {
+		err = k.bmc.obey(*k.begun)
+	}
+	if err != nil {
 		if k.next == nil {
 			k.next = k.begun
 		}
@@ -148,7 +164,7 @@ func (k *worker) perform() {
 		return
 	case lifecycle.EnsurePowerOff:
 		k.want = metal.PowerOff
-	case lifecycle.NoAction, lifecycle.EnsurePowerOn, lifecycle.EnsurePowerOnFromNetwork, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower,
+	case lifecycle.NoAction, lifecycle.EnsurePowerOn, lifecycle.EnsurePowerOnFromNetwork, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia, lifecycle.WritePassport,
 		lifecycle.KeepAccount, lifecycle.CheckAccount, lifecycle.TakeAccount, lifecycle.ForgetAccount:
 	}
 	k.plane.p.in(time.Second, func() { k.look(k.plane.p.w.now + settleTimeout) })
@@ -200,7 +216,12 @@ func (k *worker) expire() {
 // read asks for the power once.
 func (k *worker) read() {
 	on, err := k.bmc.read()
-	if err != nil {
+	switch {
+	case err == nil && !k.letIn():
+		k.reading.Reason, k.reading.Message = reasons.BMCUnauthorized, errNoLogin.Error()
+		k.plane.p.w.count(loginsRefused)
+		return
+	case err != nil:
 		k.reading.Reason, k.reading.Message = reasons.BMCUnreachable, err.Error()
 		return
 	}
@@ -210,6 +231,9 @@ func (k *worker) read() {
 	}
 	k.believe()
 }
+
+// letIn says that the BMC takes the name and password.
+func (k *worker) letIn() bool { return k.bmc.letsIn(k.login.name, k.login.password) }
 
 // believe says that the BMC lied for as long as its readings contradict the last order.
 func (k *worker) believe() {

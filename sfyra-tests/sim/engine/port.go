@@ -67,6 +67,9 @@ func (p *process) task(a *agent) (t lifecycle.Task, err error) {
 		if err == nil && t.Kind == lifecycle.TaskWipe {
 			p.w.check.handsOut(p, a, t.Grant)
 		}
+		if err == nil && t.Kind == lifecycle.TaskAccount {
+			p.w.check.handsAccount(p, a, t.Account)
+		}
 		return err
 	})
 	return t, err

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/metal-controller/accounts"
 	"ingot.dev/ingot/metal-controller/agentserver/desk"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/identity"
@@ -75,6 +76,8 @@ func (p *process) start() {
 		Client: p.cached, Live: p.live, Plane: p.plane, Sightings: p.seen, Events: p, Disks: finder, Eraser: p.w.eraser(p),
 		Installation: p.installation, Now: p.clock, Random: p.ids, Workloads: workloads{p.w}, Idle: idle{p.w},
 	}
+	keeper := &accounts.Keeper{Client: p.live, Live: p.live, Name: lifecycle.AccountSecret, Random: p.ids}
+	p.reconciler.Accounts, p.desk.Accounts = keeper, keeper
 	p.reconciler.Live = clusterReader{p.live, p.w}
 	p.follower = &server.Follower{Reconciler: p.reconciler}
 	p.records = records.Store{Client: p.cached, Live: p.live, Installation: p.installation}
@@ -288,7 +291,8 @@ func (p *process) wakeIfNews(k *worker) {
 	old, reading := before.At.IsZero(), now.At.IsZero()
 	if before.State != now.State || before.Reason != now.Reason || before.Pending != now.Pending || before.Done != now.Done ||
 		before.CommandAt != now.CommandAt || old != reading {
-		p.wake(k.server, 10*time.Millisecond)
+		name, _, _ := strings.Cut(k.server, trialOf("")) // of the login with an account to come, too
+		p.wake(name, 10*time.Millisecond)
 	}
 }
 

@@ -25,6 +25,7 @@ func (o *operator) whims(m *machine) {
 		{Squatters, o.install},
 		{GiveUps, o.mistake},
 		{GitAccept, o.gitAccept},
+		{Accounts, o.rotate},
 	} {
 		if !o.w.kinds.Has(x.kind) || !o.w.people.chance(0.7) {
 			continue
@@ -123,9 +124,12 @@ func (o *operator) apply(m *machine) {
 		return
 	}
 	o.edit(m, "applies an old manifest of", func(s *metal.Server) bool {
-		record := s.Spec.Record
+		record, bmc := s.Spec.Record, s.Spec.BMC
 		manifest.Spec.DeepCopyInto(&s.Spec)
 		s.Spec.Record = record
+		if s.Spec.BMC == nil { // what a manifest never named is left as Ingot wrote it
+			s.Spec.BMC = bmc
+		}
 		return true
 	})
 	o.unseen(m)

@@ -42,6 +42,7 @@ type World struct {
 	processes []*process
 	machines  []*machine
 	bmcs      map[string]*bmcModel
+	nowhere   *bmcModel // an address where nobody answers
 	byMAC     map[string]*machine
 	net       *network
 	operator  *operator
@@ -63,6 +64,7 @@ func newWorld(seed uint64, cfg Config) *World {
 	w.hardware, w.accidents, w.crashes = newStream(seed, "hardware"), newStream(seed, "accidents"), newStream(seed, "crashes")
 	w.people, w.ids = newStream(seed, "people"), newStream(seed, "ids")
 	w.store = store.New(w.time)
+	w.nowhere = &bmcModel{m: &machine{w: w, name: "nowhere"}, mode: dead}
 	w.check = newOracle(w)
 	w.store.OnWrite = w.wrote
 	w.store.Fault = w.fault
@@ -170,8 +172,8 @@ func (w *World) rack(n int) {
 	m := &machine{w: w, n: n, name: "m" + strconv.Itoa(n), feed: true, network: w.hardware.chance(0.7)}
 	m.mac = fmt.Sprintf("52:54:00:%02x:%02x:%02x", n>>16&255, n>>8&255, n&255)
 	m.serial, m.source = "SN-"+strconv.Itoa(n), netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}).String()
-	m.bmc = &bmcModel{m: m}
-	w.bmcs["bmc-"+m.name], w.byMAC[m.mac] = m.bmc, m
+	m.bmc, m.bmcAddress = &bmcModel{m: m, users: person()}, netip.AddrFrom4([4]byte{10, 9, byte(n >> 8), byte(n)}).String()
+	w.bmcs["bmc-"+m.name], w.bmcs[m.bmcAddress], w.byMAC[m.mac] = m.bmc, m.bmc, m
 	w.machines = append(w.machines, m)
 	for range 1 + w.hardware.upTo(3) {
 		d := w.newDisk(m, []string{"nvme", "sata", "sas"}[w.hardware.upTo(3)])

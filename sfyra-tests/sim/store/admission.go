@@ -20,7 +20,7 @@ func (k *kind) admit(who Identity, old, next client.Object) error {
 		if old, ok := old.(*metal.Server); ok {
 			was = old.Spec.Record
 		}
-		if !equalRecord(was, next.Spec.Record) {
+		if !equalRecord(was, next.Spec.Record) && !(who.Mover && old == nil && named(next.Spec.Record)) {
 			return k.forbidden(next, "spec.record is written only by Ingot")
 		}
 	case *metal.ServerClaim:
@@ -28,15 +28,23 @@ func (k *kind) admit(who Identity, old, next client.Object) error {
 		if old, ok := old.(*metal.ServerClaim); ok {
 			was = old.Spec.Binding
 		}
-		if !same(was, next.Spec.Binding) {
+		if !same(was, next.Spec.Binding) && !(who.Mover && old == nil) {
 			return k.forbidden(next, "spec.binding is written only by Ingot")
 		}
 	case *metal.ServerInventory:
+		if old == nil && who.Mover {
+			return nil
+		}
 		if old == nil || !k.contentShape.equal(k.pointer(old), k.pointer(next)) {
 			return k.forbidden(next, "a ServerInventory is written only by Ingot")
 		}
 	}
 	return nil
+}
+
+// named says that a record tells in which object its installation wrote it.
+func named(r *metal.ServerRecord) bool {
+	return r != nil && r.ManagedBy != nil && r.ManagedBy.Object != ""
 }
 
 func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }

@@ -105,7 +105,7 @@ func validateServer(old, next *metal.Server) field.ErrorList {
 func validateRequests(was, is *metal.ServerSpec) field.ErrorList {
 	return slices.Concat(
 		renewed("powerRequest", was.PowerRequest, is.PowerRequest, func(a, b *metal.PowerRequest) bool {
-			return a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt)
+			return a.ID != b.ID || a.Action == b.Action && a.BindingID == b.BindingID && a.RequestedAt.Equal(&b.RequestedAt)
 		}),
 		renewed("acceptRequest", was.AcceptRequest, is.AcceptRequest, func(a, b *metal.AcceptRequest) bool {
 			return a.ID != b.ID || acceptShape.equal(unsafe.Pointer(a), unsafe.Pointer(b))
@@ -115,6 +115,9 @@ func validateRequests(was, is *metal.ServerSpec) field.ErrorList {
 		}),
 		renewed("bmcRequest", was.BMCRequest, is.BMCRequest, func(a, b *metal.BMCRequest) bool {
 			return a.ID != b.ID || a.Action == b.Action && a.RequestedAt.Equal(&b.RequestedAt)
+		}),
+		renewed("ownerRequest", was.OwnerRequest, is.OwnerRequest, func(a, b *metal.OwnerRequest) bool {
+			return a.ID != b.ID || a.Action == b.Action && a.Epoch == b.Epoch && a.Force == b.Force && a.RequestedAt.Equal(&b.RequestedAt)
 		}),
 		renewed("releaseRequest", was.ReleaseRequest, is.ReleaseRequest, func(a, b *metal.ReleaseRequest) bool {
 			return a.ID != b.ID || releaseShape.equal(unsafe.Pointer(a), unsafe.Pointer(b))

@@ -48,6 +48,8 @@ type Identity struct {
 	Name string
 	// Ingot is whether admission takes it for Ingot's controllers.
 	Ingot bool
+	// Mover is whether it may move servers, as clusterctl does for an administrator.
+	Mover bool
 }
 
 // Store holds objects. Its exported fields may be set at any time.

@@ -1,4 +1,7 @@
-package esp
+// Package fat writes file systems that firmware reads: FAT16 with given files (layer 1: pure). The same bytes come out every time.
+//
+// Sources: the Microsoft FAT specification of 2000; UEFI 2.10 section 13.3.
+package fat
 
 import (
 	"encoding/binary"
@@ -9,6 +12,7 @@ import (
 // Layout of the file system: FAT16, which any firmware reads, of clusters as
 // small as its limits allow.
 const (
+	sector          = 512
 	reservedSectors = 1
 	rootEntries     = 512
 	rootSectors     = rootEntries * entryBytes / sector
@@ -17,20 +21,35 @@ const (
 	endOfChain      = 0xffff
 )
 
+// File is one file.
+type File struct {
+	// Path from the root, with slashes and without one in front.
+	Path string
+	Data []byte
+}
+
+// Piece is a run of bytes and where it stands in the file system. What is between the pieces is zero, or does not matter.
+type Piece struct {
+	At   int64
+	Data []byte
+}
+
 // geometry is what the boot sector says.
 type geometry struct {
+	// hidden is how many sectors are before the file system on its disk.
+	hidden                                    int
 	sectors, perCluster, fatSectors, clusters int
 }
 
-func newGeometry(bytes int64) (geometry, error) {
-	g := geometry{sectors: int(bytes / sector), perCluster: 1}
+func newGeometry(bytes int64, hidden int) (geometry, error) {
+	g := geometry{hidden: hidden, sectors: int(bytes / sector), perCluster: 1}
 	for g.sectors/g.perCluster > mostClusters {
 		g.perCluster *= 2
 	}
 	g.fatSectors = (2*(g.sectors/g.perCluster+2) + sector - 1) / sector
 	g.clusters = (g.sectors - g.rootStart() - rootSectors) / g.perCluster
 	if g.clusters < leastClusters || g.perCluster > 64 {
-		return g, fmt.Errorf("a partition of %d bytes makes no FAT16", bytes)
+		return g, fmt.Errorf("%d bytes make no FAT16", bytes)
 	}
 	return g, nil
 }
@@ -38,9 +57,9 @@ func newGeometry(bytes int64) (geometry, error) {
 func (g geometry) rootStart() int { return reservedSectors + 2*g.fatSectors }
 func (g geometry) size() int      { return g.perCluster * sector }
 
-// place is where a cluster stands on the disk; numbering starts at 2.
+// place is where a cluster stands; numbering starts at 2.
 func (g geometry) place(cluster int) int64 {
-	return (firstLBA + int64(g.rootStart()+rootSectors+(cluster-2)*g.perCluster)) * sector
+	return int64((g.rootStart() + rootSectors + (cluster-2)*g.perCluster) * sector)
 }
 
 // node is a file or a folder. Folders keep the order in which they were named.
@@ -81,12 +100,12 @@ type writer struct {
 	geometry
 	table  []byte
 	next   int
-	pieces []piece
+	pieces []Piece
 }
 
-// fileSystem is everything of the partition that is not empty.
-func fileSystem(bytes int64, files []File) ([]piece, error) {
-	g, err := newGeometry(bytes)
+// Layout is everything of a file system of so many bytes that is not empty; hidden is how many sectors of 512 bytes are before it on its disk.
+func Layout(bytes int64, hidden int, files []File) ([]Piece, error) {
+	g, err := newGeometry(bytes, hidden)
 	if err != nil {
 		return nil, err
 	}
@@ -97,17 +116,16 @@ func fileSystem(bytes int64, files []File) ([]piece, error) {
 	if err := w.layOut(root, 0); err != nil {
 		return nil, err
 	}
-	start := int64(firstLBA * sector)
 	folder := make([]byte, rootSectors*sector)
 	if copied := copy(folder, entries(root.children)); copied < len(entries(root.children)) {
 		return nil, fmt.Errorf("the root folder has room for %d entries", rootEntries)
 	}
 	return append(
 		w.pieces,
-		piece{start, g.bootSector()},
-		piece{start + reservedSectors*sector, w.table},
-		piece{start + int64(reservedSectors+g.fatSectors)*sector, w.table},
-		piece{start + int64(g.rootStart())*sector, folder},
+		Piece{0, g.bootSector()},
+		Piece{reservedSectors * sector, w.table},
+		Piece{int64(reservedSectors+g.fatSectors) * sector, w.table},
+		Piece{int64(g.rootStart()) * sector, folder},
 	), nil
 }
 
@@ -126,7 +144,7 @@ func (w *writer) layOut(folder *node, own int) error {
 			return err
 		}
 		if !c.folder {
-			w.pieces = append(w.pieces, piece{w.place(c.cluster), data})
+			w.pieces = append(w.pieces, Piece{w.place(c.cluster), data})
 			continue
 		}
 		if err := w.layOut(c, c.cluster); err != nil {
@@ -134,7 +152,7 @@ func (w *writer) layOut(folder *node, own int) error {
 		}
 		content := make([]byte, (len(data)+w.size()-1)/w.size()*w.size()) // the rest of the cluster must be zero
 		copy(content, append(dots(c.cluster, own), entries(c.children)...))
-		w.pieces = append(w.pieces, piece{w.place(c.cluster), content})
+		w.pieces = append(w.pieces, Piece{w.place(c.cluster), content})
 	}
 	return nil
 }
@@ -143,7 +161,7 @@ func (w *writer) layOut(folder *node, own int) error {
 func (w *writer) give(n *node, bytes int) error {
 	count := max(1, (bytes+w.size()-1)/w.size())
 	if w.next+count > w.clusters+2 {
-		return fmt.Errorf("%s does not fit: the partition has %d bytes", n.name, w.sectors*sector)
+		return fmt.Errorf("%s does not fit: the file system has %d bytes", n.name, w.sectors*sector)
 	}
 	n.cluster = w.next
 	for range count - 1 {
@@ -173,10 +191,10 @@ func (g geometry) bootSector() []byte {
 	binary.LittleEndian.PutUint16(b[22:], uint16(g.fatSectors))
 	binary.LittleEndian.PutUint16(b[24:], 63)
 	binary.LittleEndian.PutUint16(b[26:], 255)
-	binary.LittleEndian.PutUint32(b[28:], firstLBA)
+	binary.LittleEndian.PutUint32(b[28:], uint32(g.hidden))
 	b[36], b[38] = 0x80, 0x29
 	binary.LittleEndian.PutUint32(b[39:], 0x1460704)
-	copy(b[43:], "INGOT TEST FAT16   ")
+	copy(b[43:], "INGOT      FAT16   ")
 	b[510], b[511] = 0x55, 0xaa
 	return b
 }

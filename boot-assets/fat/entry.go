@@ -1,4 +1,4 @@
-package esp
+package fat
 
 import (
 	"encoding/binary"

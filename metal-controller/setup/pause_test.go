@@ -1,0 +1,122 @@
+//go:build e2e
+
+package setup_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/metal-controller/reconcilers/ingotcluster"
+	"ingot.dev/ingot/metal-controller/reconcilers/ingotmachine"
+	"ingot.dev/ingot/metal-controller/reconcilers/ingotremediation"
+	"ingot.dev/ingot/metal-controller/reconcilers/ingottemplate"
+	"ingot.dev/ingot/sfyra-tests/testapi"
+)
+
+// counted runs the reconcilers of all kinds for Cluster API on objects, a thousand times, with a cache as they have in a manager, and says what they read and wrote.
+func (w *tenant) counted(of map[string]client.Object) (reads, writes int) {
+	t := w.t
+	t.Helper()
+	cached, err := cluster.New(testapi.Config(t).AdminConfig, func(o *cluster.Options) { o.Scheme = w.admin.Scheme() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- cached.Start(ctx) }()
+	if !cached.GetCache().WaitForCacheSync(ctx) {
+		t.Fatal("the cache did not start")
+	}
+	c := &countingClient{Client: cached.GetClient()}
+	all := map[string]reconcile.Reconciler{
+		"cluster":  &ingotcluster.Reconciler{Client: c, Now: time.Now},
+		"machine":  &ingotmachine.Reconciler{Client: c, Live: w.admin, Events: noEvents{}, Now: time.Now},
+		"template": &ingottemplate.Reconciler{Client: c, Now: time.Now},
+		"remedy":   &ingotremediation.Reconciler{Client: c, Live: w.admin, Events: noEvents{}, Installation: w.installation(), Now: time.Now, Random: zeros{}},
+	}
+	for what, o := range of {
+		for range 1000 {
+			if _, err := all[what].Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(o)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	return c.reads, c.writes
+}
+
+// zeros is a source of randomness that has none.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestPause: a paused Cluster is left as it is, whatever happens to its machines: no write for a thousand reconciles of every kind, no order to a BMC. Unpaused, all of it
+// goes on. The same thousand reconciles write nothing once all has converged, either.
+func TestPause(t *testing.T) {
+	w := newTenant(t)
+	for _, n := range []string{"0", "1"} {
+		w.server(w.ns+"-"+n, "r1")
+	}
+	c := w.readyCluster("c1")
+	own := &infra.IngotCluster{ObjectMeta: w.meta("c1")}
+	d, known := w.set("c1", "md", 1, nil), map[string]string{}
+	first := w.grown(d, 1, known)[0]
+	log := w.bmc(known[first.Name] + ".bmc.example").orders
+	check := w.health("c1", "check", "md", 1, 3600)
+	w.unhealthy(first.Name, true)
+	remedy := &infra.IngotRemediation{ObjectMeta: w.meta(first.Name)}
+	w.until("it was cycled", remedy, func() bool { return remedy.Status.Phase == infra.RemediationWatching })
+	kinds := map[string]client.Object{"cluster": own, "machine": &first, "template": &infra.IngotMachineTemplate{ObjectMeta: w.meta("md")}, "remedy": remedy}
+	w.until("all has converged", &first, func() bool { return reason(first.Status.Conditions, "Ready") == reasons.Running })
+	before := log()
+	if reads, writes := w.counted(kinds); writes != 0 || reads < 4000 || !slices.Equal(log(), before) {
+		t.Errorf("converged: %d reads, %d writes, and the BMC got %v after %v", reads, writes, log(), before)
+	}
+	w.well(first.Name, check)
+
+	patchOf(t, c, `{"spec":{"paused":true}}`)
+	w.until("its infrastructure says that it is paused", own, func() bool { return meta.IsStatusConditionTrue(own.Status.Conditions, clusterv1.PausedCondition) })
+	w.until("its machine says that it is paused", &first, func() bool { return meta.IsStatusConditionTrue(first.Status.Conditions, clusterv1.PausedCondition) })
+	_, second := w.machine("c1", "second", nil)
+	w.until("the new machine waits for its Machine, which the core leaves alone", second, func() bool { return reason(second.Status.Conditions, "Ready") == reasons.MachineMissing })
+	remedy = &infra.IngotRemediation{ObjectMeta: w.meta(first.Name)} // the core is paused, so somebody else makes it
+	machine := &clusterv1.Machine{ObjectMeta: w.meta(first.Name)}
+	w.until("its Machine", machine, func() bool { return true })
+	remedy.OwnerReferences = []metav1.OwnerReference{{APIVersion: clusterv1.GroupVersion.String(), Kind: "Machine", Name: machine.Name, UID: machine.UID}}
+	w.create(remedy)
+	w.until("the remedy says that it is paused", remedy, func() bool { return meta.IsStatusConditionTrue(remedy.Status.Conditions, clusterv1.PausedCondition) })
+	before, kinds["machine"], kinds["remedy"] = log(), second, remedy
+	if reads, writes := w.counted(kinds); writes != 0 || reads < 4000 || !slices.Equal(log(), before) {
+		t.Errorf("paused: %d reads, %d writes, and the BMC got %v after %v", reads, writes, log(), before)
+	}
+	claim := &metal.ServerClaim{ObjectMeta: w.meta("second")}
+	if err := w.admin.Get(t.Context(), client.ObjectKeyFromObject(claim), claim); client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("a machine of the paused Cluster claims a server: %v", err)
+	}
+
+	patchOf(t, c, `{"spec":{"paused":null}}`)
+	// The core's Machine controller hears of a Cluster only once its control plane is initialized (cluster-api v1.14.2, core/reconcilers/machine: ClusterControlPlaneInitialized), and
+	// here none ever is: it looks at a Machine without a MachineSet again when that changes.
+	patchOf(t, &clusterv1.Machine{ObjectMeta: w.meta("second")}, `{"metadata":{"labels":{"changed":"yes"}}}`)
+	w.until("unpaused, the machine claims", claim, func() bool { return claim.Spec.Binding != nil })
+	w.until("and the other is cycled", remedy, func() bool { return remedy.Status.Phase == infra.RemediationWatching })
+	if got := log()[len(before):]; cycles(got) != 1 {
+		t.Errorf("unpaused, the BMC got %v", got)
+	}
+}

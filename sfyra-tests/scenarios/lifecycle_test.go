@@ -1,0 +1,173 @@
+//go:build e2e && e2e_talos
+
+package scenarios
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metal "ingot.dev/ingot/crds/metal/v1alpha1"
+	"ingot.dev/ingot/crds/reasons"
+	"ingot.dev/ingot/sfyra-tests/rack"
+	"ingot.dev/ingot/sfyra-tests/talos"
+)
+
+// The classes of the lifecycle: the endpoint of its cluster is the address of the one server that control planes may have.
+const controlClass, workClass = "control", "work"
+
+// TestClusterLifecycle: a cluster of real Talos machines by Cluster API, all within `ingot up`: its core in the program, the Talos providers in their child. One
+// command makes a control plane and a worker, it is scaled to a third server, and deleted: all servers wiped and Available. The Talos provider begins etcd here, and
+// Ingot does not. What is believed is what Kubernetes, Cluster API's own objects, the disks' images and QEMU say.
+func TestClusterLifecycle(t *testing.T) {
+	servers := []string{"c1", "w1", "w2"}
+	specs := []rack.Spec{talosServer("c1", 0xb1), talosServer("w1", 0xb2), talosServer("w2", 0xb3)}
+	for i := range specs[1:] {
+		specs[1+i].MemoryMiB = 3072
+	}
+	c := newTalosCluster(t, specs...)
+	c.began = time.Now()
+	for _, name := range servers {
+		c.register(name)
+		c.ingot("accept", name, "--wipe-data", "--yes")
+	}
+	var address string
+	for _, name := range servers {
+		v := c.awaitServer(name, "it is Available", wipeLimit, available)
+		c.await(wipeLimit, name+" is off", func() bool { return c.machine(name).PID() == 0 })
+		c.sort(name)
+		if name == "c1" && len(v.Status.Addresses) > 0 {
+			address = v.Status.Addresses[0]
+		}
+	}
+	c.phase("registered, wiped, off")
+	c.step("create", func(t *testing.T) { c.made(t, address) })
+	c.step("scale", func(t *testing.T) { c.scaled(t, address) })
+	c.step("delete", func(t *testing.T) { c.deleted(t, servers) })
+}
+
+// sort puts a server into the class of control planes, or that of workers.
+func (c *talosCluster) sort(name string) {
+	c.t.Helper()
+	class := workClass
+	if name == "c1" {
+		class = controlClass
+	}
+	if err := c.patch(name, `{"metadata":{"labels":{"for":"`+class+`"}}}`); err != nil {
+		c.t.Fatal(err)
+	}
+	v := &metal.ServerClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Spec: metal.ServerClassSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"for": class}}, AllowedNamespaces: &metal.NamespaceSelection{All: true},
+		EnvironmentRef: &metal.NameRef{Name: "talos"}, InstallDisk: &metal.InstallDisk{Transports: []string{"nvme"}},
+	}}
+	if err := c.client.Create(c.t.Context(), v); client.IgnoreAlreadyExists(err) != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// lifecycle runs the command that makes the cluster, and makes it larger.
+func (c *talosCluster) lifecycle(address, workers string) string {
+	return c.ingot("cluster", "create", kube, "--class", controlClass, "--worker-class", workClass, "--workers", workers, "--endpoint", "https://"+address+":6443",
+		"--talos-version", talos.Version, "--kubernetes-version", talos.KubernetesVersion, "--patch", filepath.Join(c.files, "patch.yaml"))
+}
+
+// made: the objects become machines, the machines Talos, and Talos Nodes, without another word.
+func (c *talosCluster) made(t *testing.T, address string) {
+	if said := c.lifecycle(address, "1"); !strings.Contains(said, "taloscontrolplane/"+kube+" is made") {
+		t.Fatalf("ingot cluster create said %s", said)
+	}
+	v := c.awaitServer("c1", "it is installed", 5*talosLimit, func(v *metal.Server) bool { return v.Spec.Record.Installed != nil })
+	c.phase("control plane installed")
+	if got := v.Spec.Record.Boot.Config; got != nil && got.Source != address {
+		t.Errorf("the endpoint is %s, and the control plane is at %s", address, got.Source)
+	}
+	c.awaitServer("c1", "it runs", 2*nodeLimit, func(v *metal.Server) bool { return v.Status.State == metal.StateRunning })
+	c.phase("control plane runs")
+	c.awaitNode(t, "c1")
+	c.phase("control plane is a Ready node")
+	worker := c.awaitWorkers(t, 1)[0]
+	c.awaitNode(t, worker)
+	c.phase("worker is a Ready node")
+	c.awaitMachines(t, 2)
+	if v := c.awaitServer("c1", "it is there", bootLimit, func(*metal.Server) bool { return true }); v.Spec.Record.Claim.Etcd != nil {
+		t.Errorf("Ingot began etcd as well: %+v", v.Spec.Record.Claim.Etcd)
+	}
+	if lines := c.audited(t, reasons.EtcdBootstrapped); len(lines) != 0 {
+		t.Errorf("Ingot ordered etcd to begin: %s", strings.Join(lines, "\n"))
+	}
+}
+
+// scaled: a third server.
+func (c *talosCluster) scaled(t *testing.T, address string) {
+	if said := c.lifecycle(address, "2"); !strings.Contains(said, "has 2 machines now") {
+		t.Fatalf("ingot cluster create said %s", said)
+	}
+	for _, worker := range c.awaitWorkers(t, 2) {
+		c.awaitNode(t, worker)
+	}
+	c.awaitMachines(t, 3)
+	c.gaveConfigs(t, 3)
+	c.phase("a second worker is a Ready node")
+}
+
+// deleted: what Kubernetes and Cluster API held is gone, and so is Talos on each disk.
+func (c *talosCluster) deleted(t *testing.T, servers []string) {
+	c.ingot("cluster", "delete", kube, "--yes", "--wait")
+	c.phase("the Cluster is gone")
+	for _, name := range servers {
+		c.awaitServer(name, "it is Available again", 2*wipeLimit, available)
+		c.await(wipeLimit, name+" is off", func() bool { return c.machine(name).PID() == 0 })
+		if c.onDisk(name, "EPHEMERAL") || c.onDisk(name, "STATE") {
+			t.Errorf("%s: partitions of Talos are left", name)
+		}
+	}
+	c.phase("wiped, Available")
+}
+
+// awaitWorkers waits until so many workers run, and names their servers.
+func (c *talosCluster) awaitWorkers(t *testing.T, n int) (servers []string) {
+	t.Helper()
+	c.await(3*nodeLimit, "workers run", func() bool {
+		var list metal.ServerClaimList
+		if c.client.List(t.Context(), &list, client.InNamespace(tenant), client.MatchingLabels{metal.ClusterRoleLabel: metal.RoleWorker}) != nil {
+			return false
+		}
+		servers = nil
+		for i := range list.Items {
+			if v := &list.Items[i]; v.Spec.Binding != nil && says(v, reasons.Ready) == reasons.Running {
+				servers = append(servers, v.Spec.Binding.Server)
+			}
+		}
+		return len(servers) == n
+	})
+	slices.Sort(servers)
+	return servers
+}
+
+// awaitMachines waits until Cluster API has found a Node for so many Machines, each by the providerID of its server.
+func (c *talosCluster) awaitMachines(t *testing.T, n int) {
+	t.Helper()
+	c.await(nodeLimit, "Machines have Nodes", func() bool {
+		list := &unstructured.UnstructuredList{}
+		list.SetAPIVersion("cluster.x-k8s.io/v1beta2")
+		list.SetKind("MachineList")
+		if c.client.List(t.Context(), list, client.InNamespace(tenant)) != nil {
+			return false
+		}
+		found := 0
+		for _, m := range list.Items {
+			node, _, _ := unstructured.NestedString(m.Object, "status", "nodeRef", "name")
+			id, _, _ := unstructured.NestedString(m.Object, "spec", "providerID")
+			if node != "" && id == "ingot://"+node {
+				found++
+			}
+		}
+		return found == n && len(list.Items) == n
+	})
+}
