@@ -201,14 +201,19 @@ func (w *world) shown(c lifecycle.Condition) bool {
 	return c.Status != lifecycle.True
 }
 
-func record(r *metal.ServerRecord) string {
-	s := fmt.Sprintf("managed by %s", r.ManagedBy.Installation)
-	if r.ManagedBy.Epoch > 1 {
-		s += fmt.Sprintf(" (%d)", r.ManagedBy.Epoch)
+func owner(m *metal.ManagedBy) string {
+	s := fmt.Sprintf("managed by %s", m.Installation)
+	if m.Epoch > 1 {
+		s += fmt.Sprintf(" (%d)", m.Epoch)
 	}
-	if let := r.ManagedBy.LetGo; let != nil {
+	if let := m.LetGo; let != nil {
 		s += fmt.Sprintf(", let go with %q, packed %v", let.BindingID, let.PackedAt != nil)
 	}
+	return s
+}
+
+func record(r *metal.ServerRecord) string {
+	s := owner(r.ManagedBy)
 	if r.Power != nil {
 		s += fmt.Sprintf(", power request %s %s at %s", r.Power.ID, r.Power.Step, r.Power.At.Format("15:04:05"))
 	}

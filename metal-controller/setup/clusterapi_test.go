@@ -90,7 +90,7 @@ func (w *tenant) server(name, rack string) *metal.Server {
 	create(w.t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metal.SystemNamespace, Name: name}, StringData: map[string]string{"username": "u", "password": "p"}})
 	for _, o := range []client.Object{
 		&metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerInventorySpec{
-			Arch: "amd64", System: metal.SystemInfo{Serial: "C-" + name}, CPUs: []metal.CPU{{Cores: 8}}, Memory: metal.Memory{TotalBytes: 16 << 30}, ReportedAt: at,
+			Arch: "amd64", System: metal.SystemInfo{Serial: "C-" + name}, CPUs: []metal.CPU{{Cores: 8}}, Memory: metal.Memory{TotalBytes: 16 << 30}, Agent: metal.AgentInfo{BootID: "b"}, ReportedAt: at,
 			Disks: []metal.Disk{{Name: "sda", WWID: d.WWID, Serial: d.Serial, SizeBytes: 1 << 40, Transport: "sata", PCIAddress: "0000:00:02.0"}},
 		}}, s,
 	} {

@@ -4,6 +4,7 @@ package api
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -184,6 +185,9 @@ func TestInventoryIsIngots(t *testing.T) {
 	forbidden(t, admin.Patch(t.Context(), o, merge(`{"spec":{"arch":"arm64"}}`)), "written only by Ingot")
 	allowed(t, admin.Patch(t.Context(), object(t, text), merge(`{"metadata":{"labels":{"a":"b"}}}`)))
 	allowed(t, ingot.Patch(t.Context(), object(t, text), merge(`{"spec":{"arch":"arm64"}}`)))
+	moved := strings.ReplaceAll(strings.Replace(text, "i1", "i2", 1), "arch:", "agent: {bootID: b1}, arch:") // as clusterctl move brings it along
+	allowed(t, admin.Create(t.Context(), object(t, moved)))
+	forbidden(t, admin.Patch(t.Context(), object(t, moved), merge(`{"spec":{"arch":"arm64"}}`)), "written only by Ingot")
 }
 
 // TestBinding: a tenant cannot bind a foreign server, and a binding never changes, not even by Ingot.
@@ -237,8 +241,7 @@ func TestReferencesHaveNoNamespace(t *testing.T) {
 		}
 		kinds++
 		for _, path := range named(crd.Object, "namespace", "") {
-			ours := strings.HasSuffix(path, ".record.properties.claim.properties.namespace") || strings.HasSuffix(path, ".record.properties.release.properties.namespace")
-			if !ours { // Ingot's own record of who claimed, and who gave back
+			if !recordsOfClaims.MatchString(path) { // Ingot's own record of who claimed, and who gave back
 				t.Errorf("%s has a field %s", crd.GetName(), path)
 			}
 		}
@@ -247,6 +250,9 @@ func TestReferencesHaveNoNamespace(t *testing.T) {
 		t.Errorf("saw %d kinds, not 5", kinds)
 	}
 }
+
+// recordsOfClaims are the places of Ingot's record that name a claim.
+var recordsOfClaims = regexp.MustCompile(`\.record\.properties\.(claim|claim\.properties\.reused|release)\.properties\.namespace$`)
 
 // named lists the paths of properties with this name.
 func named(v any, name, path string) []string {

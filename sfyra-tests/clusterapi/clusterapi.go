@@ -200,11 +200,18 @@ func (c *Core) Kinds(ctx context.Context, patterns ...string) error {
 	}
 	for _, o := range objects {
 		o.SetLabels(contractLabels())
+	}
+	return c.Define(ctx, objects)
+}
+
+// Define installs CRDs, and waits until the API server serves their kinds.
+func (c *Core) Define(ctx context.Context, crds []*unstructured.Unstructured) error {
+	for _, o := range crds {
 		if err := c.apply(ctx, o); err != nil {
 			return err
 		}
 	}
-	return c.established(ctx, objects)
+	return c.established(ctx, crds)
 }
 
 // contractLabels are what the release, and clusterctl, which moves nothing of other kinds, put on them.

@@ -168,7 +168,7 @@ func (w *World) untrue(s *metal.Server) string {
 		return is(r.Claim != nil, "there is no claim")
 	case reasons.ClaimMissing, reasons.FencingUnconfirmed, reasons.ConfigMissing, reasons.DiskBootFailed, reasons.WorkloadSilent:
 		return w.untrueClaimed(m, s)
-	case reasons.Restored:
+	case reasons.Restored, reasons.Recreated, reasons.Adopted:
 		return is(r.Unverified != nil, "the record is verified")
 	case reasons.EvidenceNeeded:
 		return is(r.Acceptance == nil, "there is an acceptance")

@@ -138,7 +138,7 @@ func (o *operator) help(m *machine) {
 		o.commit(m)
 	case !s.Spec.Accepted && o.w.people.chance(0.8):
 		o.accept(m)
-	case o.waits(s, reasons.DataNeedsConfirmation, reasons.EvidenceNeeded, reasons.Restored, reasons.DisksChanged) && o.w.people.chance(0.5):
+	case o.waits(s, reasons.DataNeedsConfirmation, reasons.EvidenceNeeded, reasons.Restored, reasons.Recreated, reasons.DisksChanged) && o.w.people.chance(0.5):
 		o.accept(m)
 	case o.waits(s, reasons.NotRegistered) && !m.on:
 		m.switchOn("a person presses the button")

@@ -102,7 +102,7 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) rack(name string) {
 	ctx, ingot := context.Background(), w.source.store.Client(store.Identity{Name: "setup", Ingot: true})
 	at, disk := metav1.NewTime(epoch.Add(-time.Hour)), metal.DiskID{WWID: "naa." + name}
-	inventory := metal.ServerInventorySpec{Arch: "amd64", System: metal.SystemInfo{Serial: "SN-" + name}, Disks: []metal.Disk{{Name: "sda", WWID: disk.WWID, SizeBytes: 1 << 40, Transport: "sata", PCIAddress: "0000:00:02.0"}}, ReportedAt: at}
+	inventory := metal.ServerInventorySpec{Arch: "amd64", System: metal.SystemInfo{Serial: "SN-" + name}, Disks: []metal.Disk{{Name: "sda", WWID: disk.WWID, SizeBytes: 1 << 40, Transport: "sata", PCIAddress: "0000:00:02.0"}}, Agent: metal.AgentInfo{BootID: "b"}, ReportedAt: at}
 	s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: metal.ServerSpec{
 		Accepted: true, Identity: &metal.Identity{MACs: []string{"52:54:00:00:00:0" + name[1:]}}, BMC: &metal.BMC{Protocol: metal.BMCRedfish, Endpoint: name + ".bmc", CredentialsSecret: "bmc-" + name},
 		Record: &metal.ServerRecord{

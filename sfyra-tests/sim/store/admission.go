@@ -32,7 +32,7 @@ func (k *kind) admit(who Identity, old, next client.Object) error {
 			return k.forbidden(next, "spec.binding is written only by Ingot")
 		}
 	case *metal.ServerInventory:
-		if old == nil && who.Mover {
+		if old == nil && who.Mover && next.Spec.Agent.BootID != "" {
 			return nil
 		}
 		if old == nil || !k.contentShape.equal(k.pointer(old), k.pointer(next)) {

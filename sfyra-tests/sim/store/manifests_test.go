@@ -13,9 +13,12 @@ import (
 
 // rules are the messages of the CEL rules that the store has in Go. Which is right is shown by the contract suite.
 var rules = []string{
-	"a changed acceptRequest needs a new id", "a changed bmcRequest needs a new id", "a changed powerRequest needs a new id", "a changed quarantineRequest needs a new id", "a changed releaseRequest needs a new id",
+	"IPMI has no virtual media: leave virtualMediaURI out, or set protocol to Redfish",
+	"a changed acceptRequest needs a new id", "a changed bmcRequest needs a new id", "a changed ownerRequest needs a new id",
+	"a changed powerRequest needs a new id", "a changed quarantineRequest needs a new id", "a changed releaseRequest needs a new id",
 	"binding is immutable: delete the claim to release the server", "boot names the architectures itself: leave architectures out", "boot needs schematicID: nobody is asked for it", "bootstrapEtcd is immutable once the claim is bound", "className is immutable once the claim is bound",
-	"endpoint is a host name or an IP address: no scheme, path, user or blank", "environmentName is immutable once the claim is bound", "kernel and initramfs go together", "kubeSpan needs discovery", "min is greater than max",
+	"endpoint is a host name or an IP address: no scheme, path, user or blank", "environmentName is immutable once the claim is bound",
+	"httpBootURI and virtualMediaURI are two ways to the same boot: set one of them", "kernel and initramfs go together", "kubeSpan needs discovery", "min is greater than max",
 	"set either uki, or kernel with initramfs", "set exactly one of all: true, names and selector", "set exactly one of talos and boot",
 	"set schematic or schematicID, not both", "the name of a Server has at most 63 characters: it becomes a label value and a host name",
 }

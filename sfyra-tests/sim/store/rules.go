@@ -86,11 +86,26 @@ func equalRecord(a, b *metal.ServerRecord) bool {
 	return recordShape.equal(unsafe.Pointer(&a), unsafe.Pointer(&b))
 }
 
+// validateBMC is the CEL rules of Server.spec.bmc.
+func validateBMC(b *metal.BMC) field.ErrorList {
+	var errs field.ErrorList
+	if strings.ContainsAny(b.Endpoint, "/@ ") {
+		errs = append(errs, field.Invalid(specPath.Child("bmc", "endpoint"), b.Endpoint, "endpoint is a host name or an IP address"))
+	}
+	if b.VirtualMediaURI != "" && b.HTTPBootURI != "" {
+		errs = append(errs, field.Invalid(specPath.Child("bmc"), "object", "httpBootURI and virtualMediaURI are two ways to the same boot"))
+	}
+	if b.VirtualMediaURI != "" && b.Protocol == metal.BMCIPMI {
+		errs = append(errs, field.Invalid(specPath.Child("bmc"), "object", "IPMI has no virtual media"))
+	}
+	return errs
+}
+
 // validateServer is the CEL rules of Server.
 func validateServer(old, next *metal.Server) field.ErrorList {
 	var errs field.ErrorList
-	if b := next.Spec.BMC; b != nil && strings.ContainsAny(b.Endpoint, "/@ ") {
-		errs = append(errs, field.Invalid(specPath.Child("bmc", "endpoint"), b.Endpoint, "endpoint is a host name or an IP address"))
+	if b := next.Spec.BMC; b != nil {
+		errs = append(errs, validateBMC(b)...)
 	}
 	if len(next.Name) > 63 {
 		errs = append(errs, field.Invalid(field.NewPath(""), next.Name, "the name of a Server has at most 63 characters"))

@@ -94,6 +94,18 @@ var admissions = []behaviour{
 		w.create(i)
 		w.ok(w.Admin.Delete(w.Context(), i))
 	}},
+	{"who may move brings along what Ingot wrote elsewhere", func(w *world) {
+		s, i := w.server("a"), w.inventory("a")
+		s.Spec.Record, i.Spec.Agent.BootID = &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: "i", Epoch: 1}}, ""
+		w.refused(w.Admin.Create(w.Context(), s.DeepCopy()), metav1.StatusReasonForbidden)
+		w.refused(w.Admin.Create(w.Context(), i.DeepCopy()), metav1.StatusReasonForbidden)
+		s.Spec.Record.ManagedBy.Object, i.Spec.Agent.BootID = "uid", "b"
+		w.ok(w.Admin.Create(w.Context(), s))
+		w.ok(w.Admin.Create(w.Context(), i))
+		s.Spec.Record.ManagedBy.Epoch, i.Spec.Arch = 2, "arm64"
+		w.refused(w.Admin.Update(w.Context(), s), metav1.StatusReasonForbidden)
+		w.refused(w.Admin.Update(w.Context(), i), metav1.StatusReasonForbidden)
+	}},
 	{"a request keeps its meaning", requestsKeepTheirMeaning},
 }
 
@@ -104,6 +116,8 @@ func requestsKeepTheirMeaning(w *world) {
 	s.Spec.AcceptRequest = &metal.AcceptRequest{ID: "a", WipeData: []metal.DiskID{{WWID: "w"}}, RequestedAt: at}
 	s.Spec.QuarantineRequest = &metal.QuarantineRequest{ID: "q", Action: metal.QuarantineSet, RequestedAt: at}
 	s.Spec.ReleaseRequest = &metal.ReleaseRequest{ID: "r", BindingID: "b", RequestedAt: at}
+	s.Spec.BMCRequest = &metal.BMCRequest{ID: "m", Action: metal.BMCRotate, RequestedAt: at}
+	s.Spec.OwnerRequest = &metal.OwnerRequest{ID: "o", Action: metal.OwnerLetGo, Epoch: 1, RequestedAt: at}
 	w.create(s)
 	for _, change := range []func(*metal.ServerSpec){
 		func(s *metal.ServerSpec) { s.PowerRequest.Action = metal.PowerActionOff },
@@ -115,12 +129,16 @@ func requestsKeepTheirMeaning(w *world) {
 		func(s *metal.ServerSpec) { s.QuarantineRequest.Message = "why" },
 		func(s *metal.ServerSpec) { s.ReleaseRequest.ConfirmPoweredOff = true },
 		func(s *metal.ServerSpec) { s.ReleaseRequest.BindingID = "other" },
+		func(s *metal.ServerSpec) { s.BMCRequest.RequestedAt = later },
+		func(s *metal.ServerSpec) { s.OwnerRequest.Action = metal.OwnerAdopt },
+		func(s *metal.ServerSpec) { s.OwnerRequest.Epoch = 2 },
+		func(s *metal.ServerSpec) { s.OwnerRequest.Force = true },
 	} {
 		next := s.DeepCopy()
 		change(&next.Spec)
 		w.refused(w.Ingot.Update(w.Context(), next.DeepCopy()), metav1.StatusReasonInvalid)
 		next.Spec.PowerRequest.ID, next.Spec.AcceptRequest.ID, next.Spec.QuarantineRequest.ID = s.Spec.PowerRequest.ID+"x", s.Spec.AcceptRequest.ID+"x", s.Spec.QuarantineRequest.ID+"x"
-		next.Spec.ReleaseRequest.ID = s.Spec.ReleaseRequest.ID + "x"
+		next.Spec.ReleaseRequest.ID, next.Spec.BMCRequest.ID, next.Spec.OwnerRequest.ID = s.Spec.ReleaseRequest.ID+"x", s.Spec.BMCRequest.ID+"x", s.Spec.OwnerRequest.ID+"x"
 		w.ok(w.Ingot.Update(w.Context(), next))
 		s = next
 	}

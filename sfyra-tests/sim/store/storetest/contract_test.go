@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 func simulated(*testing.T) storetest.Backend {
 	s := store.New(func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC) })
 	return storetest.Backend{
-		Ingot: s.Client(store.Identity{Name: "ingot", Ingot: true}), Admin: s.Client(store.Identity{Name: "admin"}),
+		Ingot: s.Client(store.Identity{Name: "ingot", Ingot: true}), Admin: s.Client(store.Identity{Name: "admin", Mover: true}),
 		Namespaces: [2]string{"test-one", "test-two"}, Settle: func() { s.CollectGarbage() },
 	}
 }
@@ -39,7 +39,7 @@ func followed(*testing.T) storetest.Backend {
 	s := store.New(func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC) })
 	v := s.Cached(store.Fresh)
 	return storetest.Backend{
-		Ingot: v.Client(store.Identity{Name: "ingot", Ingot: true}), Admin: v.Client(store.Identity{Name: "admin"}),
+		Ingot: v.Client(store.Identity{Name: "ingot", Ingot: true}), Admin: v.Client(store.Identity{Name: "admin", Mover: true}),
 		Namespaces: [2]string{"test-one", "test-two"}, Settle: func() { s.CollectGarbage() },
 	}
 }

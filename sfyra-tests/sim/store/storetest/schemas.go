@@ -34,6 +34,15 @@ var specRows = []row[metal.ServerSpec]{
 	{"a BMC", true, func(s *metal.ServerSpec) { s.BMC = &metal.BMC{Endpoint: "a", CredentialsSecret: "b"} }},
 	{"a BMC without an endpoint", false, func(s *metal.ServerSpec) { s.BMC = &metal.BMC{CredentialsSecret: "b"} }},
 	{"an endpoint with a path", false, func(s *metal.ServerSpec) { s.BMC = &metal.BMC{Endpoint: "a/b", CredentialsSecret: "b"} }},
+	{"virtual media", true, func(s *metal.ServerSpec) {
+		s.BMC = &metal.BMC{Endpoint: "a", CredentialsSecret: "b", Protocol: metal.BMCRedfish, VirtualMediaURI: "http://a/b"}
+	}},
+	{"virtual media of IPMI", false, func(s *metal.ServerSpec) {
+		s.BMC = &metal.BMC{Endpoint: "a", CredentialsSecret: "b", Protocol: metal.BMCIPMI, VirtualMediaURI: "http://a/b"}
+	}},
+	{"virtual media and a URI", false, func(s *metal.ServerSpec) {
+		s.BMC = &metal.BMC{Endpoint: "a", CredentialsSecret: "b", VirtualMediaURI: "http://a/b", HTTPBootURI: "http://a/c"}
+	}},
 	{"a port out of range", false, func(s *metal.ServerSpec) { s.BMC = &metal.BMC{Endpoint: "a", CredentialsSecret: "b", Port: 70000} }},
 	{"a MAC", true, func(s *metal.ServerSpec) { s.Identity = &metal.Identity{MACs: []string{"52:54:00:00:00:01"}} }},
 	{"a MAC in capitals", false, func(s *metal.ServerSpec) { s.Identity = &metal.Identity{MACs: []string{"52:54:00:00:00:AA"}} }},
