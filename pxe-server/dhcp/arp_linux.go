@@ -21,6 +21,7 @@ type arp struct {
 
 	mu      sync.Mutex
 	waiting map[netip.Addr][]chan net.HardwareAddr
+	told    func(netip.Addr, net.HardwareAddr)
 }
 
 const (
@@ -71,9 +72,19 @@ func arpProbe(from net.HardwareAddr, target netip.Addr) []byte {
 	return b
 }
 
+// tell has f called with whatever address anybody is heard to use.
+func (a *arp) tell(f func(netip.Addr, net.HardwareAddr)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told = f
+}
+
 func (a *arp) answer(ip netip.Addr, hw net.HardwareAddr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.told != nil {
+		a.told(ip, hw)
+	}
 	for _, c := range a.waiting[ip] {
 		select {
 		case c <- hw:

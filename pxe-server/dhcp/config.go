@@ -81,6 +81,8 @@ type Limits struct {
 	Workers int
 	// Probes run at once; default 32.
 	Probes int
+	// Ahead is how many addresses are kept probed before anybody asks for them; default 1024, negative: none.
+	Ahead int
 }
 
 const (
@@ -137,5 +139,6 @@ func (l Limits) withDefaults() Limits {
 	set(&l.InterfaceBurst, 20_000)
 	set(&l.Workers, 16)
 	set(&l.Probes, 32)
+	set(&l.Ahead, 1024)
 	return l
 }

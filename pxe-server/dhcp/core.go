@@ -12,7 +12,7 @@ import (
 const (
 	offerTime = 15 * time.Second // how long an address waits for its REQUEST; EDK2 and iPXE need up to 10 s
 	asideTime = 10 * time.Minute
-	freshTime = time.Minute // how long a probe's answer holds
+	freshTime = 5 * time.Minute // how long a probe's answer holds, unless somebody is heard to use the address
 )
 
 // core decides. It is not safe for concurrent use.
@@ -134,18 +134,17 @@ func (c *core) needsProbe(now time.Time, n *subnet, a *address, r *request) bool
 
 // probed tells what the probe of ip found. The client of b itself may answer: it may still hold the address from before.
 func (c *core) probed(now time.Time, b []byte, ip netip.Addr, holder macAddr) (conflict bool) {
-	n := c.subnetAt(ip)
-	if n == nil || n.byIP[ip] == nil {
+	a := c.addressAt(ip)
+	if a == nil {
 		return false
 	}
-	a := n.byIP[ip]
 	r, _ := parse(b, netip.Addr{})
 	if holder == (macAddr{}) || (r != nil && holder == r.mac) {
 		a.clear = now
 		return false
 	}
 	if a.state != leased {
-		n.setAside(a, now.Add(asideTime))
+		c.subnetAt(ip).setAside(a, now.Add(asideTime))
 	}
 	return true
 }

@@ -105,6 +105,7 @@ func TestServeRelayed(t *testing.T) {
 	relay := l.host(3, "10.77.0.9/24")
 	cfg := labConfig(t)
 	cfg.Subnets = append(cfg.Subnets, Subnet{Prefix: netip.MustParsePrefix("10.88.0.0/24"), Pools: []Range{{ip("10.88.0.50"), ip("10.88.0.60")}}})
+	cfg.Limits.Ahead = -1 // so that each probe is for somebody who asked
 	s := start(t, cfg)
 	relay.do(func() {
 		lo := must[netlink.Link](t)(netlink.LinkByName("lo"))

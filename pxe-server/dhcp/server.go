@@ -93,19 +93,23 @@ func newFull(cfg Config, link *net.Interface) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	prober, closer := cfg.Prober, func() error { return nil }
-	if prober == nil {
-		p, err := newARP(link)
+	if cfg.Prober != nil {
+		s, err := newServer(cfg, t, cfg.Prober)
 		if err != nil {
 			return nil, errors.Join(err, t.close())
 		}
-		prober, closer = p, p.close
+		return s, nil
 	}
-	s, err := newServer(cfg, t, prober)
+	p, err := newARP(link)
 	if err != nil {
-		return nil, errors.Join(err, t.close(), closer())
+		return nil, errors.Join(err, t.close())
 	}
-	s.closer = closer
+	s, err := newServer(cfg, t, p)
+	if err != nil {
+		return nil, errors.Join(err, t.close(), p.close())
+	}
+	p.tell(s.heard)
+	s.closer = p.close
 	return s, nil
 }
 
@@ -196,6 +200,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if s.watcher != nil {
 		wg.Go(func() { s.watcher.run(ctx) })
+	}
+	if s.prober != nil && s.cfg.Limits.Ahead > 0 {
+		wg.Go(func() { s.ahead(ctx) })
 	}
 	stop := context.AfterFunc(ctx, func() { s.closePorts() })
 	err := s.readAll(ctx, cancel, queues)
@@ -325,8 +332,7 @@ func (s *Server) probe(ctx context.Context, p inbound, st step) step {
 		conflict := s.core.probed(s.cfg.Now(), p.bytes, st.probe, mac)
 		s.mu.Unlock()
 		if conflict {
-			s.stats.conflicts.Add(1)
-			s.cfg.Log.Warn("Setting an address aside that somebody already uses", "ip", st.probe, "holder", mac.String())
+			s.conflict(st.probe, mac)
 		}
 		if st = s.handle(p); !st.probe.IsValid() {
 			return st

@@ -65,6 +65,9 @@ func startOn(t *testing.T, cfg Config, p askProber) (*Server, *wire) {
 	if cfg.Limits.PerMACBurst == 0 {
 		cfg.Limits.PerMACBurst = 1_000_000 // tests ask in loops until something is counted
 	}
+	if cfg.Limits.Ahead == 0 {
+		cfg.Limits.Ahead = -1 // tests count probes
+	}
 	if !filepath.IsAbs(cfg.LeaseFile) {
 		cfg.LeaseFile = filepath.Join(t.TempDir(), "leases")
 	}

@@ -24,6 +24,7 @@ type address struct {
 	state    state
 	until    time.Time // end of the offer, the lease, or being aside
 	clear    time.Time // when the address was last known to be in nobody else's use
+	asked    time.Time // when it was last probed before anybody asked for it
 	in       *list.List
 	elem     *list.Element
 }
