@@ -203,7 +203,7 @@ func (a *app) assemble(ctx context.Context) error {
 	if err := a.addProof(events); err != nil {
 		return err
 	}
-	if err := a.addEnvironments(); err != nil {
+	if err := errors.Join(a.addEnvironments(), a.addTraces(ctx)); err != nil {
 		return err
 	}
 	if err := a.watchChanges(ctx); err != nil {
