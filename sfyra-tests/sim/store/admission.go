@@ -11,7 +11,7 @@ import (
 
 // admit is what the ValidatingAdmissionPolicies that deny say of a create (old is nil) or an update.
 func (k *kind) admit(who Identity, old, next client.Object) error {
-	if who.Ingot {
+	if who.Ingot || who.Mover && old == nil && movable(next) {
 		return nil
 	}
 	switch next := next.(type) {
@@ -20,7 +20,7 @@ func (k *kind) admit(who Identity, old, next client.Object) error {
 		if old, ok := old.(*metal.Server); ok {
 			was = old.Spec.Record
 		}
-		if !equalRecord(was, next.Spec.Record) && !(who.Mover && old == nil && named(next.Spec.Record)) {
+		if !equalRecord(was, next.Spec.Record) {
 			return k.forbidden(next, "spec.record is written only by Ingot")
 		}
 	case *metal.ServerClaim:
@@ -28,13 +28,10 @@ func (k *kind) admit(who Identity, old, next client.Object) error {
 		if old, ok := old.(*metal.ServerClaim); ok {
 			was = old.Spec.Binding
 		}
-		if !same(was, next.Spec.Binding) && !(who.Mover && old == nil) {
+		if !same(was, next.Spec.Binding) {
 			return k.forbidden(next, "spec.binding is written only by Ingot")
 		}
 	case *metal.ServerInventory:
-		if old == nil && who.Mover && next.Spec.Agent.BootID != "" {
-			return nil
-		}
 		if old == nil || !k.contentShape.equal(k.pointer(old), k.pointer(next)) {
 			return k.forbidden(next, "a ServerInventory is written only by Ingot")
 		}
@@ -42,9 +39,17 @@ func (k *kind) admit(who Identity, old, next client.Object) error {
 	return nil
 }
 
-// named says that a record tells in which object its installation wrote it.
-func named(r *metal.ServerRecord) bool {
-	return r != nil && r.ManagedBy != nil && r.ManagedBy.Object != ""
+// movable says that an object which Ingot alone may write may come from another API server as it is: a record that tells in which object its installation wrote it,
+// a binding, an inventory of a boot.
+func movable(o client.Object) bool {
+	switch o := o.(type) {
+	case *metal.Server:
+		r := o.Spec.Record
+		return r != nil && r.ManagedBy != nil && r.ManagedBy.Object != ""
+	case *metal.ServerInventory:
+		return o.Spec.Agent.BootID != ""
+	}
+	return true
 }
 
 func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
