@@ -169,7 +169,7 @@ func (c *Config) prepare(ctx context.Context) error {
 	}
 	c.Dir = dir
 	if c.Accel == "" {
-		c.Accel, err = qemu.Probe(ctx)
+		c.Accel, err = qemu.Probe(ctx, c.CodeFile)
 	}
 	return err
 }

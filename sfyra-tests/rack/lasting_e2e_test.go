@@ -185,13 +185,14 @@ func TestQEMUComplaintIsPassedOn(t *testing.T) {
 }
 
 func TestProbeFindsAnAccelerator(t *testing.T) {
-	accel, err := qemu.Probe(t.Context())
+	code := defaultCode
+	accel, err := qemu.Probe(t.Context(), code)
 	if err != nil || accel != qemu.TCG && accel != qemu.KVM {
 		t.Fatalf("%q, %v", accel, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := qemu.Probe(ctx); err == nil {
+	if _, err := qemu.Probe(ctx, code); err == nil {
 		t.Error("a probe that could not run succeeded")
 	}
 }

@@ -63,11 +63,17 @@ const probeTime = 15 * time.Second
 // isa-debug-exit turns the byte 0x10 into 0x10<<1|1.
 const probeExit = 0x10<<1 | 1
 
-// Probe finds the best accelerator by running a guest on it, with the CPU that
-// servers get. That /dev/kvm can be opened says little: on some nested hosts
-// "-cpu host" fails, or the guest dies when it enters protected mode.
-func Probe(ctx context.Context) (Accel, error) {
+// Probe finds the best accelerator by running guests on it, with the CPU that
+// servers get: a small one, and for KVM the UEFI firmware in the file code,
+// which has to get as far as its first word on the serial line. That /dev/kvm
+// can be opened says little: on some nested hosts "-cpu host" fails, or the
+// guest dies when it enters protected mode. Others (pvm) run that, and fail at
+// the first floating-point instruction before paging, or hang in iPXE.
+func Probe(ctx context.Context, code string) (Accel, error) {
 	kvm := run(ctx, KVM)
+	if kvm == nil {
+		kvm = speaks(ctx, KVM, code)
+	}
 	if kvm == nil {
 		return KVM, nil
 	}
@@ -98,6 +104,48 @@ func run(ctx context.Context, accel Accel) error {
 	return judge(accel, cmd.Run(), output.Bytes())
 }
 
+// speaks starts a guest with nothing but firmware, until that says something.
+func speaks(ctx context.Context, accel Accel, code string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, Program, "-nodefaults", "-no-user-config", "-display", "none",
+		"-machine", "q35,accel="+string(accel), "-cpu", accel.cpu(false), "-m", "256M", "-no-reboot",
+		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+escape(code), "-serial", "stdio")
+	trouble := &groans{stop: cancel}
+	cmd.Stderr = trouble
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("starting firmware with %s: %w", accel, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting firmware with %s: %w", accel, err)
+	}
+	_, err = said.Read(make([]byte, 1))
+	cancel() // it would run for ever
+	_ = cmd.Wait()
+	if err != nil {
+		return fmt.Errorf("firmware with %s says nothing within %v: %w: %s", accel, probeTime, err, trouble.said[:min(len(trouble.said), longest)])
+	}
+	return nil
+}
+
+// groans are what QEMU writes to its standard error. After a KVM internal error it would wait for a debugger, so that ends it.
+type groans struct {
+	said []byte
+	stop func()
+}
+
+func (c *groans) Write(b []byte) (int, error) {
+	c.said = append(c.said, b...)
+	if bytes.Contains(c.said, []byte("internal error")) {
+		c.stop()
+	}
+	return len(b), nil
+}
+
+// longest bounds what is shown of QEMU's own words, in bytes.
+const longest = 500
+
 func judge(accel Accel, err error, output []byte) error {
 	if errors.Is(err, exec.ErrNotFound) {
 		return fmt.Errorf("%s is not installed; install it, on Debian with: apt-get install qemu-system-x86 ovmf", Program)
@@ -106,6 +154,5 @@ func judge(accel Accel, err error, output []byte) error {
 	if errors.As(err, &exit) && exit.ExitCode() == probeExit {
 		return nil
 	}
-	const longest = 500
 	return fmt.Errorf("running a guest with %s: ended with %w: %s", accel, err, bytes.TrimSpace(output[:min(len(output), longest)]))
 }
