@@ -139,6 +139,8 @@ type Plan struct {
 	Record *metal.ServerRecord
 	// BMC as spec.bmc shall be, written together with Record; nil leaves it as it is.
 	BMC *metal.BMC
+	// Accepted says that spec.accepted is set, together with Record: the yes came with the server.
+	Accepted bool
 	// Boot is what the machine shall get when it netboots next.
 	Boot metal.BootStatus
 	// Power to show; nil shows none.
@@ -245,7 +247,7 @@ func Decide(o Observation) Plan {
 	var p Plan
 	for _, c := range chain() {
 		if c.run(&o, &p); p.Taken { // everything else is judged by the new record
-			return Plan{Record: p.Record, BMC: p.BMC, Taken: true, Silent: true, After: time.Second, Report: []Check{{Name: c.name, Reason: reasons.HandedOver}}}
+			return Plan{Record: p.Record, BMC: p.BMC, Accepted: p.Accepted, Taken: true, Silent: true, After: time.Second, Report: []Check{{Name: c.name, Reason: reasons.HandedOver}}}
 		}
 	}
 	if foreign(&o) && shownByOwner(&o) {

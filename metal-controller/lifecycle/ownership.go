@@ -42,7 +42,7 @@ func hands(o *Observation, p *Plan) {
 	switch {
 	case p.Taken:
 	case takeable(o):
-		p.take(o, &o.Passport.Content.Record)
+		p.takeOffer(o)
 	case returned(o):
 		r := recorded(o).DeepCopy()
 		r.ManagedBy.Epoch, r.ManagedBy.LetGo = r.ManagedBy.Epoch+1, nil
@@ -70,6 +70,14 @@ func (p *Plan) take(o *Observation, from *metal.ServerRecord) {
 	if c := o.Passport.Content; c != nil && o.Server.Spec.BMC == nil {
 		p.BMC = c.BMC.DeepCopy()
 	}
+}
+
+// takeOffer takes the server by its passport. What registered here and nobody touched comes by the yes of whoever accepted it where it was, as the record does. A Server
+// that somebody did something with here keeps the word that stands in it.
+func (p *Plan) takeOffer(o *Observation) {
+	c := o.Passport.Content
+	p.take(o, &c.Record)
+	p.Accepted = c.Accepted && untouched(recorded(o))
 }
 
 // takeable says that the server came here with its claim, and that the installation before let it go: clusterctl lets the Cluster go on here only after the
@@ -168,7 +176,7 @@ func (p *Plan) obey(o *Observation, q *metal.OwnerRequest) {
 		return
 	}
 	if o.offer() != nil {
-		p.take(o, &o.Passport.Content.Record)
+		p.takeOffer(o)
 		return
 	}
 	let := recorded(o).ManagedBy.LetGo != nil

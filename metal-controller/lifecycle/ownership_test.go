@@ -165,6 +165,37 @@ func TestTaken(t *testing.T) {
 	}
 }
 
+// TestYesComesAlong: the yes of where the server was counts for what registered here and nobody touched; no word that a person left here is changed, nor is one made up.
+func TestYesComesAlong(t *testing.T) {
+	registered := func(o *lifecycle.Observation) {
+		o.Server.Spec.Accepted, o.Server.Spec.Record = false, &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: "there", Epoch: 1, Object: "u-there"}}
+	}
+	for name, c := range map[string]struct {
+		change       func(*lifecycle.Observation)
+		taken, comes bool
+	}{
+		"one that registered here": {registered, true, true},
+		"with a person's word": {func(o *lifecycle.Observation) {
+			registered(o)
+			o.Claim.ClusterGoes = false
+			o.Server.Spec.OwnerRequest = &metal.OwnerRequest{ID: "q", Action: metal.OwnerAdopt, Epoch: 3, RequestedAt: metav1.NewTime(o.Now)}
+		}, true, true},
+		"nobody said it there":              {func(o *lifecycle.Observation) { registered(o); o.Passport.Content.Accepted = false }, true, false},
+		"somebody took it back in the copy": {func(o *lifecycle.Observation) { o.Server.Spec.Accepted = false }, true, false},
+		"somebody took it back where it was let go": {func(o *lifecycle.Observation) {
+			o.Server.Spec.Accepted = false
+			o.Server.Spec.Record.ManagedBy = &metal.ManagedBy{Installation: "there", Epoch: 2, Object: "u-there", LetGo: &metal.LetGo{BindingID: "b1"}}
+		}, true, false},
+		"it is not taken": {func(o *lifecycle.Observation) { registered(o); o.Claim.ClusterGoes = false }, false, false},
+	} {
+		o := arrived()
+		c.change(&o)
+		if p := lifecycle.Decide(o); p.Taken != c.taken || p.Accepted != c.comes {
+			t.Errorf("%s: taken %t, accepted %t", name, p.Taken, p.Accepted)
+		}
+	}
+}
+
 // TestReturned: a move that ended without the server gives it back to the source, and a claim that came back does not.
 func TestReturned(t *testing.T) {
 	let := func() lifecycle.Observation {
