@@ -115,6 +115,8 @@ const (
 	PublishErase ActionKind = "PublishErase"
 	// WritePassport fills in the passport of a server that was let go.
 	WritePassport ActionKind = "WritePassport"
+	// EmptyPassport takes out what is in the passport of a server that is taken back, so that no later move carries it along.
+	EmptyPassport ActionKind = "EmptyPassport"
 	// ReadPower asks the BMC now, rather than at its next turn. It changes nothing.
 	ReadPower ActionKind = "ReadPower"
 	// EjectMedia takes the image of spec.bmc.virtualMediaURI, and no other, out of the BMC's drive.

@@ -304,6 +304,8 @@ func (w *world) carryOut(p lifecycle.Plan) {
 		w.o.Erased = p.Action.ID
 	case lifecycle.WritePassport:
 		w.o.Passport.Content = lifecycle.PassportOf(w.o.Server, w.o.Inventory)
+	case lifecycle.EmptyPassport:
+		w.o.Passport.Content = nil
 	case lifecycle.WithdrawPower:
 		w.o.Power.Pending = ""
 	default:
