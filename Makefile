@@ -56,9 +56,9 @@ e2e: ## Run the scenarios on the virtual rack: real firmware, real protocols (RU
 	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot INGOT_AGENT_IMAGE=$(CURDIR)/$(IMAGE) INGOT_AGENT_IMAGE_ARM64=$(CURDIR)/$(IMAGE_ARM64) INGOT_TESTOS_IMAGE=$(CURDIR)/$(TESTOS) go test -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(or $(RUN),.)' -skip '$(or $(SKIP),^$$)' ./sfyra-tests/rack/... ./sfyra-tests/guest/... ./sfyra-tests/scenarios/...
 
 .PHONY: e2e-clusterapi
-e2e-clusterapi: build kubectl ## Run the slow tests with the real core of Cluster API (RUN=TestMove, TestSpreadRollout or TestTalosProviders: they do not pass yet)
+e2e-clusterapi: build kubectl ## Run the slow tests with the real core of Cluster API, clusterctl and the Talos providers (RUN=TestName for one)
 	@.ci/setup test
-	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot go test -tags e2e -count=1 -timeout 60m -v -run '$(or $(RUN),^(TestMachineHealthCheck|TestPause|TestScaleFromZeroCapacity)$$)' ./metal-controller/setup
+	@INGOT_BIN=$(CURDIR)/$(BIN)/ingot go test -tags e2e -count=1 -timeout 60m -v -run '$(or $(RUN),^(TestMachineHealthCheck|TestMove|TestPause|TestScaleFromZeroCapacity|TestSpreadRollout|TestTalosProviders)$$)' ./metal-controller/setup
 
 .PHONY: talos
 talos: ## Build the test guest of the real Talos into build/assets: SLICE=apid, install or kubernetes (the first time 10, 11 or 21 CPU-minutes, then seconds)

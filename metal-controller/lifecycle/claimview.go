@@ -12,6 +12,8 @@ type ClaimView struct {
 	Deleting bool
 	// Moving says that it has clusterctl's delete-for-move annotation.
 	Moving bool
+	// Blocks says that it has the annotation that clusterctl waits for. It is read only where a move is under way.
+	Blocks bool
 	// ClusterHeld says why Cluster API keeps anything from being released: its Cluster is paused or missing, or its machine is not deleted. Empty when nothing does,
 	// or it has none.
 	ClusterHeld string

@@ -115,6 +115,8 @@ const (
 	PublishErase ActionKind = "PublishErase"
 	// WritePassport fills in the passport of a server that was let go.
 	WritePassport ActionKind = "WritePassport"
+	// EmptyPassport takes out what is in the passport of a server that is taken back, so that no later move carries it along.
+	EmptyPassport ActionKind = "EmptyPassport"
 	// ReadPower asks the BMC now, rather than at its next turn. It changes nothing.
 	ReadPower ActionKind = "ReadPower"
 	// EjectMedia takes the image of spec.bmc.virtualMediaURI, and no other, out of the BMC's drive.
@@ -139,6 +141,8 @@ type Plan struct {
 	Record *metal.ServerRecord
 	// BMC as spec.bmc shall be, written together with Record; nil leaves it as it is.
 	BMC *metal.BMC
+	// Accepted says that spec.accepted is set, together with Record: the yes came with the server.
+	Accepted bool
 	// Boot is what the machine shall get when it netboots next.
 	Boot metal.BootStatus
 	// Power to show; nil shows none.
@@ -245,7 +249,7 @@ func Decide(o Observation) Plan {
 	var p Plan
 	for _, c := range chain() {
 		if c.run(&o, &p); p.Taken { // everything else is judged by the new record
-			return Plan{Record: p.Record, BMC: p.BMC, Taken: true, Silent: true, After: time.Second, Report: []Check{{Name: c.name, Reason: reasons.HandedOver}}}
+			return Plan{Record: p.Record, BMC: p.BMC, Accepted: p.Accepted, Taken: true, Silent: true, After: time.Second, Report: []Check{{Name: c.name, Reason: reasons.HandedOver}}}
 		}
 	}
 	if foreign(&o) && shownByOwner(&o) {

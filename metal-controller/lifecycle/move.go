@@ -25,6 +25,8 @@ type Passport struct {
 	Record metal.ServerRecord `json:"record"`
 	// BMC as it was declared.
 	BMC *metal.BMC `json:"bmc,omitempty"`
+	// Accepted is a person's yes, as it stood.
+	Accepted bool `json:"accepted,omitempty"`
 	// Serial and MACs of the machine, as its agent reported them.
 	Serial string   `json:"serial,omitempty"`
 	MACs   []string `json:"macs,omitempty"`
@@ -65,7 +67,7 @@ func DecodePassport(text []byte) *Passport {
 
 // PassportOf is the passport of a server as it is.
 func PassportOf(s *metal.Server, inventory *metal.ServerInventorySpec) *Passport {
-	c := &Passport{BMC: s.Spec.BMC.DeepCopy()}
+	c := &Passport{BMC: s.Spec.BMC.DeepCopy(), Accepted: s.Spec.Accepted}
 	if s.Spec.Record != nil {
 		s.Spec.Record.DeepCopyInto(&c.Record)
 	}

@@ -42,11 +42,9 @@ func hands(o *Observation, p *Plan) {
 	switch {
 	case p.Taken:
 	case takeable(o):
-		p.take(o, &o.Passport.Content.Record)
+		p.takeOffer(o)
 	case returned(o):
-		r := recorded(o).DeepCopy()
-		r.ManagedBy.Epoch, r.ManagedBy.LetGo = r.ManagedBy.Epoch+1, nil
-		p.Record, p.Taken = r, true
+		p.takeBack(o)
 	case o.Claim.Moved(o) && foreign(o):
 		p.again(recheckCluster)
 	}
@@ -70,6 +68,14 @@ func (p *Plan) take(o *Observation, from *metal.ServerRecord) {
 	if c := o.Passport.Content; c != nil && o.Server.Spec.BMC == nil {
 		p.BMC = c.BMC.DeepCopy()
 	}
+}
+
+// takeOffer takes the server by its passport. What registered here and nobody touched comes by the yes of whoever accepted it where it was, as the record does. A Server
+// that somebody did something with here keeps the word that stands in it.
+func (p *Plan) takeOffer(o *Observation) {
+	c := o.Passport.Content
+	p.take(o, &c.Record)
+	p.Accepted = c.Accepted && untouched(recorded(o))
 }
 
 // takeable says that the server came here with its claim, and that the installation before let it go: clusterctl lets the Cluster go on here only after the
@@ -117,6 +123,25 @@ func returned(o *Observation) bool {
 	m, c := recorded(o).ManagedBy, o.Claim
 	return m != nil && m.Installation == o.Installation && m.LetGo != nil && m.LetGo.ClaimUID != "" && c.Found && c.Bound && !c.Moving &&
 		c.UID == m.LetGo.ClaimUID && c.ClusterGoes && o.offer() == nil
+}
+
+// takeBack goes by steps, since the next clusterctl may begin any moment, and a passport that says that the server was let go must not travel while it is managed here. The
+// claim keeps a move waiting again, the passport is empty, and only if the Cluster still goes on after that was read, the server is ours: whoever holds the Cluster later copies an empty passport.
+func (p *Plan) takeBack(o *Observation) {
+	switch {
+	case recorded(o).ManagedBy.LetGo.PackedAt != nil: // with this the claim is kept from being moved
+		p.edit(o, func(r *metal.ServerRecord) { r.ManagedBy.LetGo.PackedAt = nil })
+		p.again(time.Second)
+	case !o.Claim.Blocks:
+		p.again(recheckCluster)
+	case o.Passport.Content != nil:
+		p.Action = Action{Kind: EmptyPassport, ID: recorded(o).ManagedBy.LetGo.BindingID}
+		p.again(time.Second)
+	default:
+		r := recorded(o).DeepCopy()
+		r.ManagedBy.Epoch, r.ManagedBy.LetGo = r.ManagedBy.Epoch+1, nil
+		p.Record, p.Taken = r, true
+	}
 }
 
 // foreign says that this installation may not act on the server.
@@ -168,7 +193,7 @@ func (p *Plan) obey(o *Observation, q *metal.OwnerRequest) {
 		return
 	}
 	if o.offer() != nil {
-		p.take(o, &o.Passport.Content.Record)
+		p.takeOffer(o)
 		return
 	}
 	let := recorded(o).ManagedBy.LetGo != nil

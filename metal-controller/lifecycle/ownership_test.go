@@ -165,31 +165,98 @@ func TestTaken(t *testing.T) {
 	}
 }
 
+// TestYesComesAlong: the yes of where the server was counts for what registered here and nobody touched; no word that a person left here is changed, nor is one made up.
+func TestYesComesAlong(t *testing.T) {
+	registered := func(o *lifecycle.Observation) {
+		o.Server.Spec.Accepted, o.Server.Spec.Record = false, &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: "there", Epoch: 1, Object: "u-there"}}
+	}
+	for name, c := range map[string]struct {
+		change       func(*lifecycle.Observation)
+		taken, comes bool
+	}{
+		"one that registered here": {registered, true, true},
+		"with a person's word": {func(o *lifecycle.Observation) {
+			registered(o)
+			o.Claim.ClusterGoes = false
+			o.Server.Spec.OwnerRequest = &metal.OwnerRequest{ID: "q", Action: metal.OwnerAdopt, Epoch: 3, RequestedAt: metav1.NewTime(o.Now)}
+		}, true, true},
+		"nobody said it there":              {func(o *lifecycle.Observation) { registered(o); o.Passport.Content.Accepted = false }, true, false},
+		"somebody took it back in the copy": {func(o *lifecycle.Observation) { o.Server.Spec.Accepted = false }, true, false},
+		"somebody took it back where it was let go": {func(o *lifecycle.Observation) {
+			o.Server.Spec.Accepted = false
+			o.Server.Spec.Record.ManagedBy = &metal.ManagedBy{Installation: "there", Epoch: 2, Object: "u-there", LetGo: &metal.LetGo{BindingID: "b1"}}
+		}, true, false},
+		"it is not taken": {func(o *lifecycle.Observation) { registered(o); o.Claim.ClusterGoes = false }, false, false},
+	} {
+		o := arrived()
+		c.change(&o)
+		if p := lifecycle.Decide(o); p.Taken != c.taken || p.Accepted != c.comes {
+			t.Errorf("%s: taken %t, accepted %t", name, p.Taken, p.Accepted)
+		}
+	}
+}
+
 // TestReturned: a move that ended without the server gives it back to the source, and a claim that came back does not.
 func TestReturned(t *testing.T) {
 	let := func() lifecycle.Observation {
 		o := leaving()
 		o.Server.Spec.Record = lifecycle.Decide(o).Record
-		o.Passport.Content = lifecycle.PassportOf(o.Server, nil)
-		o.Claim.PausedByMove, o.Claim.ClusterGoes = time.Time{}, true
+		o.Claim.PausedByMove, o.Claim.ClusterGoes, o.Claim.Blocks = time.Time{}, true, true
 		return o
 	}
 	if m := managed(let()); m.LetGo != nil || m.Epoch != 4 {
 		t.Fatalf("control: %+v", m)
 	}
 	for name, change := range map[string]func(*lifecycle.Observation){
-		"the Cluster is held still":  func(o *lifecycle.Observation) { o.Claim.ClusterGoes = false },
-		"the claim is gone":          func(o *lifecycle.Observation) { o.Claim = lifecycle.ClaimView{} },
-		"clusterctl deletes it":      func(o *lifecycle.Observation) { o.Claim.Moving = true },
-		"another claim of its name":  func(o *lifecycle.Observation) { o.Claim.UID = "later" },
-		"a person let the server go": func(o *lifecycle.Observation) { o.Server.Spec.Record.ManagedBy.LetGo.ClaimUID = "" },
-		"it is bound to another one": func(o *lifecycle.Observation) { o.Claim.Bound = false },
+		"the Cluster is held still":       func(o *lifecycle.Observation) { o.Claim.ClusterGoes = false },
+		"the claim is gone":               func(o *lifecycle.Observation) { o.Claim = lifecycle.ClaimView{} },
+		"clusterctl deletes it":           func(o *lifecycle.Observation) { o.Claim.Moving = true },
+		"another claim of its name":       func(o *lifecycle.Observation) { o.Claim.UID = "later" },
+		"a person let the server go":      func(o *lifecycle.Observation) { o.Server.Spec.Record.ManagedBy.LetGo.ClaimUID = "" },
+		"it is bound to another one":      func(o *lifecycle.Observation) { o.Claim.Bound = false },
+		"the next move waits for nothing": func(o *lifecycle.Observation) { o.Claim.Blocks = false },
+		"its passport would travel":       func(o *lifecycle.Observation) { o.Passport.Content = lifecycle.PassportOf(o.Server, nil) },
+		"its claim may be moved": func(o *lifecycle.Observation) {
+			o.Server.Spec.Record.ManagedBy.LetGo.PackedAt = &o.Server.Spec.Record.ManagedBy.LetGo.At
+		},
 	} {
 		o := let()
 		change(&o)
 		if m := managed(o); m.LetGo == nil {
 			t.Errorf("%s: %+v", name, m)
 		}
+	}
+}
+
+// TestTakenBackInOrder: first the claim keeps a move waiting, then the passport is emptied, then the server is managed again; a Cluster that is held in between ends that.
+func TestTakenBackInOrder(t *testing.T) {
+	o := leaving()
+	o.Server.Spec.Record = lifecycle.Decide(o).Record
+	o.Passport.Content = lifecycle.PassportOf(o.Server, nil)
+	o.Server.Spec.Record = lifecycle.Decide(o).Record
+	held := o.Claim
+	o.Claim.PausedByMove, o.Claim.ClusterGoes = time.Time{}, true
+	p := lifecycle.Decide(o)
+	if p.Taken || p.Record == nil || p.Record.ManagedBy.LetGo.PackedAt != nil {
+		t.Fatalf("a move waits for nothing: %+v", p)
+	}
+	o.Server.Spec.Record = p.Record
+	if p := lifecycle.Decide(o); p.Taken || p.Action.Kind != lifecycle.NoAction {
+		t.Fatalf("before the claim blocks: %+v", p)
+	}
+	o.Claim.Blocks = true
+	if p := lifecycle.Decide(o); p.Taken || p.Action.Kind != lifecycle.EmptyPassport {
+		t.Fatalf("with a passport: %+v", p)
+	}
+	o.Passport.Content = nil
+	goes := o.Claim
+	o.Claim = held
+	if p := lifecycle.Decide(o); p.Taken || p.Action.Kind != lifecycle.WritePassport {
+		t.Fatalf("clusterctl holds the Cluster again: %+v", p)
+	}
+	o.Claim = goes
+	if p := lifecycle.Decide(o); !p.Taken || p.Record.ManagedBy.Epoch != 4 || p.Record.ManagedBy.LetGo != nil {
+		t.Fatalf("in the end: %+v", p)
 	}
 }
 

@@ -14,13 +14,13 @@ import (
 func FuzzDecodePassport(f *testing.F) {
 	full := &lifecycle.Passport{
 		Record: metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: "i", Epoch: 2, Object: "uid", LetGo: &metal.LetGo{At: metav1.Unix(1<<30, 0), BindingID: "b", ClaimUID: "u"}}},
-		BMC:    &metal.BMC{Endpoint: "10.0.0.7", CredentialsSecret: "s"}, Serial: "S1", MACs: []string{"02:00:00:00:00:01"},
+		BMC:    &metal.BMC{Endpoint: "10.0.0.7", CredentialsSecret: "s"}, Accepted: true, Serial: "S1", MACs: []string{"02:00:00:00:00:01"},
 	}
 	text, err := full.Encode()
 	if err != nil {
 		f.Fatal(err)
 	}
-	if c := lifecycle.DecodePassport(text); c == nil || c.Serial != "S1" || c.Record.ManagedBy.LetGo.BindingID != "b" {
+	if c := lifecycle.DecodePassport(text); c == nil || c.Serial != "S1" || !c.Accepted || c.Record.ManagedBy.LetGo.BindingID != "b" {
 		f.Fatalf("%s is read as %+v", text, c)
 	}
 	f.Add(text)

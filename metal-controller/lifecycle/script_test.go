@@ -159,6 +159,9 @@ func (w *world) decide(out *bytes.Buffer) {
 	say := func(format string, args ...any) { fmt.Fprintf(out, "  "+format+"\n", args...) }
 	if p.Taken {
 		say("taken over")
+		if p.Accepted {
+			say("spec.accepted is set: the yes came along")
+		}
 	} else {
 		say("%s, boots %s, power %s", p.State, p.Boot.Target, p.Power.State)
 	}
@@ -290,6 +293,7 @@ func serials(disks []metal.DiskID) string {
 func (w *world) carryOut(p lifecycle.Plan) {
 	if r := p.Record; r != nil {
 		w.o.Server.Spec.Record = r
+		w.o.Server.Spec.Accepted = w.o.Server.Spec.Accepted || p.Accepted
 		if r.Boot != nil && r.Boot.ID == w.o.NewID || r.Wipe != nil && r.Wipe.ID == w.o.NewID {
 			w.ids++
 		}
@@ -300,6 +304,8 @@ func (w *world) carryOut(p lifecycle.Plan) {
 		w.o.Erased = p.Action.ID
 	case lifecycle.WritePassport:
 		w.o.Passport.Content = lifecycle.PassportOf(w.o.Server, w.o.Inventory)
+	case lifecycle.EmptyPassport:
+		w.o.Passport.Content = nil
 	case lifecycle.WithdrawPower:
 		w.o.Power.Pending = ""
 	default:

@@ -65,6 +65,8 @@ func claimSays(w *world, args []string) {
 			c.Deleting = true
 		case "moving":
 			c.Moving = true
+		case "blocks":
+			c.Blocks = true
 		case "gone":
 			*c = lifecycle.ClaimView{Watched: c.Watched, Alive: c.Alive}
 		case "held":

@@ -18,6 +18,7 @@ func moves() map[string]verb {
 			w.o.Passport, w.o.Claim.UID = lifecycle.PassportView{Found: true, CreatedAt: w.o.Now.Add(-time.Hour)}, "c-here"
 		}),
 		"cluster": does(clusterIs), // cluster held|goes|gone: clusterctl pauses the claim's Cluster, somebody lets it go on, it is not there
+		"knows":   does(knows),     // knows INSTALLATION: the machine registered there too, and nobody did anything with it
 		"carry":   does(carry),     // carry INSTALLATION: clusterctl copies Server, claim and passport there as they are now; a Server that is there stays
 		"at":      goTo,            // at INSTALLATION: what follows happens there
 		"adopt":   adopt,           // adopt ID [force] [age=D]
@@ -46,6 +47,13 @@ func (w *world) other(name string) lifecycle.Observation {
 	o.Now, o.Power = w.o.Now, w.o.Power
 	o.Power.Pending, o.Power.Done = "", ""
 	return o
+}
+
+func knows(w *world, args []string) {
+	o := w.other(first(args))
+	o.Server.UID, o.Inventory = types.UID("u-"+first(args)), w.o.Inventory
+	o.Server.Spec = metal.ServerSpec{Identity: w.o.Server.Spec.Identity.DeepCopy(), Record: &metal.ServerRecord{ManagedBy: &metal.ManagedBy{Installation: first(args), Epoch: 1, Object: "u-" + first(args)}}}
+	w.keep(o)
 }
 
 func carry(w *world, args []string) {

@@ -253,8 +253,8 @@ func (w *destination) has(was, left *metal.Server) {
 		r := there.Spec.Record
 		return r != nil && r.ManagedBy.LetGo == nil && r.ManagedBy.Epoch > 1 && r.ManagedBy.Installation != left.Spec.Record.ManagedBy.Installation && hasReason(there, reasons.Ready, reasons.Running)
 	})
-	if r := there.Spec.Record; r.ManagedBy.Object != string(there.UID) || r.Claim.BindingID != claim.BindingID || r.Installed == nil || r.Unverified != nil || r.Acceptance == nil {
-		w.t.Errorf("it came as %+v", r)
+	if r := there.Spec.Record; r.ManagedBy.Object != string(there.UID) || r.Claim.BindingID != claim.BindingID || r.Installed == nil || r.Unverified != nil || r.Acceptance == nil || !there.Spec.Accepted {
+		w.t.Errorf("it came as %+v, accepted %t", r, there.Spec.Accepted)
 	}
 	if m := left.Spec.Record.ManagedBy; m.LetGo == nil || m.LetGo.PackedAt == nil {
 		w.t.Errorf("the source did not let it go: %+v", m)
@@ -276,8 +276,8 @@ func (w *destination) hasMachine(name string, s *metal.Server) {
 func (w *tenant) dead(t *testing.T, all ...*metal.Server) {
 	for _, s := range all {
 		now := time.Now().UTC().Format(time.RFC3339)
-		patchOf(t, s, fmt.Sprintf(`{"spec":{"powerRequest":{"id":"off","action":"Off","requestedAt":%q},"acceptRequest":{"id":"wipe","wipeData":true,"requestedAt":%q},
-			"releaseRequest":{"id":"r","bindingID":%q,"confirmPoweredOff":true,"requestedAt":%q}}}`, now, now, s.Spec.Record.Claim.BindingID, now))
+		patchOf(t, s, fmt.Sprintf(`{"spec":{"powerRequest":{"id":"off","action":"Off","requestedAt":%q},"acceptRequest":{"id":"wipe","wipeData":[{"wwid":%q,"serial":%q}],"requestedAt":%q},
+			"releaseRequest":{"id":"r","bindingID":%q,"confirmPoweredOff":true,"requestedAt":%q}}}`, now, "naa."+s.Name, "S-"+s.Name, now, s.Spec.Record.Claim.BindingID, now))
 		left := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
 		w.until("it is not ours", left, func() bool {
 			return hasReason(left, reasons.Ready, reasons.UnmanagedHere) && left.Status.Boot.Target == metal.BootTargetNoAnswer && left.Status.ObservedGeneration == left.Generation

@@ -44,7 +44,11 @@ func TestTalosProviders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { providers.Kill() })
+	t.Cleanup(func() {
+		if providers.Kill(); t.Failed() {
+			t.Logf("the Talos providers said:\n%s", providers.Stderr())
+		}
+	})
 	for i := range 2 {
 		w.server(fmt.Sprintf("%s-%d", w.ns, i), "r1")
 	}

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) { os.Exit(testapi.Main(m)) }
 
 const (
 	release = "v0.1.0"
-	image   = "registry.example/ingot:v0.1.0"
+	next    = "v0.1.1"
+	image   = "registry.example/ingot:"
 	url     = "https://192.0.2.1:7443"
 )
 
@@ -36,17 +37,24 @@ func repository(t *testing.T) (config string) {
 	dir := t.TempDir()
 	core, err := clusterapi.Release(dir)
 	ok(t, err)
-	files, err := clusterctl.Release(image)
-	ok(t, err)
-	own := filepath.Join(dir, clusterctl.Label, release)
-	ok(t, os.MkdirAll(own, 0o755))
-	for name, text := range files {
-		ok(t, os.WriteFile(filepath.Join(own, name), text, 0o600))
-	}
+	own := released(t, dir, release)
 	config = filepath.Join(dir, "clusterctl.yaml")
 	ok(t, os.WriteFile(config, fmt.Appendf(nil, "providers:\n- {name: cluster-api, type: CoreProvider, url: 'file://%s'}\n- {name: ingot, type: InfrastructureProvider, url: 'file://%s'}\n",
 		core, filepath.Join(own, "infrastructure-components.yaml")), 0o600))
 	return config
+}
+
+// released adds a release of Ingot to a repository.
+func released(t *testing.T, repository, version string) (dir string) {
+	t.Helper()
+	files, err := clusterctl.Release(image + version)
+	ok(t, err)
+	dir = filepath.Join(repository, clusterctl.Label, version)
+	ok(t, os.MkdirAll(dir, 0o755))
+	for name, text := range files {
+		ok(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	return dir
 }
 
 func ok(t *testing.T, err error) {
@@ -89,25 +97,92 @@ func TestClusterctlInit(t *testing.T) {
 	if out, err := initialise("INGOT_AGENT_URL=" + url); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
+	installed(t, c, release)
+	kept := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "metal.ingot.dev/v1alpha1", "kind": "Server", "metadata": map[string]any{"name": "kept"}, "spec": map[string]any{"cordoned": true}}}
+	ok(t, c.Create(t.Context(), kept))
+	t.Run("upgrade", func(t *testing.T) { upgraded(t, bin, config, c, kept) })
+	t.Run("delete", func(t *testing.T) { deleted(t, bin, config, c, kept) })
+}
+
+// installed checks what clusterctl knows of Ingot, and runs.
+func installed(t *testing.T, c client.Client, version string) {
+	t.Helper()
 	for _, want := range []struct {
 		version, kind, name, value string
 		path                       []string
 	}{
-		{"clusterctl.cluster.x-k8s.io/v1alpha3", "Provider", "infrastructure-ingot", release, []string{"version"}},
+		{"clusterctl.cluster.x-k8s.io/v1alpha3", "Provider", "infrastructure-ingot", version, []string{"version"}},
 		{"v1", "ConfigMap", "metal-controller", url, []string{"data", "agent-url"}},
 		{"apps/v1", "Deployment", "metal-controller", clusterctl.Label, []string{"metadata", "labels", "cluster.x-k8s.io/provider"}},
 	} {
-		o := &unstructured.Unstructured{}
-		o.SetAPIVersion(want.version)
-		o.SetKind(want.kind)
-		ok(t, c.Get(t.Context(), client.ObjectKey{Namespace: "ingot-system", Name: want.name}, o))
+		o, err := get(t, c, want.version, want.kind, "ingot-system", want.name)
+		ok(t, err)
 		if got, _, _ := unstructured.NestedString(o.Object, want.path...); got != want.value {
 			t.Errorf("%s %s has the %v %q, not %q", want.kind, want.name, want.path, got, want.value)
 		}
-		if text := fmt.Sprint(o.Object); want.kind == "Deployment" && !strings.Contains(text, image) {
-			t.Errorf("it does not run %s: %s", image, text)
+		if text := fmt.Sprint(o.Object); want.kind == "Deployment" && !strings.Contains(text, image+version) {
+			t.Errorf("it does not run %s: %s", image+version, text)
 		}
 	}
+}
+
+func get(t *testing.T, c client.Client, version, kind, namespace, name string) (*unstructured.Unstructured, error) {
+	o := &unstructured.Unstructured{}
+	o.SetAPIVersion(version)
+	o.SetKind(kind)
+	return o, c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, o)
+}
+
+// same checks that an object is the very one that was made, as it was.
+func same(t *testing.T, c client.Client, was *unstructured.Unstructured) {
+	t.Helper()
+	is, err := get(t, c, was.GetAPIVersion(), was.GetKind(), was.GetNamespace(), was.GetName())
+	ok(t, err)
+	if is.GetUID() != was.GetUID() || is.GetGeneration() != was.GetGeneration() || is.GetDeletionTimestamp() != nil {
+		t.Errorf("it was %v, and is %v", was, is)
+	}
+}
+
+// upgraded puts a second release into the repository: clusterctl offers it, does not begin without what it has to know, and puts it in place of the first. What Ingot keeps stays.
+func upgraded(t *testing.T, bin, config string, c client.Client, kept *unstructured.Unstructured) {
+	flags := []string{"--config", config, "--kubeconfig", testapi.Config(t).Kubeconfig}
+	if out, err := call(t, bin, nil, append([]string{"upgrade", "plan"}, flags...)...); err != nil || strings.Contains(out, next) {
+		t.Errorf("control: with one release it plans %v %s", err, out)
+	}
+	released(t, filepath.Dir(config), next)
+	if out, err := call(t, bin, nil, append([]string{"upgrade", "plan"}, flags...)...); err != nil || !strings.Contains(out, next) {
+		t.Errorf("with a second release it plans %v %s", err, out)
+	}
+	apply := append([]string{"upgrade", "apply", "--infrastructure", "ingot-system/ingot:" + next}, flags...)
+	if out, err := call(t, bin, nil, apply...); err == nil || !strings.Contains(out, "INGOT_AGENT_URL") {
+		t.Errorf("without the address it says %v %s", err, out)
+	}
+	installed(t, c, release)
+	if out, err := call(t, bin, []string{"INGOT_AGENT_URL=" + url}, apply...); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	installed(t, c, next)
+	same(t, c, kept)
+	_, err := get(t, c, "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", "", "record.metal.ingot.dev")
+	ok(t, err)
+}
+
+// deleted takes the program away, and nothing that it kept: neither the kinds nor the namespace with its Secrets.
+func deleted(t *testing.T, bin, config string, c client.Client, kept *unstructured.Unstructured) {
+	secret := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"namespace": "ingot-system", "name": "bmc"}}}
+	ok(t, c.Create(t.Context(), secret))
+	out, err := call(t, bin, nil, "delete", "--infrastructure", "ingot", "--config", config, "--kubeconfig", testapi.Config(t).Kubeconfig)
+	if err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	for kind, version := range map[string]string{"Provider": "clusterctl.cluster.x-k8s.io/v1alpha3", "Deployment": "apps/v1"} {
+		name := map[string]string{"Provider": clusterctl.Label, "Deployment": "metal-controller"}[kind]
+		if o, err := get(t, c, version, kind, "ingot-system", name); err == nil && o.GetDeletionTimestamp() == nil {
+			t.Errorf("%s %s is there still", kind, name)
+		}
+	}
+	same(t, c, kept)
+	same(t, c, secret)
 }
 
 // call runs clusterctl.

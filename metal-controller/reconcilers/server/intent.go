@@ -56,6 +56,7 @@ func (r *Reconciler) recordIntent(ctx context.Context, server *metal.Server, pla
 	if plan.BMC != nil {
 		server.Spec.BMC = plan.BMC
 	}
+	server.Spec.Accepted = server.Spec.Accepted || plan.Accepted
 	if err := r.Client.Patch(ctx, server, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("recording the intent of Server %s: %w", server.Name, err)
 	}

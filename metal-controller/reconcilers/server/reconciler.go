@@ -152,6 +152,8 @@ func (r *Reconciler) act(ctx context.Context, o lifecycle.Observation, action li
 		return r.publish(ctx, o)
 	case action.Kind == lifecycle.WritePassport:
 		return r.Passports.Write(ctx, o.Server, o.Inventory)
+	case action.Kind == lifecycle.EmptyPassport:
+		return r.Passports.Empty(ctx, o.Server.Name)
 	}
 	if done, err := r.account(ctx, o, action); done {
 		return err

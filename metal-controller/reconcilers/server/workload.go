@@ -102,6 +102,7 @@ func (r *Reconciler) claim(ctx context.Context, o *lifecycle.Observation, side *
 	view.Deleting = !c.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(&c, metal.ReleaseFinalizer)
 	_, marked := c.Annotations[metal.MoveAnnotation] // left by a clusterctl that died, and carried along, it means nothing
 	view.Moving = marked && !c.DeletionTimestamp.IsZero()
+	_, view.Blocks = c.Annotations[metal.BlockMoveAnnotation]
 	view.LoseMember = c.Annotations[metal.LoseMemberAnnotation] == side.BindingID
 	if r.moving(o, &c) {
 		if err := r.hold(ctx, &c, &view); err != nil {

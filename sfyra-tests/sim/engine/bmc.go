@@ -92,7 +92,7 @@ func (b *bmcModel) obey(o order) error {
 		m.switchOn("order " + o.ID)
 	case lifecycle.EnsurePowerOn:
 		m.switchOn("order " + o.ID)
-	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia, lifecycle.WritePassport,
+	case lifecycle.NoAction, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia, lifecycle.WritePassport, lifecycle.EmptyPassport,
 		lifecycle.KeepAccount, lifecycle.CheckAccount, lifecycle.TakeAccount, lifecycle.ForgetAccount:
 	}
 	return nil

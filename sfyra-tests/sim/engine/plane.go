@@ -164,7 +164,7 @@ func (k *worker) perform() {
 		return
 	case lifecycle.EnsurePowerOff:
 		k.want = metal.PowerOff
-	case lifecycle.NoAction, lifecycle.EnsurePowerOn, lifecycle.EnsurePowerOnFromNetwork, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia, lifecycle.WritePassport,
+	case lifecycle.NoAction, lifecycle.EnsurePowerOn, lifecycle.EnsurePowerOnFromNetwork, lifecycle.PublishErase, lifecycle.ReadPower, lifecycle.WithdrawPower, lifecycle.EjectMedia, lifecycle.WritePassport, lifecycle.EmptyPassport,
 		lifecycle.KeepAccount, lifecycle.CheckAccount, lifecycle.TakeAccount, lifecycle.ForgetAccount:
 	}
 	k.plane.p.in(time.Second, func() { k.look(k.plane.p.w.now + settleTimeout) })

@@ -151,6 +151,9 @@ func (w *world) wrote(s *side, x *store.Write) {
 		w.fail("%s is managed by %v", name, managers)
 	}
 	if now := store.Peek[metal.Server](s.store, "", name); now != nil && w.manages(s, name) {
+		if !now.Spec.Accepted {
+			w.fail("%s at the %s has lost its yes", name, s.name)
+		}
 		if r := now.Spec.Record; r.Release != nil || r.Claim == nil || r.Claim.BindingID != "b-"+name || r.Wipe == nil || r.Wipe.ID != "w" || r.Acceptance == nil || r.Unverified != nil || r.Installed == nil || r.Boot != nil {
 			w.fail("the record of %s at the %s is %+v", name, s.name, r)
 		}

@@ -29,13 +29,15 @@ func (w *world) begin(from, to *side) {
 	if from.cluster == nil || from.cluster.paused {
 		return // clusterctl refuses
 	}
-	claims := slices.DeleteFunc(store.All[metal.ServerClaim](from.store), func(c *metal.ServerClaim) bool { // what an earlier move had begun to delete blocks no more
+	claims, unseen := 0, 0
+	for _, c := range store.All[metal.ServerClaim](from.store) {
+		_, blocks := c.Annotations[metal.BlockMoveAnnotation]
 		_, moved := c.Annotations[metal.MoveAnnotation]
-		return moved
-	})
-	for _, c := range claims {
-		if _, ok := c.Annotations[metal.BlockMoveAnnotation]; ok {
-			m.blocked = append(m.blocked, c.Name)
+		switch {
+		case blocks:
+			m.blocked, claims = append(m.blocked, c.Name), claims+1
+		case !moved: // what an earlier move had begun to delete lost what blocks, which no person can see
+			unseen++
 		}
 	}
 	for _, s := range store.All[corev1.Secret](from.store) {
@@ -43,7 +45,7 @@ func (w *world) begin(from, to *side) {
 			m.secrets = append(m.secrets, s.Name)
 		}
 	}
-	if len(m.blocked) < len(claims) || len(m.secrets) < len(claims) {
+	if unseen > 0 || len(m.secrets) < claims {
 		return // the controllers have not seen everything yet: a person moves later
 	}
 	m.steps = append(m.steps, func() bool { from.cluster.paused, from.cluster.pausedAt = true, w.time().Truncate(1e9); return true }, m.unblocked)
