@@ -30,7 +30,7 @@ import (
 )
 
 // after is how long both controllers live on after a move.
-const after = 30 * time.Second
+const after = 10 * time.Minute
 
 // destination is a second management cluster: another API server with the real core of Cluster API, and another installation that reaches the same BMCs.
 type destination struct {
