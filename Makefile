@@ -98,7 +98,7 @@ mutants: ## Plant small faults in the pure packages and count what tests and sim
 	@.ci/mutants $(SAMPLE)
 
 .PHONY: fuzz
-fuzz: ## Fuzz every parser of outside bytes, FUZZTIME each
+fuzz: ## Fuzz every parser of outside bytes, FUZZTIME each (KEEP=n keeps n inputs of each that were new, as test data)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: attack
