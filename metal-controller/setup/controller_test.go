@@ -278,11 +278,13 @@ type fakeBMC struct {
 	on    bool
 	calls []bmc.PowerState
 	hints int // shutdowns and boot orders
+	read  int // of its power
 }
 
 func (f *fakeBMC) Power(context.Context) (bmc.PowerState, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.read++
 	if f.on {
 		return bmc.On, nil
 	}
@@ -318,6 +320,13 @@ func (f *fakeBMC) orders() []bmc.PowerState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]bmc.PowerState(nil), f.calls...)
+}
+
+// polls counts the readings of its power.
+func (f *fakeBMC) polls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.read
 }
 
 func clientKey(m metav1.ObjectMeta) client.ObjectKey {

@@ -117,6 +117,7 @@ func TestClusterClass(t *testing.T) {
 	if len(clusters.Items) != 1 || clusters.Items[0].Spec.FailureDomainKey != "rack" || clusters.Items[0].Annotations["made"] != "by-template" {
 		t.Errorf("%+v", clusters.Items)
 	}
+	described(t, p.Kubeconfig)
 	w.patch("Cluster", "c1", `{"spec":{"topology":{"variables":[{"name":"disk","value":"S2"}]}}}`)
 	second := w.template("small", "S2")
 	w.patch("ClusterClass", "c", `{"spec":{"workers":{"machineDeployments":[{"class":"worker",
@@ -139,6 +140,17 @@ func talosKinds(t *testing.T) (crds []*unstructured.Unstructured) {
 		}
 	}
 	return crds
+}
+
+// described: clusterctl finds our objects below the Cluster, and shows what they say.
+func described(t *testing.T, kubeconfig string) {
+	t.Helper()
+	bin, err := clusterapi.Clusterctl()
+	ok(t, err)
+	text, err := call(t, bin, nil, "describe", "cluster", "c1", "--namespace", "default", "--kubeconfig", kubeconfig, "--show-conditions", "all", "--show-templates")
+	if err != nil || !strings.Contains(text, "IngotCluster default/c1-") || !strings.Contains(text, "IngotMachineTemplate default/c1-") {
+		t.Errorf("clusterctl describe: %v\n%s", err, text)
+	}
 }
 
 // topology looks at what the topology controller made.
