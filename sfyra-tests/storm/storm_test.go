@@ -42,12 +42,7 @@ func TestBenchStorm(t *testing.T) {
 		return
 	}
 	log.SetLogger(logr.Discard())
-	n := 1000
-	if text := os.Getenv("INGOT_STORM"); text != "" {
-		var err error
-		n, err = strconv.Atoi(text)
-		check(t, err)
-	}
+	n := number(t, "INGOT_STORM", 1000)
 	c := lay(t)
 	p := serve(t)
 	k := api(t, p.dir)
@@ -60,24 +55,42 @@ func TestBenchStorm(t *testing.T) {
 	fmt.Printf("memory of ingot up after it (VmRSS): %s\n", memory(t, p.PID()))
 }
 
+// program is a running Ingot, dir its state folder.
 type program struct {
 	*testapi.Process
 	dir string
 }
 
+// number is how many of something the environment asks for.
+func number(t testing.TB, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	check(t, err)
+	return n
+}
+
 // serve starts Ingot with its own control plane on the cable.
 func serve(t *testing.T) program {
 	t.Helper()
-	bin, err := testapi.Binary()
-	check(t, err)
 	dir, err := os.MkdirTemp("", "ingot-storm-")
 	check(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p, err := testapi.Spawn(exec.Command(bin, "up", "--state-dir", filepath.Join(dir, "state"), "--api-port", "0", "--interface", cableName,
-		"--dhcp-pool", pool, "--agent-image", os.Getenv("INGOT_AGENT_IMAGE"), "--metrics-address", ""))
+	return serveIn(t, filepath.Join(dir, "state"), "--interface", cableName, "--dhcp-pool", pool, "--agent-image", agentImage(t), "--metrics-address", "")
+}
+
+// serveIn starts Ingot on a state folder and waits until it says that it is ready.
+func serveIn(t *testing.T, state string, flags ...string) program {
+	t.Helper()
+	bin, err := testapi.Binary()
+	check(t, err)
+	p, err := testapi.Spawn(exec.Command(bin, append([]string{"up", "--state-dir", state, "--api-port", "0"}, flags...)...))
 	check(t, err)
 	t.Cleanup(p.Kill)
-	until(t, time.Minute*2, "Ingot is ready", func() bool {
+	until(t, 5*time.Minute, "Ingot is ready", func() bool {
 		select {
 		case <-p.Ended():
 			t.Fatalf("ingot up ended: %s", p.Stderr())
@@ -85,7 +98,7 @@ func serve(t *testing.T) program {
 		}
 		return strings.Contains(p.Stderr(), "Ingot is ready")
 	})
-	return program{p, filepath.Join(dir, "state")}
+	return program{p, state}
 }
 
 func until(t *testing.T, most time.Duration, what string, ok func() bool) {
@@ -256,3 +269,5 @@ func memory(t *testing.T, pid int) string {
 	}
 	return "unknown"
 }
+
+func (p program) kubeconfig() string { return filepath.Join(p.dir, "admin.kubeconfig") }
