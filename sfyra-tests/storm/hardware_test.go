@@ -20,7 +20,7 @@ const (
 )
 
 // hardware is an inventory as an agent reports it.
-func hardware(m machine, at metav1.Time) *metal.ServerInventory {
+func hardware(m *machine, at metav1.Time) *metal.ServerInventory {
 	i := &metal.ServerInventory{ObjectMeta: metav1.ObjectMeta{Name: name(m.n)}}
 	s := &i.Spec
 	s.Arch, s.ReportedAt, s.Agent = "amd64", at, metal.AgentInfo{Version: "storm", Kernel: "6.18.0-ingot", BootID: fmt.Sprintf("%032x", m.n)}
@@ -46,7 +46,7 @@ func hardware(m machine, at metav1.Time) *metal.ServerInventory {
 	return i
 }
 
-func drives(m machine) []metal.Disk {
+func drives(m *machine) []metal.Disk {
 	var all []metal.Disk
 	for n := range disks {
 		id := disk(m, n)
@@ -58,11 +58,11 @@ func drives(m machine) []metal.Disk {
 	return all
 }
 
-func disk(m machine, n int) metal.DiskID {
+func disk(m *machine, n int) metal.DiskID {
 	return metal.DiskID{WWID: fmt.Sprintf("eui.%012x%04x", m.n, n), Serial: fmt.Sprintf("S4YNNE%05d%d", m.n, n)}
 }
 
-func port(m machine, n int) metal.NIC {
+func port(m *machine, n int) metal.NIC {
 	mac := m.mac()
 	mac[2], mac[3] = byte(n), byte(m.n>>16)
 	if n == 0 {
@@ -75,7 +75,7 @@ func port(m machine, n int) metal.NIC {
 }
 
 // wiped is the record of a server that was accepted and wiped.
-func wiped(m machine, installation string, at metav1.Time) *metal.ServerRecord {
+func wiped(m *machine, installation string, at metav1.Time) *metal.ServerRecord {
 	var all []metal.DiskID
 	for n := range disks {
 		all = append(all, disk(m, n))

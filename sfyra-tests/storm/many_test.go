@@ -106,7 +106,7 @@ func (b *many) fill(t *testing.T) {
 	installation, at := string(secret.Data["id"]), metav1.NewTime(time.Now().Add(-24*time.Hour).Truncate(time.Second))
 	begin := time.Now()
 	b.each(t, func(ctx context.Context, i int) error {
-		m := machine{n: i}
+		m := &machine{n: i}
 		s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name(i), Labels: map[string]string{"rack": fmt.Sprintf("r%03d", i/40)}}}
 		s.Spec.Identity = &metal.Identity{MACs: []string{m.mac().String()}, Serial: m.serial(), UUID: m.uuid()}
 		if i%2 == 0 {
@@ -197,6 +197,9 @@ func (b *many) measure(t *testing.T, when string) {
 	row("Servers looked at while idle", fmt.Sprintf("%.2f/s", (lookedAgain-looked)/idling.Seconds()))
 	row("most of them", strings.Join(by, "; "))
 	row("memory after that (VmRSS)", memory(t, b.PID()))
+	heap, err := b.heap(t.Context())
+	check(t, err)
+	row("of it", heap+", files "+status(t, b.PID(), "RssFile")+"; most so far "+status(t, b.PID(), "VmHWM"))
 }
 
 // states is the control: what was declared is there, and was understood.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -87,21 +88,12 @@ func difference(before, after map[string]float64) (all, writes float64, by []str
 
 // reconciled is how often Servers were looked at in this run, and how many wait for it now.
 func (meter) reconciled(ctx context.Context) (done, waiting float64, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+controllerMetrics+"/metrics", nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	text, err := controllers(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	sum := func(name, label string) (total float64) {
-		err = cmp.Or(err, samples(strings.NewReader(string(text)), name, func(labels map[string]string, value float64) {
+		err = cmp.Or(err, samples(strings.NewReader(text), name, func(labels map[string]string, value float64) {
 			if labels[label] == "server" {
 				total += value
 			}
@@ -111,6 +103,37 @@ func (meter) reconciled(ctx context.Context) (done, waiting float64, err error) 
 	done = sum("controller_runtime_reconcile_total", "controller")
 	waiting = sum("workqueue_depth", "name") + sum("controller_runtime_active_workers", "controller")
 	return done, waiting, err
+}
+
+// controllers is what the controllers' port for metrics says.
+func controllers(ctx context.Context) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+controllerMetrics+"/metrics", nil)
+	if err != nil {
+		return "", err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(answer.Body)
+	return string(text), errors.Join(err, answer.Body.Close())
+}
+
+// heap says what Go's runtime holds of the memory. What is alive is by the last collection.
+func (meter) heap(ctx context.Context) (string, error) {
+	text, err := controllers(ctx)
+	if err != nil {
+		return "", err
+	}
+	kept := map[string]float64{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(name, "go_memstats_") {
+			kept[strings.TrimPrefix(name, "go_memstats_")], _ = strconv.ParseFloat(value, 64)
+		}
+	}
+	unreturned := kept["heap_idle_bytes"] - kept["heap_released_bytes"]
+	return fmt.Sprintf("heap in use %.0f MB, next collection at %.0f MB, free and not returned %.0f MB, stacks %.0f MB",
+		kept["heap_inuse_bytes"]/1e6, kept["next_gc_bytes"]/1e6, unreturned/1e6, kept["stack_inuse_bytes"]/1e6), nil
 }
 
 // samples gives each line of one metric in Prometheus' text format, in which label values here hold no quotes.

@@ -134,7 +134,7 @@ func declare(t *testing.T, k client.Client, n int) {
 	for range 16 {
 		work.Go(func() {
 			for i := range todo {
-				m := machine{n: i}
+				m := &machine{n: i}
 				s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name(i)}}
 				s.Spec.Identity = &metal.Identity{MACs: []string{m.mac().String()}, Serial: m.serial(), UUID: m.uuid()}
 				if err := k.Create(t.Context(), s); err != nil {
@@ -195,10 +195,11 @@ func storm(ctx context.Context, t *testing.T, c *cable, n int, registered *arriv
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	machines := make([]*machine, n)
-	var work sync.WaitGroup
 	for i := range machines {
-		m := &machine{n: i, cable: c}
-		machines[i] = m
+		machines[i] = newMachine(i, c)
+	}
+	var work sync.WaitGroup
+	for i, m := range machines {
 		work.Go(func() {
 			if pause(ctx, arrival*time.Duration(i)/time.Duration(n)) != nil {
 				return
@@ -258,12 +259,15 @@ func at(sorted []time.Duration, percent int) time.Duration {
 	return sorted[min(len(sorted)*percent/100, len(sorted)-1)].Round(100 * time.Microsecond)
 }
 
-func memory(t *testing.T, pid int) string {
+func memory(t *testing.T, pid int) string { return status(t, pid, "VmRSS") }
+
+// status is a line of what the kernel says of a process.
+func status(t *testing.T, pid int, field string) string {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	check(t, err)
-	for line := range strings.Lines(string(status)) {
-		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+	for line := range strings.Lines(string(text)) {
+		if size, ok := strings.CutPrefix(line, field+":"); ok {
 			return strings.TrimSpace(size)
 		}
 	}
