@@ -31,6 +31,9 @@ const issuer = "https://kubernetes.default.svc"
 // newServer builds the full kube-apiserver, with one more condition for /readyz, but does not run it.
 func newServer(ctx context.Context, o *options.ServerRunOptions, ready healthz.HealthChecker) (*aggregator.APIAggregator, error) {
 	var err error
+	if err := withoutSnapshots(); err != nil {
+		return nil, err
+	}
 	if o.InformerName, err = cache.NewInformerName("kube-apiserver"); err != nil {
 		return nil, fmt.Errorf("naming informers: %w", err)
 	}
@@ -46,6 +49,8 @@ func newServer(ctx context.Context, o *options.ServerRunOptions, ready healthz.H
 		return nil, fmt.Errorf("configuring API server: %w", err)
 	}
 	overrideVersion(config)
+	extra := &config.ApiExtensions.ExtraConfig
+	extra.CRDRESTOptionsGetter = straight{extra.CRDRESTOptionsGetter}
 	done, err := config.Complete()
 	if err != nil {
 		return nil, fmt.Errorf("completing API server configuration: %w", err)
