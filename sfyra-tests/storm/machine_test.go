@@ -84,6 +84,9 @@ func (m *machine) boot(ctx context.Context) error {
 		return err
 	}
 	m.client.CloseIdleConnections()
+	m.mu.Lock()
+	m.server = "" // it needs no boot server any more
+	m.mu.Unlock()
 	return m.agent(ctx, script)
 }
 

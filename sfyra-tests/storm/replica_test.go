@@ -30,9 +30,9 @@ const (
 	secondPool = "10.77.9.0-10.77.15.250"
 )
 
-// TestBenchReplicaKilled is TestBenchStorm on a switch that two boot servers serve: that of `ingot up`, and a pxe-server of its own. When a quarter of the machines is
-// registered the pxe-server is killed with SIGKILL, and stays dead. It fails when one machine does not come up all the same; survivor_test.go says what machines do on
-// their own for that. Its control: machines were with the killed server at that moment, and were not registered.
+// TestBenchReplicaKilled is TestBenchStorm on a switch that two boot servers serve: that of `ingot up`, and a pxe-server of its own. When a twentieth of the machines
+// boots through the pxe-server at once it is killed with SIGKILL, and stays dead. It fails when one machine does not come up all the same; survivor_test.go says what machines do on
+// their own for that. Its control: those machines had a lease of the killed server, and had not loaded the agent.
 func TestBenchReplicaKilled(t *testing.T) {
 	if !island.Inside(t, "-test.timeout=18m") {
 		return
@@ -51,13 +51,13 @@ func TestBenchReplicaKilled(t *testing.T) {
 	row("load", load())
 	machines := stubborn(n, c)
 	ended, begin := boots(ctx, t, machines), time.Now()
-	registered.await(ctx, n/4)
-	hit := withSecond(machines, registered)
+	hit := 0
+	until(t, patience, "a twentieth of the machines boots through the second server at once", func() bool {
+		hit = withSecond(machines)
+		return hit >= max(1, n/20)
+	})
 	second.Kill()
 	row("killed after, with so many of its machines under way", fmt.Sprintf("%s, %d of %d", seconds(begin), hit, n))
-	if hit == 0 {
-		t.Error("the server was killed when nobody needed it")
-	}
 	registered.await(ctx, n)
 	row("all that came up, after", fmt.Sprintf("%d of %d, %s", registered.count(), n, seconds(begin)))
 	if missing := n - registered.count(); missing > 0 {
@@ -185,12 +185,10 @@ func (a *arrivals) count() int {
 }
 
 // withSecond counts the machines that the second server boots at the moment.
-func withSecond(machines []*machine, registered *arrivals) (n int) {
-	registered.mu.Lock()
-	defer registered.mu.Unlock()
+func withSecond(machines []*machine) (n int) {
 	for _, m := range machines {
 		m.mu.Lock()
-		if _, there := registered.at[name(m.n)]; !there && m.server == secondIP {
+		if m.server == secondIP {
 			n++
 		}
 		m.mu.Unlock()
