@@ -49,8 +49,6 @@ func newServer(ctx context.Context, o *options.ServerRunOptions, ready healthz.H
 		return nil, fmt.Errorf("configuring API server: %w", err)
 	}
 	overrideVersion(config)
-	extra := &config.ApiExtensions.ExtraConfig
-	extra.CRDRESTOptionsGetter = straight{extra.CRDRESTOptionsGetter}
 	done, err := config.Complete()
 	if err != nil {
 		return nil, fmt.Errorf("completing API server configuration: %w", err)
