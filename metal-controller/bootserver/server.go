@@ -44,8 +44,9 @@ import (
 const (
 	// maxMessage bounds one report.
 	maxMessage = 1 << 20
-	// coalesce is the least time between two views on one stream.
-	coalesce = 200 * time.Millisecond
+	// coalesce is the least time between two views on one stream; longestGap is the longest that a view of many servers, which takes long to make, waits.
+	coalesce   = 200 * time.Millisecond
+	longestGap = 2 * time.Second
 	// linesPerSecond bounds what refusals write into the log.
 	linesPerSecond = 20
 )

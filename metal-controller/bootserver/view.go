@@ -27,7 +27,9 @@ func (s *Server) WatchView(_ *protocol.WatchViewRequest, stream grpc.ServerStrea
 	defer stop()
 	ctx := stream.Context()
 	for sent := int64(0); ; {
+		begin := s.cfg.Now()
 		view, err := s.view(ctx, own)
+		took := s.cfg.Now().Sub(begin)
 		if err != nil {
 			s.cfg.Log.Error(err, "Building the view of a pxe-server")
 			return status.Error(codes.Unavailable, "the controller cannot read its servers: try again")
@@ -43,11 +45,14 @@ func (s *Server) WatchView(_ *protocol.WatchViewRequest, stream grpc.ServerStrea
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := pause(ctx, coalesce); err != nil {
+		if err := pause(ctx, gap(took)); err != nil {
 			return err
 		}
 	}
 }
+
+// gap is how long a stream waits after a view that took so long to make: while ten thousand servers change all the time, making views of them is a fifth of the work.
+func gap(took time.Duration) time.Duration { return min(max(coalesce, 4*took), longestGap) }
 
 // view is the present view of a site. It keeps its revision while nothing changed, and is shared by all streams of that site, so nobody may change it.
 func (s *Server) view(ctx context.Context, own scope) (*protocol.View, error) {

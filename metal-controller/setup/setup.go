@@ -150,6 +150,7 @@ func newManager(cfg Config, scheme *runtime.Scheme) (ctrl.Manager, error) {
 		LeaderElectionNamespace:       metal.SystemNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &stop,
+		Cache:                         frugal(),
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: uncached()}},
 	})
 	if err != nil {

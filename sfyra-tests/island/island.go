@@ -75,6 +75,9 @@ func (h Host) Do(t testing.TB, f func()) {
 	must(t, h.Run(f))
 }
 
+// Enter puts the calling thread into the host for good. The goroutine is locked to it and stays so.
+func (h Host) Enter() error { return netns.Set(h.ns) }
+
 // Run is Do for goroutines that are not the test's own, which must not end it.
 func (h Host) Run(f func()) error {
 	return apart(func() error {

@@ -57,9 +57,15 @@ func up(t testing.TB, name string, of func(string) (netlink.Link, error), h inte
 // lay makes both ends. The test is inside of an island already.
 func lay(t testing.TB) *cable {
 	t.Helper()
+	check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: cableName, TxQLen: 10_000}, PeerName: "far"}))
+	return connect(t)
+}
+
+// connect gives the interface of the program its address, and the machines their end of the cable, which is there by the name of far.
+func connect(t testing.TB) *cable {
+	t.Helper()
 	here := &netlink.Handle{}
 	up(t, "lo", here.LinkByName, here)
-	check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: cableName, TxQLen: 10_000}, PeerName: "far"}))
 	addr, err := netlink.ParseAddr(serverNet)
 	check(t, err)
 	near := up(t, cableName, here.LinkByName, here)
@@ -130,42 +136,89 @@ func (c *cable) hear() {
 	}
 }
 
-// ask sends a message and waits for its answer of the kind want; as a firmware it repeats itself after 4, 8, 16 and 32 seconds (RFC 2131 section 4.1).
-func (c *cable) ask(ctx context.Context, m *dhcpv4.DHCPv4, want dhcpv4.MessageType) (*dhcpv4.DHCPv4, int, error) {
+// How long DHCP clients wait for an answer before they ask again.
+var (
+	// firmwareWaits are those of the PXE specification 2.1 and of EDK2 (UefiPxeBcDxe, mPxeDhcpTimeout).
+	firmwareWaits = []time.Duration{4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second}
+	// ipxeWaits are iPXE's own (config/dhcp.h): from one second on, doubled, ten at most.
+	ipxeWaits = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 10 * time.Second}
+)
+
+// ask sends a message and waits for its answer of the kind want; as a client does it repeats itself when its waits are over.
+func (c *cable) ask(ctx context.Context, m *dhcpv4.DHCPv4, want dhcpv4.MessageType, waits []time.Duration) (*dhcpv4.DHCPv4, int, error) {
 	who := make(chan *dhcpv4.DHCPv4, 4)
-	c.mu.Lock()
-	c.asked[m.TransactionID] = who
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		delete(c.asked, m.TransactionID)
-		c.mu.Unlock()
-	}()
-	for try, pause := 0, 4*time.Second; try < 5; try, pause = try+1, 2*pause {
+	defer c.listen(m.TransactionID, who)()
+	return c.repeat(ctx, m, who, want, waits)
+}
+
+func (c *cable) repeat(ctx context.Context, m *dhcpv4.DHCPv4, who chan *dhcpv4.DHCPv4, want dhcpv4.MessageType, waits []time.Duration) (*dhcpv4.DHCPv4, int, error) {
+	for try, wait := range waits {
 		if _, err := c.dhcp.WriteTo(m.ToBytes(), &net.UDPAddr{IP: net.IPv4bcast, Port: 67}); err != nil {
 			return nil, try, err
 		}
-		again := time.NewTimer(pause)
-		for waiting := true; waiting; {
-			select {
-			case r := <-who:
-				if r.MessageType() == want {
-					again.Stop()
-					return r, try, nil
-				}
-			case <-again.C:
-				waiting = false
-			case <-ctx.Done():
-				return nil, try, ctx.Err()
-			}
+		if r, err := answer(ctx, who, want, wait); r != nil || err != nil {
+			return r, try, err
 		}
 	}
-	return nil, 5, fmt.Errorf("no DHCP %v for %v", want, m.ClientHWAddr)
+	return nil, len(waits), fmt.Errorf("no DHCP %v for %v", want, m.ClientHWAddr)
 }
 
-// take gives the machines' side an address that was leased.
+// offers is ask for a DISCOVER, with all that is offered within more after the first offer.
+func (c *cable) offers(ctx context.Context, m *dhcpv4.DHCPv4, waits []time.Duration, more time.Duration) ([]*dhcpv4.DHCPv4, int, error) {
+	who := make(chan *dhcpv4.DHCPv4, 4)
+	defer c.listen(m.TransactionID, who)()
+	first, try, err := c.repeat(ctx, m, who, dhcpv4.MessageTypeOffer, waits)
+	if err != nil {
+		return nil, try, err
+	}
+	all := []*dhcpv4.DHCPv4{first}
+	for end := time.Now().Add(more); more > 0; {
+		r, err := answer(ctx, who, dhcpv4.MessageTypeOffer, time.Until(end))
+		if r == nil || err != nil {
+			return all, try, err
+		}
+		all = append(all, r)
+	}
+	return all, try, nil
+}
+
+// listen leads the answers to a transaction into who, until the returned function is called.
+func (c *cable) listen(id dhcpv4.TransactionID, who chan *dhcpv4.DHCPv4) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked[id] = who
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.asked, id)
+	}
+}
+
+// answer is the first of the kind want within some time; nil when there is none.
+func answer(ctx context.Context, who chan *dhcpv4.DHCPv4, want dhcpv4.MessageType, within time.Duration) (*dhcpv4.DHCPv4, error) {
+	end := time.NewTimer(within)
+	defer end.Stop()
+	for {
+		select {
+		case r := <-who:
+			if r.MessageType() == want {
+				return r, nil
+			}
+		case <-end.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// take gives the machines' side an address that was leased. A machine that asks again may get the one that it has.
 func (c *cable) take(ip netip.Addr) error {
-	return c.nl.AddrAdd(c.eth, &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(20, 32)}})
+	err := c.nl.AddrAdd(c.eth, &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(20, 32)}})
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
 }
 
 // dial opens a connection of one machine.

@@ -14,8 +14,10 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -34,8 +36,19 @@ type machine struct {
 	lap    time.Time
 	spent  map[string]time.Duration
 	client *http.Client
-	// again counts repetitions that were asked for, by what repeated.
+	// again counts repetitions, by what was repeated.
 	again map[string]int
+	// collects is how long it waits for further offers.
+	collects time.Duration
+	// stubborn machines survive their boot server; see survivor_test.go.
+	stubborn    bool
+	drawn, hops int
+	mu          sync.Mutex // of server, which the test asks for
+	server      string
+}
+
+func newMachine(n int, c *cable) *machine {
+	return &machine{n: n, cable: c, spent: map[string]time.Duration{}, again: map[string]int{}}
 }
 
 func (m *machine) mac() net.HardwareAddr {
@@ -54,54 +67,78 @@ func (m *machine) done(what string) {
 
 // boot goes from power-on to the agent's first report, and stays connected until ctx ends.
 func (m *machine) boot(ctx context.Context) error {
-	m.lap, m.spent, m.again = time.Now(), map[string]time.Duration{}, map[string]int{}
-	file, err := m.address(ctx)
+	m.lap = time.Now()
+	file, err := m.address(ctx, firmware, firmwareWaits)
 	if err != nil {
 		return err
 	}
-	m.client = &http.Client{Transport: &http.Transport{DialContext: m.cable.dial(m.ip), MaxConnsPerHost: 2}}
-	defer m.client.CloseIdleConnections()
-	for _, name := range []string{file, "autoexec.ipxe"} {
+	for _, name := range []string{strings.TrimPrefix(file, "tftp://"+m.server+"/"), "autoexec.ipxe"} {
 		if err := m.tftp(name); err != nil {
 			return fmt.Errorf("TFTP %s: %w", name, err)
 		}
 	}
 	m.done("TFTP")
-	script, err := m.script(ctx)
+	defer func() { m.client.CloseIdleConnections() }()
+	script, err := m.load(ctx)
 	if err != nil {
 		return err
 	}
-	m.done("script")
-	if err := m.files(ctx, script); err != nil {
-		return err
-	}
-	m.done("assets")
 	m.client.CloseIdleConnections()
+	m.mu.Lock()
+	m.server = "" // it needs no boot server any more
+	m.mu.Unlock()
 	return m.agent(ctx, script)
 }
 
-// address takes a lease as UEFI firmware does, and returns the boot file's name.
-func (m *machine) address(ctx context.Context) (string, error) {
-	pxe := []dhcpv4.Modifier{
+// load is what iPXE does: it fetches the script, and what that names.
+func (m *machine) load(ctx context.Context) (string, error) {
+	for {
+		script, err := m.script(ctx)
+		if err != nil {
+			return "", err
+		}
+		m.done("script")
+		if err = m.files(ctx, script); err == nil {
+			m.done("assets")
+			return script, nil
+		}
+		if err := m.goesOn(ctx, err); err != nil {
+			return "", err
+		}
+	}
+}
+
+// Who asks for an address, as DHCP options say it.
+var (
+	firmware = []dhcpv4.Modifier{
 		dhcpv4.WithBroadcast(true), dhcpv4.WithOption(dhcpv4.OptClassIdentifier("PXEClient:Arch:00007:UNDI:003016")),
 		dhcpv4.WithOption(dhcpv4.OptClientArch(7)), dhcpv4.WithRequestedOptions(dhcpv4.OptionSubnetMask, dhcpv4.OptionTFTPServerName, dhcpv4.OptionBootfileName),
 	}
-	discover, err := dhcpv4.NewDiscovery(m.mac(), pxe...)
+	ipxe = append(slices.Clone(firmware), dhcpv4.WithOption(dhcpv4.OptGeneric(dhcpv4.OptionUserClassInformation, []byte("iPXE"))))
+)
+
+// address takes a lease, and returns the boot file's name.
+func (m *machine) address(ctx context.Context, as []dhcpv4.Modifier, waits []time.Duration) (string, error) {
+	discover, err := dhcpv4.NewDiscovery(m.mac(), as...)
 	if err != nil {
 		return "", err
 	}
-	offer, err := m.exchange(ctx, "DHCP offer", discover, dhcpv4.MessageTypeOffer)
+	offers, tries, err := m.cable.offers(ctx, discover, waits, m.collects)
+	m.again["DHCP"] += tries
 	if err != nil {
 		return "", err
 	}
-	request, err := dhcpv4.NewRequestFromOffer(offer, pxe...)
+	m.done("DHCP offer")
+	request, err := dhcpv4.NewRequestFromOffer(offers[m.draw(len(offers))], as...)
 	if err != nil {
 		return "", err
 	}
-	ack, err := m.exchange(ctx, "DHCP ack", request, dhcpv4.MessageTypeAck)
+	ack, tries, err := m.cable.ask(ctx, request, dhcpv4.MessageTypeAck, waits)
+	m.again["DHCP"] += tries
 	if err != nil {
 		return "", err
 	}
+	m.done("DHCP ack")
 	m.ip, _ = netip.AddrFromSlice(ack.YourIPAddr.To4())
 	file := ack.BootFileName
 	if o := ack.BootFileNameOption(); o != "" {
@@ -110,26 +147,33 @@ func (m *machine) address(ctx context.Context) (string, error) {
 	if err := m.cable.take(m.ip); err != nil {
 		return "", fmt.Errorf("taking %v: %w", m.ip, err)
 	}
+	m.at(ack.ServerIPAddr.String())
 	m.lap = time.Now() // the address is the test's work
-	return strings.TrimPrefix(file, "tftp://"+serverIP+"/"), nil
+	return file, nil
 }
 
-// exchange is one question and its answer, and a stretch of the boot.
-func (m *machine) exchange(ctx context.Context, what string, question *dhcpv4.DHCPv4, want dhcpv4.MessageType) (*dhcpv4.DHCPv4, error) {
-	answer, tries, err := m.cable.ask(ctx, question, want)
-	m.again["DHCP"] += tries
-	if err == nil {
-		m.done(what)
-	}
-	return answer, err
+// at makes an address the boot server from now on.
+func (m *machine) at(server string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.server = server
+	m.client = &http.Client{Transport: &http.Transport{DialContext: m.cable.dial(m.ip), MaxConnsPerHost: 2}}
+}
+
+// draw chooses one of n, the same in each run; firmware that knows no reason takes any.
+func (m *machine) draw(n int) int {
+	m.drawn++
+	return (m.n/3 + m.drawn) % n
 }
 
 func (m *machine) tftp(name string) error {
-	c, err := tftp.NewClient(net.JoinHostPort(serverIP, "69"))
+	c, err := tftp.NewClient(net.JoinHostPort(m.server, "69"))
 	if err != nil {
 		return err
 	}
 	c.SetBlockSize(1432)
+	c.SetTimeout(4 * time.Second) // these two are EDK2's (PxeBcImpl.h)
+	c.SetRetries(6)
 	if err := c.SetLocalAddr(m.ip.String()); err != nil {
 		return err
 	}
@@ -148,17 +192,23 @@ func (m *machine) script(ctx context.Context) (string, error) {
 	q := url.Values{
 		"uuid": {m.uuid()}, "mac": {strings.ReplaceAll(m.mac().String(), ":", "-")}, "serial": {m.serial()}, "arch": {"x86_64"}, "platform": {"efi"},
 	}
-	for try := 0; ; try++ {
-		text, err := m.get(ctx, "http://"+serverIP+":7480/boot/v1/script?"+q.Encode())
+	for try, failed := 0, 0; ; try++ {
+		text, err := m.get(ctx, "http://"+m.server+":7480/boot/v1/script?"+q.Encode())
 		if kernelLine.MatchString(text) {
 			return text, nil
 		}
-		if try == 20 || err != nil && try == 2 {
+		if err != nil {
+			failed++
+		}
+		if try == 20 || failed == 3 {
 			return "", errors.Join(err, fmt.Errorf("no script with an agent: %.200q", text))
 		}
 		m.again["script"]++
 		if err := pause(ctx, 5*time.Second); err != nil {
 			return "", err
+		}
+		if err != nil && m.stubborn {
+			m.follow(ctx)
 		}
 	}
 }

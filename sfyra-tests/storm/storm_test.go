@@ -42,12 +42,7 @@ func TestBenchStorm(t *testing.T) {
 		return
 	}
 	log.SetLogger(logr.Discard())
-	n := 1000
-	if text := os.Getenv("INGOT_STORM"); text != "" {
-		var err error
-		n, err = strconv.Atoi(text)
-		check(t, err)
-	}
+	n := number(t, "INGOT_STORM", 1000)
 	c := lay(t)
 	p := serve(t)
 	k := api(t, p.dir)
@@ -60,24 +55,42 @@ func TestBenchStorm(t *testing.T) {
 	fmt.Printf("memory of ingot up after it (VmRSS): %s\n", memory(t, p.PID()))
 }
 
+// program is a running Ingot, dir its state folder.
 type program struct {
 	*testapi.Process
 	dir string
 }
 
+// number is how many of something the environment asks for.
+func number(t testing.TB, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	check(t, err)
+	return n
+}
+
 // serve starts Ingot with its own control plane on the cable.
 func serve(t *testing.T) program {
 	t.Helper()
-	bin, err := testapi.Binary()
-	check(t, err)
 	dir, err := os.MkdirTemp("", "ingot-storm-")
 	check(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p, err := testapi.Spawn(exec.Command(bin, "up", "--state-dir", filepath.Join(dir, "state"), "--api-port", "0", "--interface", cableName,
-		"--dhcp-pool", pool, "--agent-image", os.Getenv("INGOT_AGENT_IMAGE"), "--metrics-address", ""))
+	return serveIn(t, filepath.Join(dir, "state"), "--interface", cableName, "--dhcp-pool", pool, "--agent-image", agentImage(t), "--metrics-address", "")
+}
+
+// serveIn starts Ingot on a state folder and waits until it says that it is ready.
+func serveIn(t *testing.T, state string, flags ...string) program {
+	t.Helper()
+	bin, err := testapi.Binary()
+	check(t, err)
+	p, err := testapi.Spawn(exec.Command(bin, append([]string{"up", "--state-dir", state, "--api-port", "0"}, flags...)...))
 	check(t, err)
 	t.Cleanup(p.Kill)
-	until(t, time.Minute*2, "Ingot is ready", func() bool {
+	until(t, 5*time.Minute, "Ingot is ready", func() bool {
 		select {
 		case <-p.Ended():
 			t.Fatalf("ingot up ended: %s", p.Stderr())
@@ -85,7 +98,7 @@ func serve(t *testing.T) program {
 		}
 		return strings.Contains(p.Stderr(), "Ingot is ready")
 	})
-	return program{p, filepath.Join(dir, "state")}
+	return program{p, state}
 }
 
 func until(t *testing.T, most time.Duration, what string, ok func() bool) {
@@ -121,7 +134,7 @@ func declare(t *testing.T, k client.Client, n int) {
 	for range 16 {
 		work.Go(func() {
 			for i := range todo {
-				m := machine{n: i}
+				m := &machine{n: i}
 				s := &metal.Server{ObjectMeta: metav1.ObjectMeta{Name: name(i)}}
 				s.Spec.Identity = &metal.Identity{MACs: []string{m.mac().String()}, Serial: m.serial(), UUID: m.uuid()}
 				if err := k.Create(t.Context(), s); err != nil {
@@ -182,10 +195,11 @@ func storm(ctx context.Context, t *testing.T, c *cable, n int, registered *arriv
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	machines := make([]*machine, n)
-	var work sync.WaitGroup
 	for i := range machines {
-		m := &machine{n: i, cable: c}
-		machines[i] = m
+		machines[i] = newMachine(i, c)
+	}
+	var work sync.WaitGroup
+	for i, m := range machines {
 		work.Go(func() {
 			if pause(ctx, arrival*time.Duration(i)/time.Duration(n)) != nil {
 				return
@@ -245,14 +259,19 @@ func at(sorted []time.Duration, percent int) time.Duration {
 	return sorted[min(len(sorted)*percent/100, len(sorted)-1)].Round(100 * time.Microsecond)
 }
 
-func memory(t *testing.T, pid int) string {
+func memory(t *testing.T, pid int) string { return status(t, pid, "VmRSS") }
+
+// status is a line of what the kernel says of a process.
+func status(t *testing.T, pid int, field string) string {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	check(t, err)
-	for line := range strings.Lines(string(status)) {
-		if size, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+	for line := range strings.Lines(string(text)) {
+		if size, ok := strings.CutPrefix(line, field+":"); ok {
 			return strings.TrimSpace(size)
 		}
 	}
 	return "unknown"
 }
+
+func (p program) kubeconfig() string { return filepath.Join(p.dir, "admin.kubeconfig") }

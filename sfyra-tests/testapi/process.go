@@ -47,6 +47,11 @@ func Start(bin, dir string, flags ...string) (*Process, error) {
 
 // Spawn starts cmd so that it dies with this process, and not before. Its stderr is kept, unless it has a place.
 func Spawn(cmd *exec.Cmd) (*Process, error) {
+	return SpawnFrom(cmd, func() error { return nil })
+}
+
+// SpawnFrom is Spawn from a thread that enter has put where the program is to be born, such as another network namespace. The thread ends with the program.
+func SpawnFrom(cmd *exec.Cmd, enter func() error) (*Process, error) {
 	p := &Process{cmd: cmd, stderr: &output{}, ended: make(chan struct{})}
 	if cmd.Stderr == nil {
 		cmd.Stderr = p.stderr
@@ -58,7 +63,10 @@ func Spawn(cmd *exec.Cmd) (*Process, error) {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // Pdeathsig is sent when the thread that forked ends, so that one has to wait
-		err := cmd.Start()
+		err := enter()
+		if err == nil {
+			err = cmd.Start()
+		}
 		started <- err
 		if err == nil {
 			p.err = cmd.Wait()

@@ -79,8 +79,8 @@ func newControllers(loopback *rest.Config) (*controllers, error) {
 	}
 	return &controllers{
 		client: client, metadata: meta,
-		shared:   informers.NewSharedInformerFactory(client, resync),
-		metaOnly: metadatainformer.NewSharedInformerFactory(meta, resync),
+		shared:   informers.NewSharedInformerFactoryWithOptions(client, resync, informers.WithTransform(withoutWriters)),
+		metaOnly: metadatainformer.NewSharedInformerFactoryWithOptions(meta, resync, metadatainformer.WithTransform(withoutWriters)),
 	}, nil
 }
 

@@ -31,6 +31,9 @@ const issuer = "https://kubernetes.default.svc"
 // newServer builds the full kube-apiserver, with one more condition for /readyz, but does not run it.
 func newServer(ctx context.Context, o *options.ServerRunOptions, ready healthz.HealthChecker) (*aggregator.APIAggregator, error) {
 	var err error
+	if err := withoutSnapshots(); err != nil {
+		return nil, err
+	}
 	if o.InformerName, err = cache.NewInformerName("kube-apiserver"); err != nil {
 		return nil, fmt.Errorf("naming informers: %w", err)
 	}
