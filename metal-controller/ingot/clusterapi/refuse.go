@@ -42,7 +42,7 @@ func refusal(objects []*unstructured.Unstructured, own launcher.Provider) func(c
 			return err
 		}
 		if why := compat.Refusal(release, own.Version, there, known); why != "" {
-			return launcher.Refused(named(why, own.Label))
+			return launcher.RefusedError(named(why, own.Label))
 		}
 		return nil
 	}

@@ -23,7 +23,7 @@ type Program struct {
 	Providers []Provider
 	// Objects are applied before it runs, which makes it run without clusterctl. A program without any runs once a Deployment of each of its providers is there.
 	Objects []*unstructured.Unstructured
-	// Refuse answers with a Refused when what is in the API server must neither be changed nor run on; nil never refuses. It is asked before Objects are applied.
+	// Refuse answers with a RefusedError when what is in the API server must neither be changed nor run on; nil never refuses. It is asked before Objects are applied.
 	Refuse func(ctx context.Context, c client.Client) error
 	// Run runs it until ctx ends, at one place for each provider, in their order. It calls ready once the webhooks answer and the caches are full; again does nothing.
 	// When it returns before ctx has ended, for whatever reason, it is run again, after a second at first and a minute at last. n counts the runs from 1.

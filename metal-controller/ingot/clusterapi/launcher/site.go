@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -67,17 +68,7 @@ func (s *site) run(ctx context.Context, p Program, n int, ready func()) error {
 }
 
 // onceOnly closes a channel the first time it is called.
-func onceOnly(c chan struct{}) func() {
-	var once = make(chan struct{}, 1)
-	once <- struct{}{}
-	return func() {
-		select {
-		case <-once:
-			close(c)
-		default:
-		}
-	}
-}
+func onceOnly(c chan struct{}) func() { return sync.OnceFunc(func() { close(c) }) }
 
 // apply applies a program's objects, with the authority of webhooks in them from the start.
 func (s *site) apply(ctx context.Context, p Program) error {

@@ -43,6 +43,7 @@ func judge(d *appsv1.Deployment, provider *Provider, s state, release string) ve
 		v.message = "it is starting"
 	case waiting:
 		v.message = "it runs once the Deployments of all providers that are one program with it are there"
+	case stopped, failed, refused: // the message says why
 	}
 	return v
 }

@@ -54,10 +54,10 @@ type runner interface {
 	say(format string, args ...any)
 }
 
-// Refused is a Program's answer to Refuse: why it must not run on what is there, and what to do.
-type Refused string
+// RefusedError is a Program's answer to Refuse: why it must not run on what is there, and what to do.
+type RefusedError string
 
-func (r Refused) Error() string { return string(r) }
+func (r RefusedError) Error() string { return string(r) }
 
 func newSupervisor(p Program, r runner, changed func()) *supervisor {
 	s := &supervisor{program: p, site: r, changed: changed, settled: make(chan struct{}), wanted: map[string]bool{}, flip: make(chan struct{}), state: state{phase: waiting}}
@@ -190,7 +190,7 @@ func (s *supervisor) attempt(ctx context.Context, n int) error {
 
 // tell says that a run failed.
 func (s *supervisor) tell(err error, wait time.Duration) {
-	if no := Refused(""); errors.As(err, &no) {
+	if no := RefusedError(""); errors.As(err, &no) {
 		if s.now().message != err.Error() {
 			s.site.say("%s does not run: %v", s.program.Name, err)
 		}

@@ -126,7 +126,7 @@ func TestWanted(t *testing.T) {
 // TestRefused: what must not be touched is told once, and asked again.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, w := supervise(t, Program{Objects: always, Providers: []Provider{{Deployment: "d"}}}, func(context.Context, int, func()) error { return Refused("too new") })
+		s, w := supervise(t, Program{Objects: always, Providers: []Provider{{Deployment: "d"}}}, func(context.Context, int, func()) error { return RefusedError("too new") })
 		<-s.settled
 		<-time.After(5 * time.Minute)
 		synctest.Wait()
