@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"ingot.dev/ingot/boot-assets/pace"
 )
 
 // Waits before a program is run again.
@@ -153,7 +155,7 @@ func (s *supervisor) run(ctx context.Context) {
 			wait = firstWait
 		}
 		s.tell(err, wait)
-		if !sleep(ctx, wait) {
+		if !pace.Wait(ctx, wait) {
 			return
 		}
 		wait = min(2*wait, longestWait)
@@ -199,16 +201,4 @@ func (s *supervisor) tell(err error, wait time.Duration) {
 	}
 	s.site.say("%s ended: %v; it is run again in %s", s.program.Name, err, wait)
 	s.set(failed, fmt.Sprintf("it ended, and is run again: %v", err))
-}
-
-// sleep waits; false when ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
