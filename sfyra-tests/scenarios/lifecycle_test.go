@@ -31,7 +31,7 @@ func TestClusterLifecycle(t *testing.T) {
 	for i := range specs[1:] {
 		specs[1+i].MemoryMiB = 3072
 	}
-	c := newTalosCluster(t, specs...)
+	c := newTalosCluster(t, []string{"--cluster-api"}, specs...)
 	c.began = time.Now()
 	for _, name := range servers {
 		c.register(name)

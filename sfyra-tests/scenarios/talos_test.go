@@ -53,13 +53,13 @@ type talosCluster struct {
 	watch talos.Stopwatch
 }
 
-func newTalosCluster(t *testing.T, specs ...rack.Spec) *talosCluster {
+func newTalosCluster(t *testing.T, flags []string, specs ...rack.Spec) *talosCluster {
 	t.Helper()
 	guest, err := talos.Open(os.Getenv("INGOT_TALOS_GUEST"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &talosCluster{site: newSite(t, specs...), guest: guest, files: t.TempDir(), watch: talos.Stopwatch{Who: "Ingot"}}
+	c := &talosCluster{site: newSiteWith(t, flags, specs...), guest: guest, files: t.TempDir(), watch: talos.Stopwatch{Who: "Ingot"}}
 	files, err := source.Start(c.host()+":0", guest.Dir)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func talosServer(name string, last byte) rack.Spec {
 // Running; Kubernetes calls the node Ready. The same command adds a worker. Then a cut of power, a neighbour who tells for the machine, and the end of the cluster: wiped, Available. What is believed is what
 // talosctl, Kubernetes, the disk's image, the console and QEMU say.
 func TestTalosJoins(t *testing.T) {
-	c := newTalosCluster(t, talosServer("c1", 0xa1), talosServer("w1", 0xa2))
+	c := newTalosCluster(t, nil, talosServer("c1", 0xa1), talosServer("w1", 0xa2))
 	c.began = time.Now()
 	for _, name := range []string{"c1", "w1"} {
 		c.register(name)
