@@ -297,9 +297,9 @@ func TestClusterAPI(t *testing.T) {
 	}
 }
 
-// quiet counts the writes of a reconciler that has nothing to do, with a cache as it has in a manager.
-func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
-	w.until("it has converged", machine, func() bool { return reason(machine.Status.Conditions, "Ready") == reasons.Running })
+// counting is a client that reads from a cache of its own, as reconcilers have it in a manager, and counts. stop ends the cache.
+func (w *tenant) counting(t *testing.T) (c *countingClient, stop func()) {
+	t.Helper()
 	cached, err := cluster.New(testapi.Config(t).AdminConfig, func(o *cluster.Options) { o.Scheme = w.admin.Scheme() })
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,18 @@ func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
 	if !cached.GetCache().WaitForCacheSync(ctx) {
 		t.Fatal("the cache did not start")
 	}
-	counting := &countingClient{Client: cached.GetClient()}
+	return &countingClient{Client: cached.GetClient()}, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// quiet counts the writes of a reconciler that has nothing to do, with a cache as it has in a manager.
+func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
+	w.until("it has converged", machine, func() bool { return reason(machine.Status.Conditions, "Ready") == reasons.Running })
+	counting, stop := w.counting(t)
 	r := &ingotmachine.Reconciler{Client: counting, Live: w.admin, Events: noEvents{}, Now: time.Now}
 	for range 1000 {
 		if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(machine)}); err != nil {
@@ -324,10 +335,7 @@ func (w *tenant) quiet(t *testing.T, machine *infra.IngotMachine) {
 	if err := errors.Join(counting.Patch(t.Context(), machine.DeepCopy(), empty), counting.Status().Patch(t.Context(), machine.DeepCopy(), empty)); err != nil || counting.writes != 2 {
 		t.Errorf("control: two writes count as %d: %v", counting.writes, err)
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	stop()
 }
 
 // countingClient counts writes, and what is read one by one.

@@ -3,7 +3,6 @@
 package setup_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	clusterv1 "sigs.k8s.io/cluster-api/api/core/v1beta2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/cluster"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	infra "ingot.dev/ingot/crds/infrastructure/v1alpha1"
@@ -23,24 +21,13 @@ import (
 	"ingot.dev/ingot/metal-controller/reconcilers/ingotmachine"
 	"ingot.dev/ingot/metal-controller/reconcilers/ingotremediation"
 	"ingot.dev/ingot/metal-controller/reconcilers/ingottemplate"
-	"ingot.dev/ingot/sfyra-tests/testapi"
 )
 
 // counted runs the reconcilers of all kinds for Cluster API on objects, a thousand times, with a cache as they have in a manager, and says what they read and wrote.
 func (w *tenant) counted(of map[string]client.Object) (reads, writes int) {
 	t := w.t
 	t.Helper()
-	cached, err := cluster.New(testapi.Config(t).AdminConfig, func(o *cluster.Options) { o.Scheme = w.admin.Scheme() })
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- cached.Start(ctx) }()
-	if !cached.GetCache().WaitForCacheSync(ctx) {
-		t.Fatal("the cache did not start")
-	}
-	c := &countingClient{Client: cached.GetClient()}
+	c, stop := w.counting(t)
 	all := map[string]reconcile.Reconciler{
 		"cluster":  &ingotcluster.Reconciler{Client: c, Now: time.Now},
 		"machine":  &ingotmachine.Reconciler{Client: c, Live: w.admin, Events: noEvents{}, Now: time.Now},
@@ -54,10 +41,7 @@ func (w *tenant) counted(of map[string]client.Object) (reads, writes int) {
 			}
 		}
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	stop()
 	return c.reads, c.writes
 }
 

@@ -31,12 +31,11 @@ func Wait(b metal.BootTimeline, newer bool, now time.Time) time.Duration {
 	if newer || len(b.Stages) == 0 {
 		return 0
 	}
-	last := b.Stages[len(b.Stages)-1]
 	wait := silent
 	if slices.ContainsFunc(b.Stages, func(s metal.BootStage) bool { return slices.Contains(ends, s.Stage) }) {
 		wait = settles
 	}
-	return max(0, wait-max(0, now.Sub(last.At.Time)))
+	return max(0, wait-max(0, now.Sub(Last(b))))
 }
 
 // Last is when something was seen of a boot for the last time; zero when nothing was.

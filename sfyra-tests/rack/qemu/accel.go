@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,7 +112,7 @@ func speaks(ctx context.Context, accel Accel, code string) error {
 	cmd := exec.CommandContext(ctx, Program, "-nodefaults", "-no-user-config", "-display", "none",
 		"-machine", "q35,accel="+string(accel), "-cpu", accel.cpu(false), "-m", "256M", "-no-reboot",
 		"-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+escape(code), "-serial", "stdio")
-	trouble := &groans{stop: cancel}
+	trouble := &groans{complaints: complaints{log: io.Discard}, stop: cancel}
 	cmd.Stderr = trouble
 	said, err := cmd.StdoutPipe()
 	if err != nil {
@@ -124,27 +125,25 @@ func speaks(ctx context.Context, accel Accel, code string) error {
 	cancel() // it would run for ever
 	_ = cmd.Wait()
 	if err != nil {
-		return fmt.Errorf("firmware with %s says nothing within %v: %w: %s", accel, probeTime, err, trouble.said[:min(len(trouble.said), longest)])
+		return fmt.Errorf("firmware with %s says nothing within %v: %w: %s", accel, probeTime, err, trouble.text())
 	}
 	return nil
 }
 
-// groans are what QEMU writes to its standard error. After a KVM internal error it would wait for a debugger, so that ends it.
+// groans are what QEMU says. After a KVM internal error it would wait for a debugger, so that ends it.
 type groans struct {
-	said []byte
+	complaints
 	stop func()
 }
 
-func (c *groans) Write(b []byte) (int, error) {
-	c.said = append(c.said, b...)
-	if bytes.Contains(c.said, []byte("internal error")) {
-		c.stop()
+// Write implements io.Writer.
+func (g *groans) Write(p []byte) (int, error) {
+	n, err := g.complaints.Write(p)
+	if bytes.Contains(g.first.Bytes(), []byte("internal error")) {
+		g.stop()
 	}
-	return len(b), nil
+	return n, err
 }
-
-// longest bounds what is shown of QEMU's own words, in bytes.
-const longest = 500
 
 func judge(accel Accel, err error, output []byte) error {
 	if errors.Is(err, exec.ErrNotFound) {
@@ -154,5 +153,6 @@ func judge(accel Accel, err error, output []byte) error {
 	if errors.As(err, &exit) && exit.ExitCode() == probeExit {
 		return nil
 	}
+	const longest = 500
 	return fmt.Errorf("running a guest with %s: ended with %w: %s", accel, err, bytes.TrimSpace(output[:min(len(output), longest)]))
 }

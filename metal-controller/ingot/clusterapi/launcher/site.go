@@ -60,15 +60,12 @@ func (s *site) run(ctx context.Context, p Program, n int, ready func()) error {
 		case <-ctx.Done():
 		}
 	}()
-	err = p.Run(ctx, n, places, onceOnly(isReady))
+	err = p.Run(ctx, n, places, sync.OnceFunc(func() { close(isReady) }))
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
 	}
 	return err
 }
-
-// onceOnly closes a channel the first time it is called.
-func onceOnly(c chan struct{}) func() { return sync.OnceFunc(func() { close(c) }) }
 
 // apply applies a program's objects, with the authority of webhooks in them from the start.
 func (s *site) apply(ctx context.Context, p Program) error {
