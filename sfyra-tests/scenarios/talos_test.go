@@ -34,7 +34,7 @@ import (
 // Limits of a real Talos, before the factor of emulation: from power-on to its API, and from etcd's begin to a node that runs.
 const (
 	talosLimit = 3 * time.Minute
-	nodeLimit  = 10 * time.Minute
+	nodeLimit  = 20 * time.Minute
 )
 
 // kube is the name of the Kubernetes cluster that is made.

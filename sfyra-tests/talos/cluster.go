@@ -31,6 +31,15 @@ type Cluster struct {
 	Args string
 }
 
+// leftOut are controllers of Kubernetes that have nothing to do in the guest, which runs no workload. Each costs lists and watches while the emulated API server starts,
+// which is when it misses its health checks. What makes Nodes, their certificates and their end stays.
+var leftOut = []string{
+	"cronjob", "daemonset", "deployment", "device-taint-eviction", "disruption", "endpoints", "endpointslice", "endpointslice-mirroring", "ephemeral-volume",
+	"horizontal-pod-autoscaler", "job", "legacy-serviceaccount-token-cleaner", "persistentvolume-attach-detach", "persistentvolume-binder", "persistentvolume-expander",
+	"persistentvolume-protection", "persistentvolumeclaim-protection", "replicaset", "replicationcontroller", "resourceclaim", "resourcequota", "service-cidr",
+	"statefulset", "ttl-after-finished", "validatingadmissionpolicy-status", "volumeattributesclass-protection",
+}
+
 // patch is what a machine config needs for the guest beside what talosctl generates.
 const patch = `machine:
   time: {disabled: true}
@@ -44,10 +53,11 @@ const patch = `machine:
       "*": {endpoints: ["http://REGISTRY"]}
 cluster:
   allowSchedulingOnControlPlanes: true
+  apiServer: {auditPolicy: {apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: None}]}} # a line for each request costs time, and nobody reads it
   discovery: {enabled: false}
   proxy: {disabled: true}
   coreDNS: {disabled: true}
-  controllerManager: {extraArgs: {leader-elect: "false"}} # under emulation it loses its lease, and begins anew
+  controllerManager: {extraArgs: {leader-elect: "false", controllers: "LEFT_OUT"}} # under emulation it loses its lease, and begins anew
   scheduler: {extraArgs: {leader-elect: "false"}}
   network:
     cni: {name: none}
@@ -55,7 +65,11 @@ cluster:
 
 // Patch is the patch for a machine config of the guest, with where ServeImages listens and the installed kernel's own arguments.
 func (g Guest) Patch(registry, args string) []byte {
-	return []byte(strings.NewReplacer("ARGS", `"`+strings.Join(strings.Fields(args), `", "`)+`"`, "REGISTRY", registry).Replace(patch))
+	var without []string
+	for _, name := range leftOut {
+		without = append(without, "-"+name+"-controller")
+	}
+	return []byte(strings.NewReplacer("ARGS", `"`+strings.Join(strings.Fields(args), `", "`)+`"`, "REGISTRY", registry, "LEFT_OUT", strings.Join(without, ",")).Replace(patch))
 }
 
 // Generate makes the machine config of a control plane, and the client's config, in a folder, with the guest's own talosctl.
