@@ -36,6 +36,7 @@ type transfer struct {
 	cancel context.CancelFunc
 	leave  func()
 	begun  uint64 // its place in the order of transfers
+	since  time.Time
 	proven atomic.Bool
 }
 
@@ -148,7 +149,7 @@ func (s *Server) begin(ctx context.Context, wg *sync.WaitGroup, r request, clien
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.Lifetime)
-	t := &transfer{cancel: cancel, leave: leave}
+	t := &transfer{cancel: cancel, leave: leave, since: s.cfg.Now()}
 	s.mu.Lock()
 	s.count++
 	t.begun = s.count
@@ -162,8 +163,8 @@ func (s *Server) begin(ctx context.Context, wg *sync.WaitGroup, r request, clien
 	})
 }
 
-// enter takes a slot. When all are taken, the oldest transfer that nobody acknowledged makes room: otherwise a few requests a second with
-// made-up sources would keep everybody out.
+// enter takes a slot. When all are taken, the oldest transfer that nobody acknowledged for a while makes room: otherwise a few requests a
+// second with made-up sources would keep everybody out. Where none is old enough the request is dropped, and the client repeats it.
 func (s *Server) enter(source netip.Prefix) (leave func(), ok bool) {
 	if leave, ok = s.gate.Enter(source); ok || s.gate.Held(source) >= s.cfg.Limits.PerSource || !s.evict() {
 		return leave, ok
@@ -172,6 +173,7 @@ func (s *Server) enter(source netip.Prefix) (leave func(), ok bool) {
 }
 
 func (s *Server) evict() bool {
+	before := s.cfg.Now().Add(-s.cfg.Limits.Grace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var client netip.AddrPort
@@ -181,7 +183,7 @@ func (s *Server) evict() bool {
 			client, oldest = c, t
 		}
 	}
-	if oldest == nil {
+	if oldest == nil || oldest.since.After(before) {
 		return false
 	}
 	delete(s.active, client)

@@ -254,10 +254,14 @@ func TestPerSourceCap(t *testing.T) {
 	_ = held
 }
 
-// TestStormLeavesRoom: requests of made-up sources, which never acknowledge, keep nobody out; a transfer that is under way is not pushed aside.
+// TestStormLeavesRoom: requests of made-up sources, which never acknowledge, keep nobody out; a transfer that is under way is not pushed aside, and one that just
+// began has its time to be acknowledged.
 func TestStormLeavesRoom(t *testing.T) {
-	s := serve(t, Config{Limits: Limits{Transfers: 2, FirstACK: time.Minute}})
+	var later atomic.Int64
+	now := func() time.Time { return time.Unix(1000, later.Load()) }
+	s := serve(t, Config{Now: now, Limits: Limits{Transfers: 2, FirstACK: time.Minute, Grace: time.Second}})
 	begin := func(host byte) (*raw, netip.AddrPort) {
+		later.Add(int64(time.Second))
 		r := dialFrom(t, s, host)
 		r.ask(rrq("snponly.efi", "octet"))
 		_, from := r.read()
@@ -275,7 +279,13 @@ func TestStormLeavesRoom(t *testing.T) {
 	first, to := begin(30)
 	prove(first, to)
 	second, to := begin(31)
+	early := dialFrom(t, s, 33)
+	early.ask(rrq("snponly.efi", "octet"))
+	if _, _, ok := early.maybe(300 * time.Millisecond); ok {
+		t.Error("a transfer that had just begun was pushed aside")
+	}
 	prove(second, to)
+	later.Add(int64(time.Minute))
 	late := dialFrom(t, s, 32)
 	late.ask(rrq("snponly.efi", "octet"))
 	if _, _, ok := late.maybe(300 * time.Millisecond); ok {

@@ -50,8 +50,11 @@ type Event struct {
 
 // Limits bound what clients may cost. Zero fields get their default.
 type Limits struct {
-	// Transfers at once; default 128, and 4 per source.
+	// Transfers at once; default 1,024, so that a hall that gets its power back finds room, and 4 per source. One costs up to 24 KiB.
 	Transfers, PerSource int
+	// Grace is how long a transfer that nobody acknowledged keeps its slot when all are taken; default 500 ms. On a busy machine an
+	// acknowledgement waits to be read that long, and a client whose transfer is gone after its first packet does not begin again.
+	Grace time.Duration
 	// Requests per second and source; default 20, burst 40.
 	Rate  float64
 	Burst int
@@ -79,8 +82,9 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	l := &c.Limits
-	orDefault(&l.Transfers, 128)
+	orDefault(&l.Transfers, 1024)
 	orDefault(&l.PerSource, 4)
+	orDefault(&l.Grace, 500*time.Millisecond)
 	orDefault(&l.Rate, 20)
 	orDefault(&l.Burst, 40)
 	orDefault(&l.FirstACK, 5*time.Second)
