@@ -126,7 +126,7 @@ func api(t *testing.T, dir string) client.WithWatch {
 	return k
 }
 
-// declare makes the Servers, as an inventory system or Git would.
+// declare makes the Servers, as an inventory system or Git would, well before anybody switches them on.
 func declare(t *testing.T, k client.Client, n int) {
 	t.Helper()
 	var work sync.WaitGroup
@@ -148,6 +148,11 @@ func declare(t *testing.T, k client.Client, n int) {
 	}
 	close(todo)
 	work.Wait()
+	until(t, patience, "Ingot has looked at every Server", func() bool {
+		var all metal.ServerList
+		check(t, k.List(t.Context(), &all))
+		return !slices.ContainsFunc(all.Items, func(s metal.Server) bool { return s.Status.State == "" })
+	})
 }
 
 func name(n int) string { return fmt.Sprintf("storm-%04d", n) }
@@ -158,6 +163,15 @@ type arrivals struct {
 	at   map[string]time.Time
 	want int
 	all  chan struct{}
+}
+
+// lost is a machine that will not come: nobody waits for it.
+func (a *arrivals) lost() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.want--; len(a.at) == a.want {
+		close(a.all)
+	}
 }
 
 func watch(ctx context.Context, t *testing.T, k client.WithWatch, n int) *arrivals {
@@ -206,6 +220,7 @@ func storm(ctx context.Context, t *testing.T, c *cable, n int, registered *arriv
 			}
 			if err := m.boot(ctx); err != nil && ctx.Err() == nil {
 				t.Errorf("machine %d: %v", i, err)
+				registered.lost()
 			}
 		})
 	}

@@ -65,6 +65,7 @@ func etcdConfig(data string, client url.URL, sockets *socketDir, log io.Writer) 
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	c.QuotaBackendBytes = etcdQuota
 	c.BootstrapDefragThresholdMegabytes = defragThreshold
+	c.SnapshotCatchUpEntries = catchUp
 	c.UnsafeNoFsync = false // what the API has acknowledged survives a power cut
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(etcdLogger(log))
 	return c

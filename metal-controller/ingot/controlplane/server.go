@@ -76,6 +76,7 @@ func serverOptions(dir string, listener net.Listener, etcdURL string, keys *pki)
 	o.SecureServing.ServerCert.CertKey.CertFile = keys.serverFile
 	o.SecureServing.ServerCert.CertKey.KeyFile = keys.serverFile
 	o.Etcd.StorageConfig.Transport.ServerList = []string{etcdURL}
+	o.Etcd.WatchCacheSizes = uncached
 	o.Etcd.EncryptionProviderConfigFilepath = keys.encFile
 	o.Authentication.ClientCert.ClientCA = keys.clientCAFile
 	// Nobody needs to ask without a name: health is served beside the metrics, too. Else a slip in RBAC would give rights to the whole network.
