@@ -28,14 +28,12 @@ type Server struct {
 
 	mu     sync.Mutex
 	active map[netip.AddrPort]*transfer
-	count  uint64 // of transfers that were begun
 }
 
 // transfer is one running session; a repeated request of the same client replaces it until the client has answered.
 type transfer struct {
 	cancel context.CancelFunc
 	leave  func()
-	begun  uint64 // its place in the order of transfers
 	since  time.Time
 	proven atomic.Bool
 }
@@ -151,8 +149,6 @@ func (s *Server) begin(ctx context.Context, wg *sync.WaitGroup, r request, clien
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.Lifetime)
 	t := &transfer{cancel: cancel, leave: leave, since: s.cfg.Now()}
 	s.mu.Lock()
-	s.count++
-	t.begun = s.count
 	s.active[client] = t
 	s.mu.Unlock()
 	wg.Go(func() {
@@ -179,7 +175,7 @@ func (s *Server) evict() bool {
 	var client netip.AddrPort
 	var oldest *transfer
 	for c, t := range s.active {
-		if !t.proven.Load() && (oldest == nil || t.begun < oldest.begun) {
+		if !t.proven.Load() && (oldest == nil || t.since.Before(oldest.since)) {
 			client, oldest = c, t
 		}
 	}

@@ -53,7 +53,7 @@ type Limits struct {
 	// Transfers at once; default 1,024, so that a hall that gets its power back finds room, and 4 per source. One costs up to 24 KiB.
 	Transfers, PerSource int
 	// Grace is how long a transfer that nobody acknowledged keeps its slot when all are taken; default 500 ms. On a busy machine an
-	// acknowledgement waits to be read that long, and a client whose transfer is gone after its first packet does not begin again.
+	// acknowledgement waits to be read that long, and a client that has had a packet repeats its acknowledgement, not its request.
 	Grace time.Duration
 	// Requests per second and source; default 20, burst 40.
 	Rate  float64

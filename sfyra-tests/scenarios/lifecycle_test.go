@@ -27,7 +27,8 @@ const controlClass, workClass = "control", "work"
 
 // TestClusterLifecycle: a cluster of real Talos machines by Cluster API, all within `ingot up`: its core in the program, the Talos providers in their child. One
 // command makes a control plane and a worker; the worker is rolled onto the third server, and its own, wiped, serves as the second worker when the same command scales;
-// then the cluster is deleted: all servers wiped and Available. The Talos provider begins etcd here, and Ingot does not. What is believed is what Kubernetes, Cluster API's own objects, the disks' images and QEMU say.
+// then the cluster is deleted: all servers wiped and Available. The Talos provider begins etcd here, and Ingot does not. What is
+// believed is what Kubernetes, Cluster API's own objects, the disks' images and QEMU say.
 func TestClusterLifecycle(t *testing.T) {
 	servers := []string{"c1", "w1", "w2"}
 	specs := []rack.Spec{talosServer("c1", 0xb1), talosServer("w1", 0xb2), talosServer("w2", 0xb3)}
@@ -123,7 +124,7 @@ func (c *talosCluster) rolled(t *testing.T) {
 	if err := c.client.Patch(t.Context(), d, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
 		t.Fatal(err)
 	}
-	after := before
+	var after string
 	c.await(3*nodeLimit, "another server is the worker", func() bool {
 		workers, err := c.runningWorkers(t)
 		if err != nil || len(workers) != 1 || workers[0] == before {
@@ -139,17 +140,14 @@ func (c *talosCluster) rolled(t *testing.T) {
 	c.await(nodeLimit, "the Node "+before+" is gone", func() bool {
 		return apierrors.IsNotFound(api.Get(t.Context(), client.ObjectKey{Name: before}, &corev1.Node{}))
 	})
-	c.awaitServer(before, "it is Available again", 2*wipeLimit, available)
-	if c.onDisk(before, "EPHEMERAL") {
-		t.Errorf("%s: a partition of Talos is left", before)
-	}
+	c.awaitWiped(t, before)
 	if !c.onDisk(after, "EPHEMERAL") {
 		t.Errorf("control: %s runs Talos, and its disk has no partition of it", after)
 	}
 	c.phase("the old worker is wiped")
 }
 
-// scaled: a third server.
+// scaled: onto the server that the roll has freed.
 func (c *talosCluster) scaled(t *testing.T, address string) {
 	if said := c.lifecycle(address, "2"); !strings.Contains(said, "has 2 machines now") {
 		t.Fatalf("ingot cluster create said %s", said)
@@ -167,11 +165,7 @@ func (c *talosCluster) deleted(t *testing.T, servers []string) {
 	c.ingot("cluster", "delete", kube, "--yes", "--wait")
 	c.phase("the Cluster is gone")
 	for _, name := range servers {
-		c.awaitServer(name, "it is Available again", 2*wipeLimit, available)
-		c.await(wipeLimit, name+" is off", func() bool { return c.machine(name).PID() == 0 })
-		if c.onDisk(name, "EPHEMERAL") || c.onDisk(name, "STATE") {
-			t.Errorf("%s: partitions of Talos are left", name)
-		}
+		c.awaitWiped(t, name)
 	}
 	c.phase("wiped, Available")
 }

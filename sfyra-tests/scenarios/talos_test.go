@@ -34,7 +34,7 @@ import (
 // Limits of a real Talos, before the factor of emulation: from power-on to its API, and from etcd's begin to a node that runs.
 const (
 	talosLimit = 3 * time.Minute
-	nodeLimit  = 20 * time.Minute
+	nodeLimit  = 10 * time.Minute
 )
 
 // kube is the name of the Kubernetes cluster that is made.
@@ -313,15 +313,21 @@ func (c *talosCluster) comesBack(t *testing.T) {
 	c.phase("runs again")
 }
 
+// awaitWiped waits until a server is Available again and off; nothing of Talos is left on its disk.
+func (c *talosCluster) awaitWiped(t *testing.T, name string) {
+	t.Helper()
+	c.awaitServer(name, "it is Available again", 2*wipeLimit, available)
+	c.await(wipeLimit, name+" is off", func() bool { return c.machine(name).PID() == 0 })
+	if c.onDisk(name, "EPHEMERAL") || c.onDisk(name, "STATE") {
+		t.Errorf("%s: partitions of Talos are left", name)
+	}
+}
+
 // goes: the cluster is deleted, the machines are off, and nothing of Talos is left on their disks.
 func (c *talosCluster) goes(t *testing.T) {
 	c.ingot("cluster", "delete", kube, "--yes", "--wait")
 	for _, name := range []string{"c1", "w1"} {
-		c.awaitServer(name, "it is Available again", 2*wipeLimit, available)
-		c.await(wipeLimit, name+" is off", func() bool { return c.machine(name).PID() == 0 })
-		if c.onDisk(name, "EPHEMERAL") || c.onDisk(name, "STATE") {
-			t.Errorf("%s: partitions of Talos are left", name)
-		}
+		c.awaitWiped(t, name)
 	}
 	if _, err := c.try("cluster", "kubeconfig", kube); err == nil {
 		t.Error("the cluster is gone, and its authority is not")

@@ -227,7 +227,7 @@ func storm(ctx context.Context, t *testing.T, c *cable, n int, registered *arriv
 	begin := time.Now()
 	select {
 	case <-registered.all:
-		fmt.Printf("%d machines within %v, all registered after %v\n", n, arrival, time.Since(begin).Round(time.Millisecond))
+		fmt.Printf("%d machines within %v, %d registered after %v\n", n, arrival, registered.count(), time.Since(begin).Round(time.Millisecond))
 	case <-ctx.Done():
 		registered.mu.Lock()
 		t.Errorf("after %v %d of %d are registered", patience, len(registered.at), n)

@@ -75,8 +75,8 @@ func (g Guest) Program(name string) string { return g.File("bin/" + name) }
 
 // KernelArgs are the kernel's arguments for the guest, beside those of whoever boots it (talos.config=…) and those of the rack.
 // machined insists on slab_nomerge and pti=on, Talos' own defence of its kernel, and reads the first pti; the kernel obeys the last: emulated, each system call would
-// empty the translation cache, and on some hosts the API server then never gets through its health checks. The kernel starts with one processor, and preinit starts the others: QEMU's emulation now
-// and then lets one processor run what another has just patched (static keys, most of them while a kernel starts), which is an int3 oops; a machine that it
+// empty the translation cache, and on some hosts the API server then never gets through its health checks. The kernel starts
+// with one processor, and preinit starts the others: QEMU's emulation now and then lets one processor run what another has just patched (static keys, most of them while a kernel starts), which is an int3 oops; a machine that it
 // still happens to begins anew. The rest saves time, or leaves out what the guest does not have.
 func KernelArgs() string {
 	return "maxcpus=1 oops=panic panic=5 talos.platform=metal slab_nomerge pti=on pti=off printk.devkmsg=on consoleblank=0 init_on_alloc=0 init_on_free=0 mitigations=off " +
