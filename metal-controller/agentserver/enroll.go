@@ -14,6 +14,7 @@ import (
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/agentserver/claims"
 	"ingot.dev/ingot/metal-controller/agentserver/desk"
+	"ingot.dev/ingot/metal-controller/candidates"
 	"ingot.dev/ingot/metal-controller/identity"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/pxe-server/boot"
@@ -66,15 +67,15 @@ func (s *Server) claim(ctx context.Context, name string, c lifecycle.Caller) (in
 
 // link finds the Server of the evidence, or creates one.
 func (s *Server) link(ctx context.Context, id boot.Identity) (string, error) {
-	table, err := s.table(ctx, s.cfg.Client)
+	table, err := s.near(ctx, id)
 	if err != nil {
-		return "", s.internal("listing Servers", err)
+		return "", s.internal("looking for the Server of a machine", err)
 	}
 	name, err := s.match(id, table)
 	if name != "" || err != nil {
 		return name, err
 	}
-	return s.register(ctx, id, table)
+	return s.register(ctx, id)
 }
 
 // match finds the Server that the evidence names; empty when none does.
@@ -132,27 +133,28 @@ func rows(table []server) []boot.Server {
 	return out
 }
 
-// table lists the Servers from the given reader; inventories always come from the cache, since a new Server carries its evidence itself.
+// table lists all Servers from the given reader; inventories always come from the cache, since a new Server carries its evidence itself.
 func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error) {
-	var servers metal.ServerList
-	var inventories metal.ServerInventoryList
-	// What is listed is only read, so the cache need not copy thousands of inventories for each call.
-	if err := from.List(ctx, &servers, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, err
-	}
-	if err := s.cfg.Client.List(ctx, &inventories, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, err
-	}
+	servers, inventories, err := candidates.All(ctx, from, s.cfg.Client)
+	return s.tableOf(servers, inventories), err
+}
+
+// near lists the Servers that share evidence with a machine, as the cache knows them. Matching says of these what it would say of all.
+func (s *Server) near(ctx context.Context, id boot.Identity) ([]server, error) {
+	servers, inventories, err := s.cfg.Candidates.Of(ctx, id)
+	return s.tableOf(servers, inventories), err
+}
+
+func (s *Server) tableOf(servers []metal.Server, inventories []metal.ServerInventory) (table []server) {
 	byName := map[string]*metal.Server{}
-	for i := range servers.Items {
-		byName[servers.Items[i].Name] = &servers.Items[i]
+	for i := range servers {
+		byName[servers[i].Name] = &servers[i]
 	}
-	var out []server
-	for _, row := range identity.Table(servers.Items, inventories.Items, s.cfg.Installation) {
+	for _, row := range identity.Table(servers, inventories, s.cfg.Installation) {
 		object := byName[row.Name]
-		out = append(out, server{row: row, manager: managerOf(object), created: object.CreationTimestamp.Time})
+		table = append(table, server{row: row, manager: managerOf(object), created: object.CreationTimestamp.Time})
 	}
-	return out, nil
+	return table
 }
 
 // managerOf is the installation that manages the Server; empty when none does yet.

@@ -37,9 +37,10 @@ func (s *Server) ReportInventory(ctx context.Context, r *protocol.ReportInventor
 
 // mayReport refuses an inventory that is not that of the machine which enrolled.
 func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerInventorySpec) error {
-	table, err := s.table(ctx, s.cfg.Client)
+	shown := identity.Of(&metal.Server{}, spec)
+	table, err := s.near(ctx, shown)
 	if err != nil {
-		return s.internal("listing Servers", err)
+		return s.internal("looking for Servers like the one that reports", err)
 	}
 	var own metal.Server
 	if err := s.getServer(ctx, who.server, &own); err != nil {
@@ -56,7 +57,7 @@ func (s *Server) mayReport(ctx context.Context, who caller, spec *metal.ServerIn
 			all = append(all, t.row)
 		}
 	}
-	return s.sameMachine(own.Name, boot.Resolve(identity.Of(&metal.Server{}, spec), all), self.row.Identity)
+	return s.sameMachine(own.Name, boot.Resolve(shown, all), self.row.Identity)
 }
 
 // sameMachine says whether the inventory's identity names the Server that reported it. A Server that declares nothing takes any that is nobody's.

@@ -21,10 +21,14 @@ import (
 // takes its own back and tells the agent to try again, so at most one stays. What remains: a replica that dies between creating and looking,
 // or that cannot take its own back, leaves two Servers with one identity. They then show IdentityConflict, get no tasks, and a person deletes one.
 //
-// seen is what the cache knew of the Servers: when it is full of them already, nobody waits and the API server is not asked.
-func (s *Server) register(ctx context.Context, id boot.Identity, seen []server) (string, error) {
+// When the cache is full of new Servers already, nobody waits and the API server is not asked.
+func (s *Server) register(ctx context.Context, id boot.Identity) (string, error) {
 	if s.cfg.Policy != boot.RegisterOnce {
 		return "", refuse(codeDenied, reasons.UnknownMachine, "no Server describes this machine, and unknown machines are not registered here; an operator declares it with spec.identity")
+	}
+	seen, err := s.table(ctx, s.cfg.Client)
+	if err != nil {
+		return "", s.internal("listing Servers", err)
 	}
 	if err := s.room(seen); err != nil {
 		return "", err

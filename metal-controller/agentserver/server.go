@@ -25,6 +25,7 @@ import (
 	"ingot.dev/ingot/agent/protocol"
 	"ingot.dev/ingot/metal-controller/agentserver/desk"
 	"ingot.dev/ingot/metal-controller/authority"
+	"ingot.dev/ingot/metal-controller/candidates"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/notify"
 	"ingot.dev/ingot/metal-controller/sightings"
@@ -67,6 +68,8 @@ type Config struct {
 	Events  Events
 	// Disks finds disks that other Servers show too; without a Reader it lists what Client knows.
 	Disks disks.Finder
+	// Candidates finds the Servers that a machine may be; without a Reader it lists what Client knows.
+	Candidates candidates.Finder
 	// Accounts holds Ingot's own accounts at BMCs; nil hands none out.
 	Accounts desk.Accounts
 	// DryRun withholds every grant.
@@ -96,6 +99,9 @@ func New(cfg Config) *Server {
 	}
 	if cfg.After == nil {
 		cfg.After = time.After
+	}
+	if cfg.Candidates.Reader == nil {
+		cfg.Candidates.Reader = cfg.Client
 	}
 	d := &desk.Desk{
 		Client: cfg.Client, Live: cfg.Live, Sightings: cfg.Sightings, Events: cfg.Events, Installation: cfg.Installation, Now: cfg.Now,

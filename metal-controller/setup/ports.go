@@ -22,6 +22,7 @@ import (
 	"ingot.dev/ingot/metal-controller/agentserver"
 	"ingot.dev/ingot/metal-controller/agentserver/desk"
 	"ingot.dev/ingot/metal-controller/bootserver"
+	"ingot.dev/ingot/metal-controller/candidates"
 	"ingot.dev/ingot/pxe-server/limits"
 	"ingot.dev/ingot/pxe-server/protocol"
 )
@@ -104,6 +105,7 @@ func (a *app) agentServer(ev *recorder) *agentserver.Server {
 		Client: a.manager.GetClient(), Live: a.manager.GetAPIReader(), Authority: a.trust.agent, Names: a.cfg.AgentSANs,
 		Installation: a.trust.installation, Policy: a.cfg.UnknownPolicy, MaxUnaccepted: a.cfg.MaxUnaccepted,
 		Sightings: a.sightings, Changes: a.changes, Events: ev, Disks: a.disks(), Accounts: a.accounts(), DryRun: a.cfg.DryRun, Now: a.cfg.Now, Random: a.cfg.Random, Log: a.cfg.Log.WithName("agentserver"),
+		Candidates: candidates.Finder{Reader: a.manager.GetClient(), Indexed: true},
 	})
 }
 

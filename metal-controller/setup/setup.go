@@ -26,6 +26,7 @@ import (
 	"ingot.dev/ingot/metal-controller/allocate/expr"
 	"ingot.dev/ingot/metal-controller/bmc"
 	"ingot.dev/ingot/metal-controller/bootfiles"
+	"ingot.dev/ingot/metal-controller/candidates"
 	"ingot.dev/ingot/metal-controller/disks"
 	"ingot.dev/ingot/metal-controller/erase/ledger"
 	"ingot.dev/ingot/metal-controller/lifecycle"
@@ -189,7 +190,7 @@ func (a *app) assemble(ctx context.Context) error {
 		Disks: a.disks(), Eraser: a.eraser(), Limit: a.cfg.limit, DryRun: a.cfg.DryRun,
 		Workloads: a.maker(), Accounts: a.accounts(), Passports: a.passports(), Idle: idle{reader: a.manager.GetClient(), eval: cel.Eval},
 	}
-	if err := disks.Index(ctx, a.manager.GetFieldIndexer()); err != nil {
+	if err := errors.Join(disks.Index(ctx, a.manager.GetFieldIndexer()), candidates.Index(ctx, a.manager.GetFieldIndexer())); err != nil {
 		return err
 	}
 	if err := reconciler.SetupWithManager(a.manager, wakes.out); err != nil {

@@ -107,6 +107,22 @@ type View struct {
 	Revision int64
 	// Isolated says that the controller cannot be heard now, so that all of this may be out of date. Nothing is begun on it.
 	Isolated bool
+
+	index *Index // of Servers; nil without one
+}
+
+// Indexed is the view with an index of its servers, which nobody may change afterwards. It decides the same, in time that does not grow with them.
+func (v View) Indexed() View {
+	v.index = NewIndex(v.Servers)
+	return v
+}
+
+// sharing are the servers that a machine may be.
+func (v View) sharing(id Identity) []Server {
+	if v.index == nil {
+		return v.Servers
+	}
+	return v.index.Sharing(id)
 }
 
 // Match says which server the evidence names.

@@ -16,14 +16,15 @@ const (
 //
 // A machine whose evidence contradicts itself gets its own disk: no tasks, no merge, and it is not captured.
 func Decide(req Request, v View) Decision {
-	m := Resolve(req.Identity, v.Servers)
+	servers := v.sharing(req.Identity)
+	m := Resolve(req.Identity, servers)
 	if len(m.Conflict) > 0 {
 		return Decision{Target: LocalDisk, Reason: reasons.IdentityConflict, Conflict: m.Conflict}
 	}
 	if m.Server == "" {
 		return unknown(req, v)
 	}
-	for _, s := range v.Servers {
+	for _, s := range servers {
 		if s.Name != m.Server {
 			continue
 		}

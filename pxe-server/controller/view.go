@@ -53,7 +53,7 @@ func ViewOf(m *protocol.View) (boot.View, error) {
 			setRole(&v, o.Initramfs)
 		}
 	}
-	return v, nil
+	return v.Indexed(), nil
 }
 
 // files reads what Environments name. Of a URL only the length is looked at here: one that cannot be fetched is told of that file, and ends nothing else.

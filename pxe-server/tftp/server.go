@@ -1,6 +1,7 @@
 package tftp
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -26,12 +27,16 @@ type Server struct {
 
 	requests, served, bytes, refused, limited, malformed, failed atomic.Uint64
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards active and young
 	active map[netip.AddrPort]*transfer
+	// young are the transfers that may have no acknowledgement yet, the oldest first.
+	young list.List
 }
 
 // transfer is one running session; a repeated request of the same client replaces it until the client has answered.
 type transfer struct {
+	client netip.AddrPort
+	place  *list.Element // among the young
 	cancel context.CancelFunc
 	leave  func()
 	since  time.Time
@@ -147,13 +152,13 @@ func (s *Server) begin(ctx context.Context, wg *sync.WaitGroup, r request, clien
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.Lifetime)
-	t := &transfer{cancel: cancel, leave: leave, since: s.cfg.Now()}
+	t := &transfer{client: client, cancel: cancel, leave: leave, since: s.cfg.Now()}
 	s.mu.Lock()
-	s.active[client] = t
+	s.active[client], t.place = t, s.young.PushBack(t)
 	s.mu.Unlock()
 	wg.Go(func() {
 		defer leave()
-		defer s.remove(client, t)
+		defer s.remove(t)
 		defer cancel()
 		s.transfer(ctx, t, r, client, local)
 	})
@@ -172,20 +177,21 @@ func (s *Server) evict() bool {
 	before := s.cfg.Now().Add(-s.cfg.Limits.Grace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var client netip.AddrPort
-	var oldest *transfer
-	for c, t := range s.active {
-		if !t.proven.Load() && (oldest == nil || t.since.Before(oldest.since)) {
-			client, oldest = c, t
+	for e := s.young.Front(); e != nil; e = s.young.Front() {
+		t := e.Value.(*transfer)
+		switch {
+		case t.proven.Load():
+			s.young.Remove(e)
+		case t.since.After(before):
+			return false
+		default:
+			s.forget(t)
+			t.cancel()
+			t.leave()
+			return true
 		}
 	}
-	if oldest == nil || oldest.since.After(before) {
-		return false
-	}
-	delete(s.active, client)
-	oldest.cancel()
-	oldest.leave()
-	return true
+	return false
 }
 
 // replace ends a transfer to the same client port that got no answer yet. It is false when one is under way.
@@ -203,11 +209,17 @@ func (s *Server) replace(client netip.AddrPort) bool {
 	return true
 }
 
-func (s *Server) remove(client netip.AddrPort, t *transfer) {
+func (s *Server) remove(t *transfer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.active[client] == t {
-		delete(s.active, client)
+	s.forget(t)
+}
+
+// forget leaves alone who came after it from the same port. The lock is held.
+func (s *Server) forget(t *transfer) {
+	s.young.Remove(t.place)
+	if s.active[t.client] == t {
+		delete(s.active, t.client)
 	}
 }
 

@@ -97,7 +97,7 @@ func (m *machine) load(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		m.done("script")
+		m.done(scripted)
 		if err = m.files(ctx, script); err == nil {
 			m.done("assets")
 			return script, nil
@@ -128,7 +128,7 @@ func (m *machine) address(ctx context.Context, as []dhcpv4.Modifier, waits []tim
 	if err != nil {
 		return "", err
 	}
-	m.done("DHCP offer")
+	m.done(offered)
 	request, err := dhcpv4.NewRequestFromOffer(offers[m.draw(len(offers))], as...)
 	if err != nil {
 		return "", err
@@ -138,7 +138,7 @@ func (m *machine) address(ctx context.Context, as []dhcpv4.Modifier, waits []tim
 	if err != nil {
 		return "", err
 	}
-	m.done("DHCP ack")
+	m.done(acked)
 	m.ip, _ = netip.AddrFromSlice(ack.YourIPAddr.To4())
 	file := ack.BootFileName
 	if o := ack.BootFileNameOption(); o != "" {

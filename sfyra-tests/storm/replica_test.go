@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -50,7 +49,7 @@ func TestBenchReplicaKilled(t *testing.T) {
 	registered := watch(ctx, t, k, n)
 	row("load", load())
 	machines := stubborn(n, c)
-	ended, begin := boots(ctx, t, machines), time.Now()
+	ended, begin := boots(ctx, t, machines, registered), time.Now()
 	hit := 0
 	until(t, patience, "a twentieth of the machines boots through the second server at once", func() bool {
 		hit = withSecond(machines)
@@ -58,7 +57,7 @@ func TestBenchReplicaKilled(t *testing.T) {
 	})
 	second.Kill()
 	row("killed after, with so many of its machines under way", fmt.Sprintf("%s, %d of %d", seconds(begin), hit, n))
-	registered.await(ctx, n)
+	registered.await(ctx, t)
 	row("all that came up, after", fmt.Sprintf("%d of %d, %s", registered.count(), n, seconds(begin)))
 	if missing := n - registered.count(); missing > 0 {
 		t.Errorf("%d machines did not come up", missing)
@@ -146,42 +145,6 @@ func stubborn(n int, c *cable) []*machine {
 		all[i].stubborn, all[i].collects = true, collecting
 	}
 	return all
-}
-
-// boots switches all machines on.
-func boots(ctx context.Context, t *testing.T, machines []*machine) *sync.WaitGroup {
-	t.Helper()
-	var work sync.WaitGroup
-	for i, m := range machines {
-		work.Go(func() {
-			if pause(ctx, arrival*time.Duration(i)/time.Duration(len(machines))) != nil {
-				return
-			}
-			if err := m.boots(ctx); err != nil && ctx.Err() == nil {
-				t.Errorf("machine %d: %v", i, err)
-			}
-		})
-	}
-	return &work
-}
-
-// await waits for so many arrivals, or for the end of ctx.
-func (a *arrivals) await(ctx context.Context, n int) {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for a.count() < n {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (a *arrivals) count() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.at)
 }
 
 // withSecond counts the machines that the second server boots at the moment.

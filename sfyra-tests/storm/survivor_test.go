@@ -34,11 +34,11 @@ const (
 	lives = 10
 )
 
-// boots starts over until a boot succeeds.
+// boots starts over, if the machine is stubborn, until a boot succeeds.
 func (m *machine) boots(ctx context.Context) error {
 	for life := 1; ; life++ {
 		err := m.boot(ctx)
-		if err == nil || ctx.Err() != nil || life == lives {
+		if err == nil || ctx.Err() != nil || life == lives || !m.stubborn {
 			return err
 		}
 		m.again["whole boot"]++
