@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,9 @@ type Server struct {
 	gate *limits.Gate[netip.Prefix]
 	// lines bounds what strangers can write into the log: sources of UDP packets cost nothing.
 	lines *limits.Buckets[struct{}]
+	// turns are held by the transfers that do something at this moment, rather than wait for a packet: half of the processors. A thousand of them that are ready to run
+	// at once would keep DHCP and scripts, in the same process, waiting behind all of them.
+	turns chan struct{}
 
 	requests, served, bytes, refused, limited, malformed, failed atomic.Uint64
 
@@ -63,6 +67,7 @@ func New(cfg Config) (*Server, error) {
 		rate:  limits.NewBuckets[netip.Prefix](limits.Rate{PerSecond: cfg.Limits.Rate, Burst: cfg.Limits.Burst}, rememberSources, cfg.Now),
 		gate:  limits.NewGate[netip.Prefix](cfg.Limits.Transfers, cfg.Limits.PerSource),
 		lines: limits.NewBuckets[struct{}](limits.Rate{PerSecond: linesPerSecond, Burst: linesPerSecond}, 1, cfg.Now),
+		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}, nil
 }
 
@@ -268,10 +273,12 @@ func (s *Server) run(ctx context.Context, t *transfer, ses *session, client neti
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	buf := make([]byte, maxRequest)
+	s.turns <- struct{}{}
+	defer func() { <-s.turns }()
 	out, err := ses.begin(time.Now())
 	for done := false; err == nil && !done; {
 		if err = write(c, out); err == nil {
-			out, done, err = next(c, ses, buf)
+			out, done, err = s.next(c, ses, buf)
 			t.proven.Store(ses.proven)
 		}
 	}
@@ -284,12 +291,14 @@ func (s *Server) run(ctx context.Context, t *transfer, ses *session, client neti
 	return err
 }
 
-// next waits for a packet or the deadline.
-func next(c *net.UDPConn, ses *session, b []byte) (out [][]byte, done bool, err error) {
+// next waits for a packet or the deadline, in nobody's way.
+func (s *Server) next(c *net.UDPConn, ses *session, b []byte) (out [][]byte, done bool, err error) {
 	if err := c.SetReadDeadline(ses.deadline); err != nil {
 		return nil, false, err
 	}
+	<-s.turns
 	n, err := c.Read(b)
+	s.turns <- struct{}{}
 	var late net.Error
 	switch {
 	case errors.As(err, &late) && late.Timeout():
