@@ -7,14 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"ingot.dev/ingot/agent/protocol"
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
 	"ingot.dev/ingot/crds/reasons"
 	"ingot.dev/ingot/metal-controller/agentserver/claims"
 	"ingot.dev/ingot/metal-controller/agentserver/desk"
-	"ingot.dev/ingot/metal-controller/candidates"
 	"ingot.dev/ingot/metal-controller/identity"
 	"ingot.dev/ingot/metal-controller/lifecycle"
 	"ingot.dev/ingot/pxe-server/boot"
@@ -133,28 +130,22 @@ func rows(table []server) []boot.Server {
 	return out
 }
 
-// table lists all Servers from the given reader; inventories always come from the cache, since a new Server carries its evidence itself.
-func (s *Server) table(ctx context.Context, from client.Reader) ([]server, error) {
-	servers, inventories, err := candidates.All(ctx, from, s.cfg.Client)
-	return s.tableOf(servers, inventories), err
-}
-
 // near lists the Servers that share evidence with a machine, as the cache knows them. Matching says of these what it would say of all.
 func (s *Server) near(ctx context.Context, id boot.Identity) ([]server, error) {
 	servers, inventories, err := s.cfg.Candidates.Of(ctx, id)
-	return s.tableOf(servers, inventories), err
-}
-
-func (s *Server) tableOf(servers []metal.Server, inventories []metal.ServerInventory) (table []server) {
+	if err != nil {
+		return nil, err
+	}
 	byName := map[string]*metal.Server{}
 	for i := range servers {
 		byName[servers[i].Name] = &servers[i]
 	}
+	var table []server
 	for _, row := range identity.Table(servers, inventories, s.cfg.Installation) {
 		object := byName[row.Name]
 		table = append(table, server{row: row, manager: managerOf(object), created: object.CreationTimestamp.Time})
 	}
-	return table
+	return table, nil
 }
 
 // managerOf is the installation that manages the Server; empty when none does yet.

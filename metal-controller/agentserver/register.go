@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,21 +17,16 @@ import (
 
 // register creates the Server of a machine that none describes.
 //
-// One machine may enrol twice at once, on one replica or on two. Within a replica one creation runs at a time and looks at the API server itself
-// first. Across replicas each creates first and looks afterwards: of two such creations at least one sees the other, and whoever sees another
-// takes its own back and tells the agent to try again, so at most one stays. What remains: a replica that dies between creating and looking,
-// or that cannot take its own back, leaves two Servers with one identity. They then show IdentityConflict, get no tasks, and a person deletes one.
-//
-// When the cache is full of new Servers already, nobody waits and the API server is not asked.
+// One machine may enrol twice at once, on one replica or on two. Within a replica one creation runs at a time, and ends when the cache shows it, so that the next one
+// sees it. Across replicas each creates first and looks afterwards: the cache has Servers in the order of their creation, so that of two such creations at least the
+// later one sees the other, and whoever sees another takes its own back and tells the agent to try again: at most one stays. The API server is not asked for all
+// Servers, which a thousand machines that come at once would each do. What remains: a replica that dies between creating and looking, or that cannot take its own back,
+// leaves two Servers with one identity. They then show IdentityConflict, get no tasks, and a person deletes one.
 func (s *Server) register(ctx context.Context, id boot.Identity) (string, error) {
 	if s.cfg.Policy != boot.RegisterOnce {
 		return "", refuse(codeDenied, reasons.UnknownMachine, "no Server describes this machine, and unknown machines are not registered here; an operator declares it with spec.identity")
 	}
-	seen, err := s.table(ctx, s.cfg.Client)
-	if err != nil {
-		return "", s.internal("listing Servers", err)
-	}
-	if err := s.room(seen); err != nil {
+	if err := s.room(ctx); err != nil { // nobody waits for nothing
 		return "", err
 	}
 	select {
@@ -39,14 +35,14 @@ func (s *Server) register(ctx context.Context, id boot.Identity) (string, error)
 	case <-ctx.Done():
 		return "", refuse(codeUnavailable, "", "too many enrolments: try again")
 	}
-	table, err := s.table(ctx, s.cfg.Live)
+	table, err := s.near(ctx, id)
 	if err != nil {
-		return "", s.internal("listing Servers", err)
+		return "", s.internal("looking for the Server of a machine", err)
 	}
 	if name, err := s.match(id, table); name != "" || err != nil {
 		return name, err
 	}
-	if err := s.room(table); err != nil {
+	if err := s.room(ctx); err != nil {
 		return "", err
 	}
 	created, err := s.create(ctx, id)
@@ -57,10 +53,14 @@ func (s *Server) register(ctx context.Context, id boot.Identity) (string, error)
 }
 
 // room refuses when too many Servers wait for acceptance already: a flood of made-up machines must not fill the API.
-func (s *Server) room(table []server) error {
+func (s *Server) room(ctx context.Context) error {
+	var all metal.ServerList
+	if err := s.cfg.Client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return s.internal("listing Servers", err)
+	}
 	n := 0
-	for _, t := range table {
-		if !t.row.Accepted {
+	for i := range all.Items {
+		if !all.Items[i].Spec.Accepted {
 			n++
 		}
 	}
@@ -89,7 +89,11 @@ func (s *Server) create(ctx context.Context, id boot.Identity) (*metal.Server, e
 
 // alone keeps the new Server only if no other one was created for the same machine meanwhile.
 func (s *Server) alone(ctx context.Context, id boot.Identity, created *metal.Server) (string, error) {
-	table, err := s.table(ctx, s.cfg.Live)
+	err := s.shown(ctx, created)
+	var table []server
+	if err == nil {
+		table, err = s.near(ctx, id)
+	}
 	if err == nil {
 		if m := boot.Resolve(id, rows(table)); m.Server == created.Name {
 			return created.Name, nil
@@ -101,9 +105,32 @@ func (s *Server) alone(ctx context.Context, id boot.Identity, created *metal.Ser
 		s.cfg.Log.Error(err, "Deleting a Server that was created twice", "server", created.Name)
 	}
 	if err != nil {
-		return "", s.internal("listing Servers", err)
+		return "", s.internal("looking for other Servers of a machine", err)
 	}
 	return "", refuse(codeUnavailable, "", "another enrolment of this machine is under way: try again")
+}
+
+// cacheLag is how long a cache may take to show what was written. It takes milliseconds; much longer when everything is busy.
+const cacheLag = 15 * time.Second
+
+// shown waits until the cache has a Server that was created just now, and with it all that were created before.
+func (s *Server) shown(ctx context.Context, created *metal.Server) error {
+	changed, stop := s.cfg.Changes.Subscribe(created.Name)
+	defer stop()
+	late := s.cfg.After(cacheLag)
+	for {
+		err := s.cfg.Client.Get(ctx, client.ObjectKeyFromObject(created), &metal.Server{})
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return fmt.Errorf("the cache does not show Server %s after %v", created.Name, cacheLag)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // letters of random names: no vowels and no characters that look alike.

@@ -54,11 +54,11 @@ type Finder struct {
 // Of are the Servers that share evidence with a machine, and their inventories; more may be among them.
 func (f Finder) Of(ctx context.Context, id boot.Identity) ([]metal.Server, []metal.ServerInventory, error) {
 	if !f.Indexed {
-		return All(ctx, f.Reader, f.Reader)
+		return f.list(ctx)
 	}
 	names := map[string]bool{}
 	for _, key := range boot.Keys(id) {
-		servers, inventories, err := All(ctx, f.Reader, f.Reader, client.MatchingFields{byEvidence: key})
+		servers, inventories, err := f.list(ctx, client.MatchingFields{byEvidence: key})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -93,15 +93,15 @@ func (f Finder) get(ctx context.Context, names map[string]bool) (servers []metal
 	return servers, inventories, nil
 }
 
-// All are all Servers of one reader and all inventories of another, or those that match options.
-func All(ctx context.Context, servers, inventories client.Reader, options ...client.ListOption) ([]metal.Server, []metal.ServerInventory, error) {
+// list reads all Servers and inventories, or those that match options.
+func (f Finder) list(ctx context.Context, options ...client.ListOption) ([]metal.Server, []metal.ServerInventory, error) {
 	var s metal.ServerList
 	var i metal.ServerInventoryList
 	options = append(options, client.UnsafeDisableDeepCopy) // what is listed is only read
-	if err := servers.List(ctx, &s, options...); err != nil {
+	if err := f.Reader.List(ctx, &s, options...); err != nil {
 		return nil, nil, fmt.Errorf("listing Servers: %w", err)
 	}
-	if err := inventories.List(ctx, &i, options...); err != nil {
+	if err := f.Reader.List(ctx, &i, options...); err != nil {
 		return nil, nil, fmt.Errorf("listing ServerInventories: %w", err)
 	}
 	return s.Items, i.Items, nil
