@@ -35,8 +35,8 @@ const arrival = 10 * time.Second
 // patience is how long all of it may take on a busy machine.
 const patience = 12 * time.Minute
 
-// TestBenchStorm boots INGOT_STORM machines (default 1,000), all of which somebody declared, or, with INGOT_STORM_UNKNOWN=1, nobody, and prints what each stretch took. It fails when one machine does not
-// come up. INGOT_AGENT_IMAGE names the boot image that they fetch.
+// TestBenchStorm boots INGOT_STORM machines (default 1,000), all of which somebody declared, or, with INGOT_STORM_UNKNOWN=1, nobody, and prints what each stretch
+// took. It fails when one machine does not come up. INGOT_AGENT_IMAGE names the boot image that they fetch.
 func TestBenchStorm(t *testing.T) {
 	if !island.Inside(t, "-test.timeout=15m") {
 		return
