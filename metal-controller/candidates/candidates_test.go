@@ -9,7 +9,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -51,20 +50,7 @@ func TestOf(t *testing.T) {
 		must(t, api.Create(t.Context(), o))
 		t.Cleanup(func() { _ = api.Delete(context.Background(), o) })
 	}
-	cached, err := cache.New(cfg, cache.Options{Scheme: scheme})
-	must(t, err)
-	must(t, candidates.Index(t.Context(), cached))
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- cached.Start(ctx) }()
-	defer func() { stop(); <-ended }()
-	for _, kind := range []client.Object{&metal.Server{}, &metal.ServerInventory{}} {
-		_, err := cached.GetInformer(ctx, kind)
-		must(t, err)
-	}
-	if !cached.WaitForCacheSync(ctx) {
-		t.Fatal("the cache is not filled")
-	}
+	cached := testapi.Cache(t, scheme, candidates.Index)
 	for what, c := range map[string]struct {
 		id   boot.Identity
 		want []string

@@ -8,7 +8,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -39,20 +38,7 @@ func TestElsewhere(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = api.Delete(context.Background(), i) })
 	}
-	cached, err := cache.New(cfg, cache.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := disks.Index(t.Context(), cached); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- cached.Start(ctx) }()
-	defer func() { stop(); <-ended }()
-	if !cached.WaitForCacheSync(ctx) {
-		t.Fatal("the cache is not filled")
-	}
+	cached := testapi.Cache(t, scheme, disks.Index)
 	for _, c := range []struct {
 		server string
 		wwids  []string

@@ -9,7 +9,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metal "ingot.dev/ingot/crds/metal/v1alpha1"
@@ -68,20 +67,7 @@ func TestServer(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = api.Delete(context.Background(), s) })
 	}
-	cached, err := cache.New(cfg, cache.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := whose.Index(t.Context(), cached); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- cached.Start(ctx) }()
-	defer func() { stop(); <-ended }()
-	if !cached.WaitForCacheSync(ctx) {
-		t.Fatal("the cache is not filled")
-	}
+	cached := testapi.Cache(t, scheme, whose.Index)
 	for address, want := range map[string]struct {
 		server, boot string
 	}{
